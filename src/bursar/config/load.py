@@ -1,0 +1,169 @@
+"""The one loader: file < environment < flag.
+
+Owns the precedence, which file is read, and the top-level keys. Nothing else in bursar reads the environment or makes
+settings from text; `load` itself takes the environment as an argument.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
+
+from bursar.config import environment
+from bursar.config.budgets import read_budgets, read_flag_budgets
+from bursar.config.prices import read_models, read_prices
+from bursar.config.problems import Place, Problems, near, show
+from bursar.config.providers import key_variables, read_providers
+from bursar.config.read import entries, scalar
+from bursar.config.sections import SECTIONS, read_limits, read_server, read_store
+from bursar.config.settings import Limits, ServerSettings, Settings, StoreKind, StoreSettings
+from bursar.config.tree import Node, Scalar, Table, parse, read_text
+from bursar.config.values import link, path
+from bursar.core.budget import Budget
+from bursar.errors import ConfigError
+
+__all__ = ["FILE_NAME", "KEYS", "Flags", "find_file", "from_environment", "load"]
+
+FILE_NAME = "bursar.yaml"
+KEYS = ("server", "store", "providers", "prices", "models", "budgets", "limits", "link")
+"""The keys of a configuration file."""
+
+Flags: TypeAlias = Mapping[str, str | Sequence[str]]
+"""What a command's flags say: `budget` (one or several short forms), `link`, or a key such as `server.port`."""
+
+NO_FLAGS: Flags = MappingProxyType({})
+OTHER_FLAGS = ("budget", "link")
+COMMAND_LINE = "command line"
+_Layer: TypeAlias = Mapping[str, Node]
+_FAILPOINT = re.compile(r"[a-z_]+(?::[1-9][0-9]{0,8})?")
+
+
+def from_environment(file: Path | None = None, flags: Flags = NO_FLAGS) -> Settings:
+    """Load the configuration of this process: `file`, else BURSAR_CONFIG, else bursar.yaml in this directory."""
+    return load(file or find_file(os.environ, Path()), os.environ, flags)
+
+
+def find_file(environ: Mapping[str, str], directory: Path) -> Path | None:
+    """Find the file to read: what BURSAR_CONFIG names, else `bursar.yaml` in the directory, else None.
+
+    Raises ConfigError for a `bursar.yml` alone: to pass it over would be to run without its budgets.
+    """
+    named = _named_file(environ)
+    if named is not None:
+        return named
+    file, other = directory / FILE_NAME, directory / "bursar.yml"
+    if file.exists():
+        return file
+    if other.exists():
+        raise ConfigError(f"rename it to {FILE_NAME}, the only name that is looked for", file=str(other))
+    return None
+
+
+def load(file: Path | None, environ: Mapping[str, str], flags: Flags = NO_FLAGS) -> Settings:
+    """Make the settings: defaults, then the file, then the environment, then the flags.
+
+    Without `file` it is the one that BURSAR_CONFIG names, or none: the working directory is not searched (`find_file`
+    does). Raises ConfigError that names each wrong line, variable and flag, one line each.
+    """
+    file = file or _named_file(environ)
+    tree = parse(read_text(file), str(file)) if file else Table(Place("", 0, ""), {})
+    problems = Problems()
+    for key in tree.entries.keys() - set(KEYS):
+        problems.add(tree.entries[key].place, f"unknown key; {near(key, KEYS)}")
+    nodes = {key: tree.entries.get(key, Table(tree.place.child(key), {})) for key in KEYS}
+    environment.refuse_unknown(environ, key_variables(nodes["providers"]), problems)
+    layers = (nodes, environment.overlays(environ), _flag_tables(flags, problems))
+    server, store, limits = _sections(layers, problems)
+    providers = read_providers(nodes["providers"], environ, problems)
+    names = dict.fromkeys((*(provider.name for provider in providers), *entries(nodes["providers"], Problems())))
+    settings = Settings(
+        server=server,
+        store=store,
+        providers=providers,
+        budgets=_budgets(nodes["budgets"], flags, problems),
+        prices=read_prices(nodes["prices"], tuple(names), problems),
+        models=read_models(nodes["models"], tuple(names), problems),
+        limits=limits,
+        link=_link(tree, environ, flags, problems),
+        file=file,
+        failpoint=_failpoint(environ, problems),
+    )
+    problems.raise_any()
+    return settings
+
+
+def _named_file(environ: Mapping[str, str]) -> Path | None:
+    named = environ.get(environment.CONFIG, "").strip()
+    try:
+        return path(named) if named else None
+    except ValueError as error:
+        raise ConfigError(str(error), file="environment", key=environment.CONFIG) from error
+
+
+def _sections(layers: Sequence[_Layer], problems: Problems) -> tuple[ServerSettings, StoreSettings, Limits]:
+    server, store, limits = ServerSettings(), StoreSettings(), Limits()
+    for layer in layers:
+        server = read_server(layer["server"], server, problems)
+        store = read_store(layer["store"], store, problems)
+        limits = read_limits(layer["limits"], limits, problems)
+    if store.kind is StoreKind.MEMORY and server.workers > 1:
+        problems.add(_where(layers, "server", "workers"), "with store.kind memory each would spend it all: write 1")
+    if limits.lapse_s < 2 * limits.heartbeat_s:
+        least = f"write at least {2 * limits.heartbeat_s:g}, twice limits.heartbeat_s"
+        problems.add(_where(layers, "limits", "lapse_s"), f"a living process would count as lapsed: {least}")
+    return server, store, limits
+
+
+def _where(layers: Sequence[_Layer], section: str, key: str) -> Place:
+    """Find where a key was last set, else say where it could be."""
+    for layer in reversed(layers):
+        found = entries(layer[section], Problems()).get(key)
+        if found is not None:
+            return found.place
+    return layers[0][section].place.child(key)
+
+
+def _flag_tables(flags: Flags, problems: Problems) -> _Layer:
+    """Sort flags such as `server.port` into tables like those of the file."""
+    found: dict[str, dict[str, Node]] = {section: {} for section in SECTIONS}
+    known = {f"{section}.{key}": (section, key) for section, keys in SECTIONS.items() for key in keys}
+    for name, said in flags.items():
+        place = Place(COMMAND_LINE, 0, name)
+        if name in known and isinstance(said, str):
+            section, key = known[name]
+            found[section][key] = Scalar(place, said.strip())
+        elif name not in OTHER_FLAGS:
+            problems.add(place, f"unknown flag; {near(name, (*known, *OTHER_FLAGS))}")
+    return {section: Table(Place(COMMAND_LINE, 0, ""), keys) for section, keys in found.items()}
+
+
+def _budgets(node: Node, flags: Flags, problems: Problems) -> tuple[Budget, ...]:
+    said = flags.get("budget", ())
+    texts = (said,) if isinstance(said, str) else tuple(said)
+    return read_flag_budgets(texts, Place(COMMAND_LINE, 0, "--budget"), read_budgets(node, problems), problems)
+
+
+def _link(tree: Table, environ: Mapping[str, str], flags: Flags, problems: Problems) -> str:
+    found = ""
+    said = flags.get("link", "")
+    for node in (
+        tree.entries.get("link"),
+        Scalar(Place("environment", 0, environment.LINK), environ.get(environment.LINK, "").strip()),
+        Scalar(Place(COMMAND_LINE, 0, "--link"), said if isinstance(said, str) else ""),
+    ):
+        is_given = node is not None and (not isinstance(node, Scalar) or bool(node.text))
+        if node is not None and is_given:
+            found = scalar(link)(node, problems) or found
+    return found
+
+
+def _failpoint(environ: Mapping[str, str], problems: Problems) -> str:
+    found = environ.get(environment.FAILPOINT, "").strip()
+    if found and _FAILPOINT.fullmatch(found) is None:
+        place = Place("environment", 0, environment.FAILPOINT)
+        problems.add(place, f"{show(found)} is no failpoint: write for example after_hold or after_hold:3")
+    return found

@@ -1,0 +1,144 @@
+"""The section `providers`: what is written, laid over what is built in.
+
+Owns the keys of a provider, where its key comes from, and the order of providers. A provider's key is read here from
+the environment that was handed in, and never appears in an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from bursar.config.problems import Place, Problems, near, show
+from bursar.config.read import Fields, Read, entries, fields, many, scalar, tried
+from bursar.config.settings import BUILT_IN_PROVIDERS
+from bursar.config.tree import Node, Scalar
+from bursar.config.values import base_url, one_of, seconds, text, truth, whole
+from bursar.core.provider import Provider
+
+__all__ = ["key_variables", "model_glob", "read_providers"]
+
+PROVIDERS_MAX = 200
+GLOB_LENGTH_MAX = 256
+KEY_LENGTH_MAX = 8_192
+CAP_PARAMETERS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+WIRES = tuple(dict.fromkeys(wire for provider in BUILT_IN_PROVIDERS for wire in provider.wires))
+DEFAULT_WIRES = ("openai.chat",)
+_WAIT = scalar(seconds(0.001, 86_400))
+_BUILT_IN: Mapping[str, Provider] = MappingProxyType({provider.name: provider for provider in BUILT_IN_PROVIDERS})
+
+
+def _variable(written: str) -> str:
+    """Read a variable's name. What is no name is not repeated: people paste the key itself."""
+    if re.fullmatch(r"[A-Z][A-Z0-9_]{0,63}", written) is None:
+        raise ValueError("the name of an environment variable is needed, such as OPENAI_API_KEY, not the key itself")
+    return written
+
+
+def model_glob(written: str) -> str:
+    """Read a model's name or glob (`*` stands for anything)."""
+    if not written or " " in written:
+        raise ValueError(f"{show(written)} is not a model: names hold no spaces; '*' stands for anything")
+    return text(GLOB_LENGTH_MAX)(written)
+
+
+def _read_deadlines(node: Node, problems: Problems) -> Fields:
+    return fields(node, _DEADLINES, problems)
+
+
+_DEADLINES: Mapping[str, Read] = {"connect_s": _WAIT, "first_byte_s": _WAIT, "idle_s": _WAIT, "total_s": _WAIT}
+_PROVIDER: Mapping[str, Read] = {
+    "base_url": scalar(base_url),
+    "wires": many(one_of(WIRES)),
+    "models": many(model_glob),
+    "api_key_env": scalar(_variable),
+    "free": scalar(truth),
+    "local": scalar(truth),
+    "price_as": scalar(text(64)),
+    "cap_parameter": scalar(one_of(CAP_PARAMETERS)),
+    "top_speed": scalar(whole(1, 1_000_000)),
+    "attempts": scalar(whole(1, 10)),
+    "deadlines": _read_deadlines,
+}
+_SAME_WORDS = ("base_url", "wires", "models", "price_as", "cap_parameter", "top_speed", "attempts")
+
+
+def read_providers(node: Node, environ: Mapping[str, str], problems: Problems) -> tuple[Provider, ...]:
+    """Read all providers: the built-in ones first, in their order, then the others in the order of the file.
+
+    So a model that nobody claims goes where it goes without a configuration, and not to a provider that was added for
+    some models of its own.
+    """
+    written = entries(node, problems)
+    if len(written) > PROVIDERS_MAX:
+        problems.add(node.place, f"more than {PROVIDERS_MAX} providers")
+        return BUILT_IN_PROVIDERS
+    found = dict(_BUILT_IN)
+    for name, value in written.items():
+        provider = None
+        if tried(value.place, problems, _name, name) is not None:
+            provider = _read_provider(name, value, environ, problems)
+        if provider is not None:
+            found[name] = provider
+    return tuple(found.values())
+
+
+def key_variables(node: Node) -> frozenset[str]:
+    """List the variables that providers name for their keys, so that these may begin with BURSAR_."""
+    quiet = Problems()
+    tables = entries(node, quiet).values()
+    named = (entries(table, quiet).get("api_key_env") for table in tables)
+    return frozenset(found.text for found in named if isinstance(found, Scalar))
+
+
+def _name(written: str) -> str:
+    if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", written) is None:
+        raise ValueError("a provider's name holds a-z, 0-9 and . _ - only, 64 at most")
+    return written
+
+
+def _read_provider(name: str, node: Node, environ: Mapping[str, str], problems: Problems) -> Provider | None:
+    before = len(problems)
+    found = fields(node, _PROVIDER, problems)
+    base = _BUILT_IN.get(name)
+    if base is None and "base_url" not in found and len(problems) == before:
+        meant = near(name, _BUILT_IN)
+        hint = f"; {meant}" if meant.startswith("did") else ""
+        problems.add(node.place, f"base_url is missing: where is this server?{hint}")
+    _check_together(node.place, found, problems)
+    key = _key(node.place, found, environ, problems)
+    if len(problems) > before:
+        return None
+    if base is None:
+        base = Provider(name, found["base_url"], DEFAULT_WIRES)
+    elif found.get("base_url", base.base_url) != base.base_url:
+        # A top speed is a fact about the server that was there; another one may be faster.
+        base = replace(base, top_speed=None)
+    same = {word: found[word] for word in _SAME_WORDS if word in found}
+    is_free: bool = found.get("free", found.get("local", base.is_free))
+    deadlines = replace(base.deadlines, **found.get("deadlines", {}))
+    return replace(base, **same, is_free=is_free, deadlines=deadlines, api_key=key)
+
+
+def _check_together(place: Place, found: Fields, problems: Problems) -> None:
+    if "free" in found and "local" in found:
+        problems.add(place.child("local"), "means the same as free: keep one of them")
+    if found.get("price_as") and (found.get("free") or found.get("local")):
+        problems.add(place.child("price_as"), "a free provider has no list prices: keep one of free and price_as")
+    if found.get("wires") == ("anthropic.messages",) and found.get("base_url", "").endswith("/v1"):
+        problems.add(place.child("base_url"), "leave out /v1 at the end: this API's path brings its own")
+
+
+def _key(place: Place, found: Fields, environ: Mapping[str, str], problems: Problems) -> str:
+    name = found.get("api_key_env")
+    if name is None:
+        return ""
+    key = environ.get(name, "").strip()
+    where = place.child("api_key_env")
+    if not key:
+        problems.add(where, f"the environment variable {name} is not set; set it, or remove this line to forward keys")
+    elif len(key) > KEY_LENGTH_MAX or not (key.isascii() and key.isprintable()):
+        problems.add(where, f"the environment variable {name} holds something that is no key")
+    return key

@@ -1,0 +1,139 @@
+"""Every setting, its default and its reason.
+
+Owns the shape of a whole configuration. Library, gateway and command line use the same defaults, because they use
+these. `config/load.py` reads them from a file, the environment and flags; nothing else makes them from text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from bursar.core.budget import Budget
+from bursar.core.provider import Provider
+
+__all__ = [
+    "BUILT_IN_PROVIDERS",
+    "Durability",
+    "Limits",
+    "ModelRow",
+    "PriceRow",
+    "ServerSettings",
+    "Settings",
+    "StoreKind",
+    "StoreSettings",
+]
+
+BUILT_IN_PROVIDERS = (
+    Provider("openai", "https://api.openai.com/v1", ("openai.chat",), top_speed=300),
+    Provider("anthropic", "https://api.anthropic.com", ("anthropic.messages",), top_speed=300),
+    Provider("ollama", "http://127.0.0.1:11434/v1", ("openai.chat",), is_free=True, cap_parameter="max_tokens"),
+)
+"""What is known without configuration. A known top speed lets a stream begin with a usual answer's hold and be
+extended while it runs; a base URL of one's own has none until `top_speed` says so."""
+
+
+class StoreKind(StrEnum):
+    SQLITE = "sqlite"
+    MEMORY = "memory"
+
+
+class Durability(StrEnum):
+    PROCESS = "process"
+    """A commit survives kill -9."""
+    POWER = "power"
+    """A commit survives a power cut; each batch is synced to the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where the ledger lives."""
+
+    kind: StoreKind = StoreKind.SQLITE
+    path: Path = Path("bursar.db")
+    durability: Durability = Durability.PROCESS
+    timeout_s: float = 5.0
+    """How long a call waits for the file before the store counts as down."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the gateway listens. Loopback only, until keys exist."""
+
+    host: str = "127.0.0.1"
+    port: int = 8484
+    workers: int = 1
+    grace_s: float = 30.0
+    """How long a stop waits for streams to finish before they are settled as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A limit on everything that could grow or last."""
+
+    hold_wait_s: float = 10.0
+    """How long a call waits for money that is only in flight."""
+    waiting_max: int = 10_000
+    """Calls waiting at once in one process; one more is refused as contended."""
+    body_bytes_max: int = 32 * 2**20
+    headers_bytes_max: int = 64 * 2**10
+    headers_max: int = 200
+    headers_s: float = 20.0
+    """How long a client may take to send a request's headers."""
+    body_s: float = 60.0
+    """How long a client may take to send a request's body."""
+    answer_bytes_max: int = 64 * 2**20
+    """A whole answer; a longer one is cut off and presumed."""
+    event_bytes_max: int = 4 * 2**20
+    """One server-sent event."""
+    read_ahead_bytes_max: int = 2**20
+    """How far a stream is read ahead of a slow client."""
+    stall_s: float = 300.0
+    """How long a client may not read at all before it counts as gone."""
+    connections_max: int = 10_000
+    heartbeat_s: float = 5.0
+    lapse_s: float = 30.0
+    """How long a process may be silent before its open holds are presumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """An operator's price of a model (glob), for one provider or all (`*`).
+
+    Rates are decimal texts, USD per million tokens (`web_search` per thousand, `request` per request); names are
+    `input`, `output`, `cached_input`, `cache_write`, `cache_write_1h`, `reasoning`, `input_audio`, `output_audio`.
+    """
+
+    model: str
+    provider: str = "*"
+    is_free: bool = False
+    rates: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """An operator's facts about a model (glob): its maximum output in tokens, its top speed in tokens a second."""
+
+    model: str
+    provider: str = "*"
+    max_output_tokens: int | None = None
+    top_speed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One whole configuration."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    providers: tuple[Provider, ...] = BUILT_IN_PROVIDERS
+    budgets: tuple[Budget, ...] = ()
+    prices: tuple[PriceRow, ...] = ()
+    models: tuple[ModelRow, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    link: str = ""
+    """Where people ask for more, for budgets without a link of their own."""
+    file: Path | None = None
+    failpoint: str = ""
+    """For crash tests only: where this process kills itself."""

@@ -1,0 +1,168 @@
+"""Admission: may this call be held against these lines, and with how many output tokens?
+
+Owns the arithmetic of a hold: what it covers, how much of a line that takes, and the one decision (granted, contended,
+exhausted) that every store makes with it inside one atomic act. Pure, so that a store cannot get it subtly wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from bursar.core.budget import Unit
+from bursar.core.charge import Amounts
+from bursar.core.money import ceil_nano
+
+__all__ = ["UNBOUNDED", "Ask", "Balance", "Cover", "Denial", "Grant", "Line", "admit", "room_for"]
+
+UNBOUNDED = 2**53
+"""More output tokens than any answer has: the room of a line that output does not touch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What one attempt of a call can cost at most, as a line in the output cap.
+
+    `fixed_pico` is everything but output (input at its dearest, tool fees, per-request fee), `output_pico` the price
+    of one more token of the cap over all `choices`; `input_tokens` the most input that is expected.
+    """
+
+    fixed_pico: int
+    output_pico: int
+    input_tokens: int
+    choices: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.fixed_pico, self.output_pico, self.input_tokens) < 0 or self.choices < 1:
+            raise ValueError("a cover is not negative and has at least one choice")
+
+    def amounts(self, tokens: int, attempts: int = 1) -> Amounts:
+        """Say what is covered by a cap of `tokens` in all (the sum over attempts), in every unit."""
+        return Amounts(
+            cost_nano=ceil_nano(attempts * self.fixed_pico + tokens * self.output_pico),
+            input_tokens=attempts * self.input_tokens,
+            output_tokens=tokens * self.choices,
+            requests=attempts,
+        )
+
+    def tokens_within(self, unit: Unit, room: int, attempts: int = 1) -> int:
+        """Find the largest cap whose amount in `unit` is at most `room`; -1 when not even an empty answer fits."""
+        match unit:
+            case Unit.USD:
+                fixed, rate = attempts * self.fixed_pico, self.output_pico
+                room *= 1000
+            case Unit.TOKENS:
+                fixed, rate = attempts * self.input_tokens, self.choices
+            case Unit.INPUT_TOKENS:
+                fixed, rate = attempts * self.input_tokens, 0
+            case Unit.OUTPUT_TOKENS:
+                fixed, rate = 0, self.choices
+            case Unit.REQUESTS:
+                fixed, rate = attempts, 0
+            case _:
+                assert_never(unit)
+        if room < fixed:
+            return -1
+        return min((room - fixed) // rate, UNBOUNDED) if rate else UNBOUNDED
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One limit of one budget, at the scope and in the window of a call."""
+
+    budget: str
+    """The budget's name."""
+    identity: str
+    """The budget's identity: with scope, start and unit it names one balance."""
+    scope: str
+    starts_ns: int
+    ends_ns: int
+    unit: Unit
+    limit: int
+    values_max: int = 0
+    """How many scopes this budget may have in one window before they share `(other)`; 0 for no such cap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The sums of one line: amounts in the line's unit, never negative."""
+
+    settled: int = 0
+    presumed: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How many output tokens (per choice) a call would like to have covered.
+
+    `at_most` is granted when it fits and takes at most one `share`th of what is left; else the larger of `at_least`
+    and the smaller of `middle` and that share. With `share` 1 it is `at_most` or, where that does not fit, `at_least`.
+    """
+
+    at_least: int
+    at_most: int
+    middle: int = 0
+    share: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.at_least <= self.at_most or self.share < 1:
+            raise ValueError(f"{self}: 0 <= at_least <= at_most and share >= 1 are needed")
+
+    def choose(self, room: int, share_room: int) -> int:
+        """Pick the grant from the room there is (`room` >= at_least) and the room of one share of it."""
+        if self.at_most <= (room if self.share == 1 else min(room, share_room)):
+            return self.at_most
+        if self.share == 1:
+            return self.at_least
+        return max(self.at_least, min(self.middle, share_room))
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The call is admitted: `tokens` of output are covered, and `room` is the largest cap that would still fit."""
+
+    tokens: int
+    room: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """The call is not admitted because of the line at `index`.
+
+    Exhausted: it would not fit with nothing else in flight. Contended: it only does not fit beside the open holds.
+    """
+
+    index: int
+    is_exhausted: bool
+
+
+def room_for(cover: Cover, lines: Sequence[Line], balances: Sequence[Balance], attempts: int = 1) -> int:
+    """Find the largest cap that fits every line beside the open holds; -1 when none does."""
+    rooms = (
+        cover.tokens_within(line.unit, line.limit - balance.settled - balance.presumed - balance.held, attempts)
+        for line, balance in zip(lines, balances, strict=True)
+    )
+    return min(rooms, default=UNBOUNDED)
+
+
+def admit(cover: Cover, ask: Ask, lines: Sequence[Line], balances: Sequence[Balance]) -> Grant | Denial:
+    """Decide over all lines at once, all or none.
+
+    An exhausted line is named before a contended one, since waiting would not help.
+    """
+    room = share_room = UNBOUNDED
+    contended = -1
+    for index, (line, balance) in enumerate(zip(lines, balances, strict=True)):
+        left = line.limit - balance.settled - balance.presumed
+        if cover.tokens_within(line.unit, left) < ask.at_least:
+            return Denial(index, is_exhausted=True)
+        fits = cover.tokens_within(line.unit, left - balance.held)
+        if fits < ask.at_least and contended < 0:
+            contended = index
+        room = min(room, fits)
+        share_room = min(share_room, cover.tokens_within(line.unit, (left - balance.held) // ask.share))
+    if contended >= 0:
+        return Denial(contended, is_exhausted=False)
+    return Grant(ask.choose(room, share_room), room)

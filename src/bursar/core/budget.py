@@ -1,0 +1,130 @@
+"""A budget: limits on a scope over a window.
+
+Owns which calls a budget counts (`match`), how it splits them (`per`), and its identity: what may change without
+losing what was spent (limits, warnings, links) and what makes it another budget.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from bursar.core.labels import NONE, Labels, is_label
+from bursar.core.money import AMOUNT_MAX
+from bursar.core.window import Window, WindowKind
+
+__all__ = ["Budget", "Limit", "Policy", "Unit"]
+
+COUNT_LIMIT_MAX = 2**53
+"""The largest limit in tokens or requests."""
+
+
+class Unit(StrEnum):
+    """What a limit counts. Amounts are nano-USD, tokens or requests."""
+
+    USD = "usd"
+    TOKENS = "tokens"
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+    REQUESTS = "requests"
+
+
+class Policy(StrEnum):
+    """What to do when something is unknown or down."""
+
+    DENY = "deny"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """An amount in one unit: nano-USD for usd, else a count."""
+
+    unit: Unit
+    amount: int
+
+    def __post_init__(self) -> None:
+        most = AMOUNT_MAX if self.unit is Unit.USD else COUNT_LIMIT_MAX
+        if type(self.amount) is not int or not 0 <= self.amount <= most:
+            raise ValueError(f"a limit in {self.unit} lies between 0 and {most:,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One budget definition.
+
+    `match` holds (label, patterns): the label's value must fit one of the patterns (`*` stands for anything). `per`
+    splits the budget: every value of these labels has the whole limit for itself. `warn_at` are percentages.
+    """
+
+    name: str
+    limits: tuple[Limit, ...]
+    window: Window
+    match: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    per: tuple[str, ...] = ()
+    tenant: str = "default"
+    is_strict: bool = False
+    on_unknown_price: Policy = Policy.DENY
+    on_store_down: Policy = Policy.DENY
+    link: str = ""
+    warn_at: tuple[int, ...] = (80,)
+    values_max: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a budget needs a name")
+        if not self.limits or len({limit.unit for limit in self.limits}) != len(self.limits):
+            raise ValueError(f"budget {self.name}: at least one limit, and one per unit, are needed")
+        for label in (*self.per, *(label for label, _ in self.match)):
+            if not is_label(label):
+                raise ValueError(f"budget {self.name}: {label!r} is not a label")
+        if self.values_max < 1:
+            raise ValueError(f"budget {self.name}: values_max is at least 1")
+
+    @property
+    def split(self) -> tuple[str, ...]:
+        """The labels whose values have a balance each: `per`, and the run where the window is a run."""
+        if self.window.kind is WindowKind.RUN and "run" not in self.per:
+            return (*self.per, "run")
+        return self.per
+
+    @property
+    def is_capped_in_values(self) -> bool:
+        """Runs come and go without end, so only other scopes are counted against `values_max`."""
+        return bool(self.split) and self.window.kind is not WindowKind.RUN
+
+    def matches(self, labels: Labels) -> bool:
+        """Tell whether a call with these labels counts against this budget."""
+        return all(_fits(labels[label], patterns) for label, patterns in self.match)
+
+    def scope(self, labels: Labels) -> str:
+        """Name the balance that a call counts against: `` for an unsplit budget, else `user=ada` or `team=a,user=b`.
+
+        Commas, equals signs and backslashes inside a value are escaped, so two scopes never share a name.
+        """
+        return ",".join(f"{label}={_escaped(labels[label])}" for label in self.split)
+
+    @property
+    def identity(self) -> str:
+        """Say what makes this budget this budget; limits, policies, links and warnings may change without loss."""
+        window = self.window
+        since = window.since.isoformat() if window.since else ""
+        return json.dumps(
+            [
+                self.name,
+                sorted((label, sorted(patterns)) for label, patterns in self.match),
+                list(self.per),
+                [window.kind, window.timezone, window.week_start, window.days, since],
+            ],
+            separators=(",", ":"),
+        )
+
+
+def _fits(value: str, patterns: tuple[str, ...]) -> bool:
+    return any(value == pattern or ("*" in pattern and value != NONE and fnmatchcase(value, pattern)) for pattern in patterns)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace(",", "\\,").replace("=", "\\=")

@@ -1,0 +1,121 @@
+"""What a call came to: money, tokens and requests, and how sure that is.
+
+Owns the sums that budgets and entries count, and the flags that say where a figure came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import assert_never
+
+from bursar.core.budget import Unit
+from bursar.core.money import Nano
+from bursar.core.usage import COUNT_MAX, Usage
+
+__all__ = ["FLAGS", "ZERO", "Amounts", "Charge"]
+
+FLAGS = (
+    "estimated",  # the provider told no usage: an upper estimate
+    "cut",  # bursar ended the stream at the cap
+    "hangup",  # the client went away in mid-stream
+    "unpriced",  # nobody knows the price and a setting allowed it
+    "input_over",  # more input than was estimated; the estimate is recalibrated
+    "bound_violation",  # the true amount is above what was held
+    "late",  # the truth came after the hold had been released
+    "attempts",  # an earlier attempt that may have been billed is included
+    "corrected",  # a person corrected it
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """What the ledger adds up: nano-USD, tokens (input with cached, output with reasoning, each once), requests.
+
+    Negative only in entries that take back what an earlier one recorded.
+    """
+
+    cost_nano: Nano = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    requests: int = 0
+
+    @classmethod
+    def of(cls, cost_nano: Nano, usage: Usage, requests: int = 1) -> Amounts:
+        """Sum the leaves of a usage beside its cost."""
+        return cls(
+            cost_nano,
+            usage.input_total,
+            usage.cache_read_tokens + usage.cache_read_audio_tokens,
+            usage.cache_write_tokens + usage.cache_write_1h_tokens,
+            usage.output_total,
+            usage.reasoning_tokens,
+            requests,
+        )
+
+    def amount(self, unit: Unit) -> int:
+        """Count this in one unit of a limit."""
+        match unit:
+            case Unit.USD:
+                return self.cost_nano
+            case Unit.TOKENS:
+                return self.input_tokens + self.output_tokens
+            case Unit.INPUT_TOKENS:
+                return self.input_tokens
+            case Unit.OUTPUT_TOKENS:
+                return self.output_tokens
+            case Unit.REQUESTS:
+                return self.requests
+            case _:
+                assert_never(unit)
+
+    def __add__(self, other: Amounts) -> Amounts:
+        return Amounts(
+            self.cost_nano + other.cost_nano,
+            self.input_tokens + other.input_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.output_tokens + other.output_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.requests + other.requests,
+        )
+
+    def __neg__(self) -> Amounts:
+        return ZERO - self
+
+    def __sub__(self, other: Amounts) -> Amounts:
+        return Amounts(
+            self.cost_nano - other.cost_nano,
+            self.input_tokens - other.input_tokens,
+            self.cached_tokens - other.cached_tokens,
+            self.cache_write_tokens - other.cache_write_tokens,
+            self.output_tokens - other.output_tokens,
+            self.reasoning_tokens - other.reasoning_tokens,
+            self.requests - other.requests,
+        )
+
+    def as_dict(self) -> dict[str, int]:
+        """Give the amounts by name, as rows and reports keep them."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+ZERO = Amounts()
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The amounts of one call, never negative; flags out of FLAGS; and the source and version of the price:
+    `genai-prices 0.2.3`, `override 1f0c…`, `provider`, `free`, or `` when unknown."""
+
+    amounts: Amounts
+    flags: frozenset[str] = frozenset()
+    price: str = ""
+
+    def __post_init__(self) -> None:
+        for amount in astuple(self.amounts):
+            if type(amount) is not int or not 0 <= amount <= COUNT_MAX:
+                raise ValueError(f"{amount!r} in a charge: whole numbers from 0 to 2^63-1 are needed")
+        if not self.flags <= set(FLAGS):
+            raise ValueError(f"unknown flags {sorted(self.flags - set(FLAGS))}")

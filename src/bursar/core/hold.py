@@ -1,0 +1,164 @@
+"""The life of a hold as one table.
+
+Owns the states, the verbs and what each verb does to the money. A verb that the table does not allow is refused; a
+late truth never is. Expiry never refunds: what was sent and not answered for is presumed, in full.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum, StrEnum
+
+from bursar.core.admission import Cover
+from bursar.core.budget import Unit
+from bursar.core.charge import ZERO, Amounts, Charge
+from bursar.errors import HoldConflict
+
+__all__ = ["TABLE", "Book", "Effect", "Hold", "Outcome", "Posting", "State", "Verb", "apply"]
+
+
+class State(IntEnum):
+    """Where a hold stands; the numbers are what stores keep."""
+
+    OPEN = 0
+    SETTLED = 1
+    RELEASED = 2
+    PRESUMED = 3
+
+
+class Verb(StrEnum):
+    SETTLE = "settle"
+    RELEASE = "release"
+    PRESUME = "presume"
+    CORRECT = "correct"
+
+
+class Outcome(StrEnum):
+    """What a verb comes to in a state."""
+
+    SETTLED = "settled"
+    RELEASED = "released"
+    PRESUMED = "presumed"
+    SAME = "same"
+    """Nothing changes: the verb was done before, or truth is already known."""
+    ONLY_SAME = "only same"
+    """The same amount again is the first answer again; another amount is a conflict."""
+    REFUSED = "refused"
+
+
+TABLE: dict[tuple[State, Verb], Outcome] = {
+    (State.OPEN, Verb.SETTLE): Outcome.SETTLED,
+    (State.OPEN, Verb.RELEASE): Outcome.RELEASED,
+    (State.OPEN, Verb.PRESUME): Outcome.PRESUMED,
+    (State.OPEN, Verb.CORRECT): Outcome.REFUSED,  # it is still in flight: its own truth will come
+    (State.SETTLED, Verb.SETTLE): Outcome.ONLY_SAME,
+    (State.SETTLED, Verb.RELEASE): Outcome.REFUSED,
+    (State.SETTLED, Verb.PRESUME): Outcome.SAME,
+    (State.SETTLED, Verb.CORRECT): Outcome.SETTLED,
+    (State.RELEASED, Verb.SETTLE): Outcome.SETTLED,  # late truth, flagged
+    (State.RELEASED, Verb.RELEASE): Outcome.SAME,
+    (State.RELEASED, Verb.PRESUME): Outcome.SAME,
+    (State.RELEASED, Verb.CORRECT): Outcome.SETTLED,
+    (State.PRESUMED, Verb.SETTLE): Outcome.SETTLED,  # late truth replaces the presumption
+    (State.PRESUMED, Verb.RELEASE): Outcome.SETTLED,  # late truth: it was never billed, so at zero
+    (State.PRESUMED, Verb.PRESUME): Outcome.SAME,
+    (State.PRESUMED, Verb.CORRECT): Outcome.SETTLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Money set aside for one call, and what became of it."""
+
+    id: str
+    state: State
+    cover: Cover
+    tokens: int
+    """Output tokens covered, per choice, summed over attempts."""
+    attempts: int = 1
+    settled: Amounts = ZERO
+    """The true amounts, once settled."""
+
+    @property
+    def held(self) -> Amounts:
+        """What is set aside while the hold is open, and presumed when it lapses."""
+        return self.cover.amounts(self.tokens, self.attempts)
+
+
+class Book(StrEnum):
+    """The side of a balance that an entry adds to."""
+
+    SETTLED = "settled"
+    PRESUMED = "presumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One entry to be written: signed amounts on one side of the balances."""
+
+    book: Book
+    amounts: Amounts
+    flags: frozenset[str] = frozenset()
+    price: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a verb does: the hold as it is afterwards, the amounts no longer held, and the entries to write."""
+
+    hold: Hold
+    freed: Amounts = ZERO
+    postings: tuple[Posting, ...] = ()
+
+    @property
+    def is_change(self) -> bool:
+        return bool(self.postings) or self.freed != ZERO
+
+    def delta(self, book: Book) -> Amounts:
+        """Sum what the postings add to one side."""
+        return sum((posting.amounts for posting in self.postings if posting.book is book), ZERO)
+
+
+def apply(hold: Hold, verb: Verb, charge: Charge | None = None) -> Effect:
+    """Apply a verb by the table. `charge` goes with settle and correct.
+
+    Raises HoldConflict for a refused verb and for a second settle with other amounts.
+    """
+    outcome = TABLE[hold.state, verb]
+    match outcome:
+        case Outcome.SAME:
+            return Effect(hold)
+        case Outcome.ONLY_SAME:
+            assert charge is not None
+            if any(charge.amounts.amount(unit) != hold.settled.amount(unit) for unit in Unit):
+                raise HoldConflict(f"hold {hold.id} is settled with other amounts: the first stands; use correct")
+            return Effect(hold)
+        case Outcome.REFUSED:
+            raise HoldConflict(f"hold {hold.id} is {hold.state.name.lower()}: {verb} is refused")
+        case Outcome.RELEASED:
+            return Effect(replace(hold, state=State.RELEASED), freed=hold.held)
+        case Outcome.PRESUMED:
+            posting = Posting(Book.PRESUMED, hold.held, frozenset({"estimated"}))
+            return Effect(replace(hold, state=State.PRESUMED), freed=hold.held, postings=(posting,))
+        case Outcome.SETTLED:
+            return _settle(hold, verb, charge or Charge(ZERO))
+
+
+def _settle(hold: Hold, verb: Verb, charge: Charge) -> Effect:
+    flags = set(charge.flags)
+    if verb is Verb.CORRECT:
+        flags.add("corrected")
+    if hold.state is State.RELEASED:
+        flags.add("late")
+    if any(charge.amounts.amount(unit) > hold.held.amount(unit) for unit in (Unit.USD, Unit.OUTPUT_TOKENS)):
+        flags.add("bound_violation")
+    postings = []
+    if hold.state is State.PRESUMED:
+        postings.append(Posting(Book.PRESUMED, -hold.held))
+    amounts = charge.amounts - hold.settled if hold.state is State.SETTLED else charge.amounts
+    postings.append(Posting(Book.SETTLED, amounts, frozenset(flags), charge.price))
+    return Effect(
+        replace(hold, state=State.SETTLED, settled=charge.amounts),
+        freed=hold.held if hold.state is State.OPEN else ZERO,
+        postings=tuple(postings),
+    )

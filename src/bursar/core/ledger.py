@@ -1,0 +1,175 @@
+"""The words in which the pipeline and a store speak: what is asked, what is answered, what can be read.
+
+Owns the shapes only. The contract of the verbs stands in `pipeline/ports.py`, its definition is the conformance suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bursar.core.admission import Ask, Balance, Cover, Line
+from bursar.core.budget import Unit
+from bursar.core.charge import Amounts
+from bursar.core.hold import State
+
+__all__ = [
+    "BalanceRow",
+    "Closed",
+    "Extension",
+    "Granted",
+    "HoldRow",
+    "Mismatch",
+    "Note",
+    "ProcessRow",
+    "Refused",
+    "Reservation",
+    "SpendQuery",
+    "SpendRow",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Everything a store needs to admit one call. The same id again must carry the same everything."""
+
+    id: str
+    tenant: str
+    process: str
+    at_ns: int
+    labels: Mapping[str, str]
+    """All labels, model and provider included, as recorded in the ledger."""
+    cover: Cover
+    ask: Ask
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The call is held. `balances` go with the reservation's lines and include this hold."""
+
+    tokens: int
+    room: int
+    """The largest cap (per choice) that would have fitted at that moment, this hold's own share included."""
+    balances: tuple[Balance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The call is not held; nothing was changed."""
+
+    line: Line
+    balance: Balance
+    is_exhausted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """The answer to an extension: `tokens` are covered in all now; the same as before when it was refused."""
+
+    tokens: int
+    is_granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the ledger keeps of a call beside the money: where its input sat, in bytes of text, and how it went."""
+
+    system_bytes: int = 0
+    tools_bytes: int = 0
+    history_bytes: int = 0
+    user_bytes: int = 0
+    status: int = 0
+    """The provider's HTTP status; 0 when there was none."""
+    ended: str = ""
+    """complete, capped, cut, hangup, error, lost."""
+    duration_ms: int = 0
+    cap: int = 0
+    """The output cap that was sent; 0 for none."""
+    shape_key: str = ""
+    """Key of the input estimate's calibration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A hold as it is after settle, release, presume or correct, with the balances of its lines."""
+
+    state: State
+    amounts: Amounts
+    """The true amounts; zero unless settled."""
+    is_change: bool
+    """False when the verb had been done before."""
+    balances: tuple[Balance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceRow:
+    """One balance as it is read: amounts in `unit` (nano-USD for usd)."""
+
+    budget: str
+    identity: str
+    scope: str
+    starts_ns: int
+    ends_ns: int
+    unit: Unit
+    balance: Balance
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """One hold (and so one call) as it is read."""
+
+    id: str
+    tenant: str
+    process: str
+    state: State
+    opened_ns: int
+    closed_ns: int
+    labels: Mapping[str, str]
+    held: Amounts
+    settled: Amounts
+    flags: frozenset[str]
+    price: str
+    note: Note
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """One process that may own open holds."""
+
+    id: str
+    beat_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpendQuery:
+    """Sum the entries of one tenant in `[since, until)`, by labels."""
+
+    tenant: str
+    by: tuple[str, ...]
+    since_ns: int
+    until_ns: int
+    match: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRow:
+    """One group of a spend report: settled amounts, and what is only presumed."""
+
+    values: tuple[str, ...]
+    settled: Amounts
+    presumed: Amounts
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One balance that does not equal the fold of the entries (P7)."""
+
+    budget: str
+    scope: str
+    starts_ns: int
+    unit: Unit
+    book: str
+    balance: int
+    folded: int

@@ -1,0 +1,201 @@
+"""The metered call as a state machine: events in, commands out, no I/O.
+
+Owns what may be sent and when a stream must be extended or cut. Drivers (gateway, sync and async clients) feed it
+what happened and do what it says; it never sees a socket, a store or a clock.
+
+What has been generated is the larger of what is visible and elapsed time × the provider's top speed, because reasoning
+is billed unseen. Where no top speed is known nothing bounds a burst, so the cap that is sent is the cap that is held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bursar.core.hold import Verb
+from bursar.core.window import NS
+
+__all__ = ["Close", "Cut", "Extend", "MeteredCall", "Phase", "Send", "Terms"]
+
+OVERRUN = 4
+"""A provider that shows this many times its cap does not honour it: the stream is cut (bytes only estimate tokens)."""
+OVERRUN_SLACK = 1024
+
+
+class Phase(StrEnum):
+    ASKED = "asked"
+    HELD = "held"
+    SENT = "sent"
+    CUT = "cut"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a call is planned with. Tokens are output tokens per choice."""
+
+    usual: int
+    """U, the usual answer."""
+    cap_most: int | None
+    """The smaller of the client's cap and the model's maximum; None when neither is known and nothing limits it."""
+    is_extendable: bool
+    """A stream whose cap may be above what is held, since a top speed is known."""
+    top_speed: int | None
+    """Tokens per second and choice that this provider never exceeds; None when unknown."""
+    choices: int = 1
+
+    def __post_init__(self) -> None:
+        if self.is_extendable and not self.top_speed:
+            raise ValueError("only a known top speed makes a stream extendable")
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send the request with this output cap (None: as the client wrote it, since nothing is held against it)."""
+
+    cap: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Ask the store to cover more: between `at_least` and `at_most` tokens in all."""
+
+    at_least: int
+    at_most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Stop reading and end the client's stream as its API ends an answer that reached its cap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the hold by this verb. For settle without the provider's word, `tokens` is the upper estimate per choice."""
+
+    verb: Verb
+    tokens: int = 0
+
+
+class MeteredCall:
+    """One call from grant to close. Tokens are per choice; instants are nanoseconds of a clock that never runs back."""
+
+    __slots__ = ("_sent_ns", "_visible", "cap", "phase", "terms", "tokens")
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self.phase = Phase.ASKED
+        self.tokens = 0
+        self.cap: int | None = None
+        self._sent_ns = 0
+        self._visible = 0
+
+    def granted(self, tokens: int, room: int) -> Send:
+        """Take the store's grant and fix the cap: what is held, or for an extendable stream what there is room for."""
+        assert self.phase is Phase.ASKED and 0 <= tokens <= room
+        self.phase, self.tokens = Phase.HELD, tokens
+        most = self.terms.cap_most
+        self.cap = tokens if not self.terms.is_extendable else room if most is None else min(room, most)
+        return Send(self.cap)
+
+    def uncap(self) -> None:
+        """Leave the client's cap as it is: no limit on output stands behind this grant."""
+        assert self.phase is Phase.HELD
+        self.cap = None
+
+    def lower_cap(self, maximum: int) -> bool:
+        """Take the model's true maximum from its refusal; True when another attempt with it makes sense."""
+        self.unsent()
+        if maximum < 1 or (self.cap is not None and maximum >= self.cap):
+            return False
+        self.cap = maximum
+        return True
+
+    def sent(self, at_ns: int) -> None:
+        """Note that the request may have reached the provider from now on."""
+        assert self.phase is Phase.HELD
+        self.phase, self._sent_ns = Phase.SENT, at_ns
+
+    def unsent(self) -> None:
+        """Note that this attempt was refused before any output; another may be sent inside the same hold."""
+        assert self.phase is Phase.SENT
+        self.phase = Phase.HELD
+
+    def retried(self, tokens: int) -> None:
+        """Begin another attempt inside the same hold with this much covered for it."""
+        self.unsent()
+        self.tokens = tokens
+        if self.cap is not None:
+            self.cap = min(self.cap, tokens)
+
+    def see(self, visible: int) -> None:
+        """Note what is visible (tokens over all choices) without asking for more."""
+        self._visible = visible
+
+    def generated(self, at_ns: int) -> int:
+        """Say how many tokens per choice may have been generated by now, never more than the cap."""
+        shown = -(-self._visible // self.terms.choices)
+        if self.terms.top_speed is None:
+            most = self.cap if self.cap is not None else shown
+            return max(most, shown)
+        by_time = -(-(at_ns - self._sent_ns) * self.terms.top_speed // NS)
+        generated = max(shown, by_time)
+        return generated if self.cap is None else min(generated, max(self.cap, shown))
+
+    def progress(self, visible: int, at_ns: int) -> Extend | Cut | None:
+        """Take what is visible so far (tokens over all choices); called for bytes and for ticks alike."""
+        assert self.phase is Phase.SENT
+        self.see(visible)
+        if self.cap is None:
+            return None
+        if visible > OVERRUN * self.cap * self.terms.choices + OVERRUN_SLACK:
+            self.phase = Phase.CUT
+            return Cut()
+        if self.tokens >= self.cap or self.tokens - self.generated(at_ns) >= self._reserve:
+            return None
+        return Extend(self.tokens + 1, min(self.cap, self.tokens + self.terms.usual))
+
+    def extended(self, tokens: int, *, is_granted: bool) -> Cut | None:
+        """Take the store's answer to an extension; refused means cut while a quarter of a usual answer is unspent."""
+        if is_granted:
+            self.tokens = tokens
+            return None
+        self.phase = Phase.CUT
+        return Cut()
+
+    @property
+    def _reserve(self) -> int:
+        return max(1, self.terms.usual // 4)
+
+    def tick_ns(self) -> int | None:
+        """Give the instant at which time alone makes an extension due; None when it never does."""
+        speed = self.terms.top_speed
+        if self.phase is not Phase.SENT or self.cap is None or self.tokens >= self.cap or not speed:
+            return None
+        return self._sent_ns + max(0, self.tokens - self._reserve) * NS // speed
+
+    def lost(self, at_ns: int, *, is_streaming: bool) -> Close:
+        """End without the provider's last word. Never sent is released; sent is presumed in full.
+
+        Of a stream that had begun, what may have been generated by now is charged, and a quarter of a usual answer
+        that the provider may run ahead before it notices; that is never more than is held.
+        """
+        assert self.phase is not Phase.CLOSED, "a call is closed once"
+        was, self.phase = self.phase, Phase.CLOSED
+        if was in (Phase.ASKED, Phase.HELD):
+            return Close(Verb.RELEASE)
+        if was is Phase.CUT or (is_streaming and self.terms.top_speed is not None):
+            most = max(self.tokens, -(-self._visible // self.terms.choices))
+            return Close(Verb.SETTLE, min(most, self.generated(at_ns) + self._reserve))
+        return Close(Verb.PRESUME)
+
+    def ended(self) -> Close:
+        """End with the provider's word, or with an end that its API calls normal."""
+        assert self.phase in (Phase.SENT, Phase.CUT)
+        self.phase = Phase.CLOSED
+        return Close(Verb.SETTLE, -(-self._visible // self.terms.choices))
+
+    def refused(self) -> Close:
+        """End because the provider refused before any output: nothing was billed."""
+        self.phase = Phase.CLOSED
+        return Close(Verb.RELEASE)

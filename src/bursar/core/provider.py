@@ -1,0 +1,59 @@
+"""A provider of models: where it is, how it is spoken to, how long it may take.
+
+Owns the facts that a person configures. Keys are named by environment variable and read in `config/`; a provider's
+key never appears in a repr.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["Deadlines", "Provider"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long each part of a call to a provider may take, in seconds."""
+
+    connect_s: float = 10.0
+    first_byte_s: float = 600.0
+    """Long, since a whole answer comes at its end."""
+    idle_s: float = 120.0
+    """Between two pieces of a stream."""
+    total_s: float = 3600.0
+
+    def __post_init__(self) -> None:
+        if min(self.connect_s, self.first_byte_s, self.idle_s, self.total_s) <= 0:
+            raise ValueError("deadlines are positive seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One provider under the name that configuration, labels and reports use."""
+
+    name: str
+    base_url: str
+    """Without the wire's own path: `https://api.openai.com/v1`, `https://api.anthropic.com`."""
+    wires: tuple[str, ...]
+    """Wire names that it answers: `openai.chat`, `anthropic.messages`."""
+    models: tuple[str, ...] = ()
+    """Globs of model names that go here without naming the provider; the first provider of a wire takes the rest."""
+    api_key: str = field(default="", repr=False)
+    """Sent instead of the client's own key; empty forwards the client's."""
+    is_free: bool = False
+    """Declared local: its models cost nothing."""
+    price_as: str = ""
+    """Whose list prices apply, when not its own name's."""
+    cap_parameter: str = ""
+    """The name of the output cap for servers that do not know `max_completion_tokens`."""
+    top_speed: int | None = None
+    """Output tokens per second and answer that this server never exceeds; None when unknown."""
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    attempts: int = 1
+    """How often a call may be tried in all; each try that may be billed stays counted."""
+
+    def __post_init__(self) -> None:
+        if not self.base_url.startswith(("http://", "https://")):
+            raise ValueError(f"provider {self.name}: base_url starts with http:// or https://")
+        if self.attempts < 1 or (self.top_speed is not None and self.top_speed < 1):
+            raise ValueError(f"provider {self.name}: attempts and top_speed are at least 1")

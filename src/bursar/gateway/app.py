@@ -1,0 +1,219 @@
+"""The gateway's ASGI application: from a request's bytes to a Call, and from a Reply to bytes.
+
+Owns the edge: what is read of a request, within which limits, and the outermost frame in which an unforeseen error
+becomes a plain 500 without a secret in it. It knows no budget; the pipeline does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from bursar.config.settings import Settings
+from bursar.core.labels import Labels
+from bursar.errors import BadRequest, BursarError, NotFound, TooLarge, UpstreamFailed
+from bursar.gateway.relay import Receive, Send, relay
+from bursar.gateway.routes import Route, find_route
+from bursar.identity.labels import labels_of
+from bursar.ids import new_id
+from bursar.pipeline.call import Call, Reply
+from bursar.upstream.headers import down, up
+from bursar.wire.base import Refusal, Wire
+from bursar.wiring import Engine
+
+__all__ = ["App"]
+
+log = logging.getLogger("bursar.gateway")
+
+TENANT = "default"
+Scope = MutableMapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request as it arrived, before its body was read."""
+
+    route: Route
+    wire: Wire
+    headers: dict[str, str]
+    query: str
+
+
+class App:
+    """One ASGI application. It holds settings only (and so can be pickled) until its worker starts it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._engine = Engine(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._engine.start()
+        except BursarError as error:
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._engine.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; the outermost frame."""
+        wire = self._engine.wire("openai.chat")
+        has_started = False
+
+        async def sending(message: MutableMapping[str, Any]) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            headers = _headers(scope)
+            hint = "anthropic.messages" if "anthropic-version" in headers else "openai.chat"
+            wire = self._engine.wire(hint)
+            arrival = self._arrive(scope, headers, hint)
+            wire = arrival.wire
+            reply = await self._answer(arrival, receive)
+            await relay(reply, receive, sending, self._settings.limits)
+        except BursarError as error:
+            await relay(_refused(wire, error), receive, sending, self._settings.limits)
+        except Exception:  # noqa: BLE001 - the outermost frame: the client gets a plain 500, the log gets the trace
+            log.exception("unforeseen error")
+            if has_started:
+                raise
+            failure = Refusal(500, "internal", "bursar failed; the log of the gateway says more")
+            reply = Reply(500, (("content-type", "application/json"),), wire.refusal(failure))
+            await relay(reply, receive, sending, self._settings.limits)
+
+    def _arrive(self, scope: Scope, headers: dict[str, str], hint: str) -> Arrival:
+        route = find_route(scope["method"], scope["path"], hint)
+        if route is None:
+            raise NotFound(f"bursar does not serve {scope['method']} {scope['path'][:200]}")
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise BadRequest("encoded request bodies are not accepted: send the JSON as it is")
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=20)
+        unknown = next((name for name, _ in pairs if name not in route.query), None)
+        if unknown is not None:
+            raise BadRequest(f"the query parameter {unknown[:50]!r} is not accepted here", param=unknown[:50])
+        return Arrival(route, self._engine.wire(route.wire), headers, f"?{urlencode(pairs)}" if pairs else "")
+
+    async def _answer(self, arrival: Arrival, receive: Receive) -> Reply:
+        body = await self._body(arrival.headers, receive)
+        if arrival.route.is_billable:
+            return await self._engine.handle(self._call(arrival, body, receive))
+        return await self._free(arrival, body)
+
+    def _call(self, arrival: Arrival, body: bytes, receive: Receive) -> Call:
+        """Parse once: from here on nobody looks at bytes."""
+        request = arrival.wire.parse(body)
+        provider, model = self._engine.choice.choose(arrival.wire.name, request.model)
+        labels = labels_of(arrival.headers, request.body_labels)
+        labels = Labels(
+            {**labels.pairs, "provider": provider.name, "model": model, "wire": arrival.wire.name}
+        )
+        return Call(
+            new_id(self._engine.clock()),
+            TENANT,
+            self._engine.wire(arrival.wire.name, provider),
+            request,
+            provider,
+            model,
+            labels,
+            arrival.route.upstream + arrival.query,
+            _upstream_headers(arrival, provider.api_key),
+            arrival.headers.get("originator", "").lower(),
+            _Presence(receive).is_gone,
+        )
+
+    async def _free(self, arrival: Arrival, body: bytes) -> Reply:
+        """Relay a route that costs nothing."""
+        provider = self._engine.choice.first(arrival.route.wire)
+        headers = _upstream_headers(arrival, provider.api_key)
+        path = arrival.route.upstream + arrival.query
+        answer = await self._engine.upstream.send(provider, arrival.route.method, path, headers, body)
+        try:
+            told = await answer.body(self._settings.limits.answer_bytes_max)
+        except (UpstreamFailed, TooLarge):
+            answer.abort()
+            raise
+        answer.finish()
+        return Reply(answer.status, tuple(down(answer.headers)), told)
+
+    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
+        """Read the request's body within its limits of size and time."""
+        most = self._settings.limits.body_bytes_max
+        if int(headers.get("content-length") or 0) > most:
+            raise TooLarge(f"a request body may have {most:,} bytes")
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._settings.limits.body_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise BadRequest("the client went away before its request was complete")
+                    piece = message.get("body", b"")
+                    size += len(piece)
+                    if size > most:
+                        raise TooLarge(f"a request body may have {most:,} bytes")
+                    pieces.append(piece)
+                    if not message.get("more_body"):
+                        return b"".join(pieces)
+        except TimeoutError:
+            raise BadRequest("the request's body did not arrive in time") from None
+
+
+class _Presence:
+    """Whether the client is still there; it is watched only from the first question on."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watch: asyncio.Task[MutableMapping[str, Any]] | None = None
+
+    def is_gone(self) -> bool:
+        if self._watch is None:
+            self._watch = asyncio.ensure_future(_next_message(self._receive))
+        return self._watch.done() and not self._watch.cancelled()
+
+
+async def _next_message(receive: Receive) -> MutableMapping[str, Any]:
+    return await receive()
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Read the headers as text, lower-case; one that comes more than once is joined."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _upstream_headers(arrival: Arrival, api_key: str) -> dict[str, str]:
+    headers = up(arrival.headers)
+    headers["content-type"] = "application/json"
+    if api_key:
+        headers.pop("authorization", None)
+        headers.pop("x-api-key", None)
+        name, value = ("x-api-key", api_key) if arrival.route.wire.startswith("anthropic") else ("authorization", f"Bearer {api_key}")
+        headers[name] = value
+    return headers
+
+
+def _refused(wire: Wire, error: BursarError) -> Reply:
+    codes = {400: "bad_request", 404: "not_found", 413: "too_large", 502: "upstream_failed", 503: "store_unavailable"}
+    refusal = Refusal(error.status, codes.get(error.status, "internal"), error.message, getattr(error, "param", None))
+    return Reply(error.status, (("content-type", "application/json"),), wire.refusal(replace(refusal)))

@@ -1,0 +1,78 @@
+"""Run the gateway: one process, or several on one port.
+
+Owns the server's settings and its address. It refuses to listen beyond this machine until keys exist.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from bursar.config.settings import Settings
+from bursar.errors import UsageError
+from bursar.gateway.app import App
+from bursar.gateway.protocol import limited_protocol
+
+__all__ = ["listen", "serve"]
+
+BACKLOG = 4096
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Bind the address. Raises UsageError when it is not on this machine, or taken."""
+    host, port = settings.server.host, settings.server.port
+    if not _is_loopback(host):
+        raise UsageError(
+            f"bursar does not listen on {host}: it has no keys yet, so anybody who reaches it could spend. "
+            "Use 127.0.0.1, and a tunnel to reach it from elsewhere."
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise UsageError(f"{host}:{port} cannot be used: {error.strerror}") from error
+    listening.setblocking(False)
+    return listening
+
+
+def serve(settings: Settings, listening: socket.socket) -> int:
+    """Serve until told to stop; returns the exit code."""
+    config = uvicorn.Config(
+        App(settings),
+        http=limited_protocol(settings.limits),
+        ws="none",
+        loop="auto",
+        lifespan="on",
+        backlog=BACKLOG,
+        workers=settings.server.workers,
+        limit_concurrency=settings.limits.connections_max,
+        timeout_graceful_shutdown=int(settings.server.grace_s),
+        timeout_keep_alive=75,
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+    )
+    server = uvicorn.Server(config)
+    if settings.server.workers > 1:
+        Multiprocess(config, target=server.run, sockets=[listening]).run()
+        return 0
+    server.run(sockets=[listening])
+    return 0 if server.started else 1
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

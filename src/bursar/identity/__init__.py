@@ -1,0 +1,1 @@
+"""Who a call is for: labels from headers and bodies."""

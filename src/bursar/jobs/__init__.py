@@ -1,0 +1,1 @@
+"""What runs beside the calls: heartbeats, lapsed processes, kept closes."""

@@ -1,0 +1,1 @@
+"""The stages that a call passes, and the hold at their heart."""

@@ -1,0 +1,287 @@
+"""The account of one call: its metered machine, its hold in the store, what it has cost so far.
+
+Owns the store verbs of a call and the learning that follows a close. A close that the store cannot take now is kept
+and tried again by a job: the truth is never dropped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from bursar.core.admission import UNBOUNDED, Balance, Line
+from bursar.core.charge import ZERO, Charge
+from bursar.core.hold import Verb
+from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
+from bursar.core.meter import Close, Cut, Extend, MeteredCall, Phase
+from bursar.core.money import Nano
+from bursar.errors import NotFound, StoreUnavailable
+from bursar.metering.estimate import InputEstimates
+from bursar.metering.usual import UsualAnswers
+from bursar.pipeline.call import Call
+from bursar.pipeline.ports import Clock, Store, Waiting
+from bursar.pipeline.quote import Quote
+from bursar.pipeline.refusals import balance_headers, plain_usd, remaining
+from bursar.pipeline.settlement import estimated, told, told_in_part
+from bursar.pricing.facts import FactsBook
+from bursar.wire.base import Answer
+
+__all__ = ["Account", "Accounts", "Unclosed"]
+
+UNCLOSED_MAX = 100_000
+WITHOUT_LIMIT = 2**62
+"""A limit that no sum of the ledger can pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unclosed:
+    """A close, kept until the store has taken it."""
+
+    asked: Reservation
+    verb: Verb
+    at_ns: int
+    charge: Charge | None
+    note: Note
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What every account needs; one for a process."""
+
+    store: Store
+    waiting: Waiting
+    facts: FactsBook
+    estimates: InputEstimates
+    usuals: UsualAnswers
+    clock: Clock
+    unclosed: deque[Unclosed] = field(default_factory=lambda: deque(maxlen=UNCLOSED_MAX))
+
+    def open(self, call: Call, quote: Quote) -> Account:
+        return Account(self, call, quote)
+
+    async def close(self, unclosed: Unclosed) -> Closed | None:
+        """Close a hold; None when the store cannot take it now and it is kept for later.
+
+        A hold that the store never saw (it was down, and a setting let the call through) is recorded first, without
+        limits: truth beats policy.
+        """
+        asked = unclosed.asked
+        args = (asked.id, unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note)
+        try:
+            try:
+                return await self.store.close(*args)
+            except NotFound:
+                if unclosed.verb is Verb.RELEASE:
+                    return None
+                lines = tuple(replace(line, limit=WITHOUT_LIMIT) for line in asked.lines)
+                await self.store.reserve(replace(asked, lines=lines))
+                return await self.store.close(*args)
+        except StoreUnavailable:
+            self.unclosed.append(unclosed)
+            return None
+
+    async def close_kept(self) -> int:
+        """Try the kept closes again; returns how many remain."""
+        for _ in range(len(self.unclosed)):
+            if await self.close(self.unclosed.popleft()) is None and self.unclosed:
+                break
+        return len(self.unclosed)
+
+
+class Account:
+    """One call's account. Amounts are nano-USD, tokens are output tokens per choice."""
+
+    def __init__(self, accounts: Accounts, call: Call, quote: Quote) -> None:
+        self._accounts = accounts
+        self._call = call
+        self._quote = quote
+        self._machine = MeteredCall(quote.terms)
+        self._balances: tuple[Balance, ...] = ()
+        self._attempts = 1
+        self._earlier = ZERO
+        self._earlier_tokens = 0
+        self._is_reserving = False
+        self._cost: Nano | None = None
+        self._started_ns = accounts.clock()
+
+    @property
+    def cap(self) -> int | None:
+        """The output cap to send; None leaves the client's own."""
+        return self._machine.cap
+
+    @property
+    def is_closed(self) -> bool:
+        return self._machine.phase is Phase.CLOSED
+
+    @property
+    def cost_nano(self) -> Nano | None:
+        """The cost, once it is settled."""
+        return self._cost
+
+    @property
+    def _lines(self) -> tuple[Line, ...]:
+        return self._quote.reservation.lines
+
+    async def reserve(self) -> Granted | Refused:
+        """Ask the store once for the hold."""
+        self._is_reserving = True
+        try:
+            verdict = await self._accounts.store.reserve(self._quote.reservation)
+        except StoreUnavailable:
+            self._is_reserving = False
+            raise
+        self._is_reserving = False
+        if isinstance(verdict, Granted):
+            self._take(verdict)
+        return verdict
+
+    def _take(self, granted: Granted) -> None:
+        self._balances = granted.balances
+        self._machine.granted(granted.tokens, granted.room)
+        if granted.room >= UNBOUNDED:
+            self._machine.uncap()
+
+    def trust(self) -> Granted:
+        """Go on without the store, by the setting `on_store_down: allow`; it is told afterwards."""
+        asked = self._quote.reservation
+        granted = Granted(asked.ask.at_least, UNBOUNDED, ())
+        self._take(granted)
+        return granted
+
+    def sent(self) -> None:
+        self._machine.sent(self._accounts.clock())
+
+    def learn_maximum(self, maximum: int) -> bool:
+        """Take the model's true maximum from its refusal; True when sending again with it makes sense."""
+        self._accounts.facts.learn_maximum(self._call.provider.name, self._call.model, maximum)
+        return self._machine.lower_cap(maximum)
+
+    async def again(self, *, is_billed: bool) -> bool:
+        """Make room for one more attempt inside this hold; one that may have been billed stays counted."""
+        if not is_billed:
+            self._machine.unsent()
+            return True
+        spent = self._machine.tokens
+        extension = await self._extend(spent + self._quote.terms.usual, 2 * spent, self._attempts + 1)
+        if not extension.is_granted:
+            return False
+        self._attempts += 1
+        self._earlier += self._quote.reservation.cover.amounts(spent)
+        self._earlier_tokens += spent
+        self._machine.retried(extension.tokens - self._earlier_tokens)
+        return True
+
+    async def progress(self, visible: int) -> bool:
+        """Take what a stream shows so far (tokens over all choices); True when it must be cut."""
+        command = self._machine.progress(visible, self._accounts.clock())
+        while isinstance(command, Extend):
+            earlier = self._earlier_tokens
+            extension = await self._extend(command.at_least + earlier, command.at_most + earlier, self._attempts)
+            stop = self._machine.extended(extension.tokens - earlier, is_granted=extension.is_granted)
+            command = stop or self._machine.progress(visible, self._accounts.clock())
+        return isinstance(command, Cut)
+
+    async def _extend(self, at_least: int, at_most: int, attempts: int) -> Extension:
+        try:
+            return await self._accounts.store.extend(self._quote.reservation, at_least, at_most, attempts)
+        except (StoreUnavailable, NotFound):
+            return Extension(0, is_granted=False)
+
+    def tick_s(self) -> float | None:
+        """Give the seconds until time alone makes an extension due; None when it never does."""
+        due_ns = self._machine.tick_ns()
+        return None if due_ns is None else max(0, due_ns - self._accounts.clock()) / 1e9
+
+    async def settle(self, answer: Answer, *, status: int) -> None:
+        """Close with the provider's word; what it did not tell is estimated from what was visible."""
+        self._machine.see(answer.visible_tokens)
+        close = self._machine.ended()
+        card = self._quote.card(answer.service_tier)
+        cover = self._quote.reservation.cover
+        if answer.usage is not None:
+            charge = told(answer, answer.usage, card, cover)
+            self._learn(answer)
+        else:
+            charge = estimated(card, cover, close.tokens)
+        await self._close(Close(Verb.SETTLE), charge, status, "capped" if answer.is_capped else "complete")
+
+    async def lose(self, answer: Answer | None = None, *, status: int = 0, ended: str = "lost") -> None:
+        """Close without the provider's last word; `answer` is what a stream had told by then."""
+        close = self._machine.lost(self._accounts.clock(), is_streaming=answer is not None)
+        charge = None
+        if close.verb is Verb.SETTLE:
+            card = self._quote.card(answer.service_tier if answer else "")
+            cover = self._quote.reservation.cover
+            if answer is not None and answer.usage is not None:
+                charge = told_in_part(answer, answer.usage, card, cover, close.tokens)
+            else:
+                charge = estimated(card, cover, close.tokens)
+            if ended in ("cut", "hangup"):
+                charge = replace(charge, flags=charge.flags | {ended})
+        await self._close(close, charge, status, ended)
+
+    async def close_error(self, status: int, *, is_billed: bool) -> None:
+        """Close after a refusal by the provider: released when it is the provider's own, before any output."""
+        if is_billed:
+            await self.lose(status=status, ended="error")
+        else:
+            await self._close(self._machine.refused(), None, status, "error")
+
+    async def abandon(self) -> None:
+        """Close whatever is still open: the last resort of a `finally`, harmless when all is done."""
+        if self.is_closed or (self._machine.phase is Phase.ASKED and not self._is_reserving):
+            return
+        await self.lose()
+
+    async def _close(self, close: Close, charge: Charge | None, status: int, ended: str) -> None:
+        verb = close.verb
+        if verb is Verb.RELEASE and self._earlier != ZERO:
+            verb, charge = Verb.SETTLE, Charge(ZERO, frozenset({"estimated"}))
+        if charge is not None and self._earlier != ZERO:
+            flags = charge.flags | {"attempts", "estimated"}
+            charge = replace(charge, amounts=charge.amounts + self._earlier, flags=flags)
+        at_ns = self._accounts.clock()
+        unclosed = Unclosed(self._quote.reservation, verb, at_ns, charge, self._note(status, ended, at_ns))
+        self._cost = charge.amounts.cost_nano if charge else None
+        try:
+            closed = await self._accounts.close(unclosed)
+            if closed is not None:
+                self._balances = closed.balances
+        finally:
+            self._accounts.waiting.freed(self._lines)
+
+    def _learn(self, answer: Answer) -> None:
+        """Let the next call's estimate and usual answer know this one's truth."""
+        assert answer.usage is not None
+        quote, request = self._quote, self._call.request
+        self._accounts.estimates.learn(quote.estimate_key, quote.text_bytes, answer.usage.input_total)
+        cap = self._machine.cap
+        is_ours = answer.is_capped and cap is not None and (request.cap is None or cap < request.cap)
+        tokens = -(-answer.usage.output_total // request.choices)
+        self._accounts.usuals.learn(quote.usual_key, tokens, is_cut_by_us=is_ours)
+
+    def _note(self, status: int, ended: str, at_ns: int) -> Note:
+        anatomy = self._call.request.anatomy
+        return Note(
+            anatomy.system,
+            anatomy.tools,
+            anatomy.history,
+            anatomy.user,
+            status,
+            ended,
+            (at_ns - self._started_ns) // 1_000_000,
+            self._machine.cap or 0,
+            self._call.request.shape_key,
+        )
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Tell the client what this call came to and what its tightest budget has left."""
+        headers = {"x-bursar-call": self._call.id}
+        if self._cost is not None:
+            headers["x-bursar-cost-usd"] = plain_usd(self._cost)
+        pairs = list(zip(self._lines, self._balances, strict=False))
+        if pairs:
+            tightest = min(pairs, key=lambda pair: remaining(*pair) / max(1, pair[0].limit))
+            headers |= balance_headers(*tightest)
+        return list(headers.items())
+

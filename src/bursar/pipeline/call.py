@@ -1,0 +1,77 @@
+"""A call and its reply: what travels through the pipeline.
+
+Owns the two words. A call is one request to a model API, parsed once at the edge; a reply is what the client gets,
+whole or as a body that is read piece by piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bursar.core.labels import Labels
+from bursar.core.provider import Provider
+from bursar.wire.base import Request, Wire
+
+__all__ = ["Body", "Call", "Next", "Reply", "Stage"]
+
+
+def _here() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a model API, on its way."""
+
+    id: str
+    tenant: str
+    wire: Wire
+    request: Request
+    provider: Provider
+    model: str
+    """As the provider knows it."""
+    labels: Labels
+    path: str
+    """Where it goes below the provider's base URL, with its query."""
+    headers: Mapping[str, str]
+    """The client's headers that the provider may see."""
+    client: str = ""
+    """What the client calls itself (`originator`), since refusals differ."""
+    is_gone: Callable[[], bool] = field(default=_here, compare=False)
+    """Has the client gone away? Asked only while the call waits."""
+
+
+class Body(Protocol):
+    """A reply that comes in pieces. Exactly one reader; `close` is always called, and again is harmless."""
+
+    async def read(self) -> bytes:
+        """Give the next piece for the client; b"" when there is no more."""
+        ...
+
+    async def tick(self) -> float | None:
+        """Do what time alone makes due while the reader cannot take more; give the seconds until the next time."""
+        ...
+
+    async def close(self, *, is_hangup: bool) -> None:
+        """End: what was not read will not be. `is_hangup` tells that the client went away."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the client gets."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | Body
+
+
+Next = Callable[[Call], Awaitable[Reply]]
+
+
+class Stage(Protocol):
+    """One capability: it may pass on, replace the call, answer itself, or wrap the reply."""
+
+    async def __call__(self, call: Call, following: Next) -> Reply: ...

@@ -1,0 +1,133 @@
+"""The hold stage: no call reaches a provider without a hold, and every hold ends.
+
+Owns the way of one call from its quote to its close. What decides is `core/` (admission, meter, hold table); this
+drives it. Everything before the hold is free to fail; everything after it ends in a close, whatever happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bursar.core.budget import Policy
+from bursar.core.hold import Verb
+from bursar.core.ledger import Granted, Refused
+from bursar.errors import BursarError, StoreUnavailable, TooLarge, UpstreamFailed
+from bursar.failpoints import failpoint
+from bursar.pipeline.account import Account, Accounts
+from bursar.pipeline.call import Call, Next, Reply
+from bursar.pipeline.ports import Answering, Upstream, Waiting
+from bursar.pipeline.quote import Quote, Quoter
+from bursar.pipeline.refusals import refuse, refuse_budget
+from bursar.pipeline.stream import MeteredStream
+from bursar.upstream.headers import down
+from bursar.wire.base import Refusal
+
+__all__ = ["HoldStage"]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldStage:
+    """Hold, send, meter, settle. The last stage: it asks the provider instead of a following stage."""
+
+    quoter: Quoter
+    accounts: Accounts
+    waiting: Waiting
+    upstream: Upstream
+    answer_bytes_max: int
+
+    async def __call__(self, call: Call, following: Next | None = None) -> Reply:
+        quote = self.quoter.quote(call)
+        if isinstance(quote, Refusal):
+            return refuse(call, quote)
+        account = self.accounts.open(call, quote)
+        is_kept = False
+        try:
+            verdict = await self._admit(call, quote, account)
+            if isinstance(verdict, Refused):
+                return refuse(call, refuse_budget(quote.budgets, quote.reservation, verdict))
+            failpoint("after_hold")
+            if call.is_gone():
+                return refuse(call, Refusal(499, "client_gone", "the client went away while it waited"))
+            reply = await self._attempts(call, account)
+            is_kept = not isinstance(reply.body, bytes)
+            return reply
+        except StoreUnavailable as error:
+            return refuse(call, Refusal(error.status, "store_unavailable", error.message, retry_after_s=5))
+        finally:
+            if not is_kept:
+                await account.abandon()
+
+    async def _admit(self, call: Call, quote: Quote, account: Account) -> Granted | Refused:
+        """Reserve, waiting while the money is only in flight; by setting, go on without a ledger that is down."""
+        lines = quote.reservation.lines
+        try:
+            verdict = await self.waiting.admit(lines, account.reserve, call.is_gone)
+        except StoreUnavailable:
+            if not quote.budgets or any(budget.on_store_down is Policy.DENY for budget in quote.budgets):
+                raise
+            return account.trust()
+        return verdict
+
+    async def _attempts(self, call: Call, account: Account) -> Reply:
+        """Send, and by the provider's setting once more where an attempt failed; a maximum it names is learnt."""
+        has_learnt = False
+        left = call.provider.attempts
+        while True:
+            left -= 1
+            body = call.wire.encode(call.request, model=call.model, cap=account.cap)
+            try:
+                failpoint("before_send")
+                account.sent()
+                answer = await self.upstream.send(call.provider, "POST", call.path, call.headers, body)
+            except UpstreamFailed as error:
+                if left > 0 and await account.again(is_billed=error.is_sent):
+                    continue
+                return await self._failed(call, account, error)
+            if answer.status < 400:
+                return await self._answered(call, account, answer)
+            try:
+                refused = await answer.body(self.answer_bytes_max)
+                answer.finish()
+            except (UpstreamFailed, TooLarge):
+                answer.abort()
+                refused = b""
+            is_free = call.wire.is_provider_error(answer.status, refused)
+            maximum = call.wire.named_maximum(answer.status, refused)
+            if is_free and maximum is not None and not has_learnt:
+                has_learnt = True
+                if account.learn_maximum(maximum):
+                    left += 1
+                    continue
+            if answer.status >= 500 and left > 0 and await account.again(is_billed=not is_free):
+                continue
+            await account.close_error(answer.status, is_billed=not is_free)
+            return Reply(answer.status, (*down(answer.headers), *account.headers()), refused)
+
+    async def _failed(self, call: Call, account: Account, error: UpstreamFailed) -> Reply:
+        """Tell that there was no answer. What may have been sent stays counted: a retry would pay twice."""
+        await account.lose()
+        status = 504 if "within" in error.message else 502
+        headers = {name: value for name, value in account.headers()}
+        if error.is_sent:
+            headers["x-should-retry"] = "false"
+        return refuse(call, Refusal(status, "upstream_failed", error.message, headers=headers))
+
+    async def _answered(self, call: Call, account: Account, answer: Answering) -> Reply:
+        kind = next((value for name, value in answer.headers if name.lower() == "content-type"), "")
+        if call.request.is_stream and "event-stream" in kind:
+            stream = MeteredStream(call, account, answer)
+            return Reply(answer.status, (*down(answer.headers), *account.headers()), stream)
+        try:
+            body = await answer.body(self.answer_bytes_max)
+        except (UpstreamFailed, TooLarge) as error:
+            answer.abort()
+            failure = error if isinstance(error, UpstreamFailed) else UpstreamFailed(error.message, is_sent=True)
+            return await self._failed(call, account, failure)
+        answer.finish()
+        failpoint("before_settle")
+        told = call.wire.read_whole(call.request, body)
+        if told is None:
+            await account.lose(status=answer.status)
+        else:
+            await account.settle(told, status=answer.status)
+        return Reply(answer.status, (*down(answer.headers), *account.headers()), body)

@@ -1,0 +1,101 @@
+"""What a refused client is told: who, what, until when, and where to ask for more.
+
+Owns the words and the headers of a refusal. The text never says "rate limit" or "429": some frameworks sleep a minute
+when they read that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bursar.core.admission import Balance, Line
+from bursar.core.budget import Budget, Unit
+from bursar.core.ledger import Refused, Reservation
+from bursar.core.money import format_usd
+from bursar.core.window import FOREVER_NS, to_datetime
+from bursar.pipeline.call import Call, Reply
+from bursar.wire.base import Refusal
+
+__all__ = ["balance_headers", "format_amount", "refuse", "refuse_budget", "remaining"]
+
+CONTENDED_RETRY_S = 5
+"""Short: the money that is in flight comes back within seconds."""
+_FORBIDDEN = ("429", "rate limit")
+
+
+def refuse(call: Call, refusal: Refusal) -> Reply:
+    """Write a refusal as its client understands it.
+
+    402 with `x-should-retry: false` ends most clients' retries at once. Codex retries 402 six times, and stops at 429
+    with the code insufficient_quota.
+    """
+    headers = {"x-bursar-call": call.id, **refusal.headers}
+    if refusal.status == 402:
+        headers["x-should-retry"] = "false"
+        if call.client.startswith("codex"):
+            refusal = replace(refusal, status=429, code="insufficient_quota")
+    if refusal.retry_after_s is not None:
+        headers["retry-after"] = str(refusal.retry_after_s)
+    headers["content-type"] = "application/json"
+    return Reply(refusal.status, tuple(headers.items()), call.wire.refusal(refusal))
+
+
+def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refused) -> Refusal:
+    """Say which budget refused: spent, or only in flight."""
+    line, balance = refused.line, refused.balance
+    link = next((budget.link for budget in budgets if budget.name == line.budget), "")
+    needs = asked.cover.amounts(asked.ask.at_least).amount(line.unit)
+    used = balance.settled + balance.presumed
+    who = f"Budget {line.budget!r}" + (f" of {line.scope}" if line.scope else "")
+    until = "" if line.ends_ns >= FOREVER_NS else f" until {to_datetime(line.ends_ns):%Y-%m-%d %H:%M} UTC"
+    more = f" To get more: {link}" if link else ""
+    sums = f"{format_amount(line.unit, used)} of {format_amount(line.unit, line.limit)}"
+    if refused.is_exhausted:
+        plain = f"{who} has no room for this call{until}.{more}"
+        full = f"{who}: {sums} used{until}; this call needs up to {format_amount(line.unit, needs)}.{more}"
+        return Refusal(402, "budget_exceeded", _clean(full, plain, more), headers=balance_headers(line, balance))
+    plain = f"{who}: the rest is held by calls in flight; try again in a few seconds."
+    full = f"{who}: {sums} used, and the rest is held by calls in flight; try again in a few seconds."
+    headers = balance_headers(line, balance)
+    return Refusal(429, "contended", _clean(full, plain, ""), retry_after_s=CONTENDED_RETRY_S, headers=headers)
+
+
+def _clean(full: str, plain: str, more: str) -> str:
+    """Fall back to fewer words where an amount or a name happens to read like a forbidden one."""
+    for text in (full, plain, f"This budget has no room for this call.{more}"):
+        if not any(word in text.lower() for word in _FORBIDDEN):
+            return text
+    return "This budget has no room for this call."
+
+
+def remaining(line: Line, balance: Balance) -> int:
+    """Say what is left of a line beside everything held, never below zero."""
+    return max(0, line.limit - balance.settled - balance.presumed - balance.held)
+
+
+def balance_headers(line: Line, balance: Balance) -> dict[str, str]:
+    """Tell the tightest budget, what is left of it, and when its window ends."""
+    name = line.budget if line.budget.isascii() and line.budget.isprintable() else line.budget.encode().hex()
+    headers = {"x-bursar-budget": name}
+    left = remaining(line, balance)
+    if line.unit is Unit.USD:
+        headers["x-bursar-remaining-usd"] = plain_usd(left)
+    elif line.unit is Unit.REQUESTS:
+        headers["x-bursar-remaining-requests"] = str(left)
+    else:
+        headers["x-bursar-remaining-tokens"] = str(left)
+    if line.ends_ns < FOREVER_NS:
+        headers["x-bursar-reset"] = f"{to_datetime(line.ends_ns):%Y-%m-%dT%H:%M:%SZ}"
+    return headers
+
+
+def plain_usd(nano: int) -> str:
+    """Write an amount for a program: a decimal number without sign or separator."""
+    return format_usd(nano).lstrip("$").replace(",", "")
+
+
+def format_amount(unit: Unit, amount: int) -> str:
+    """Write an amount for a person; money is rounded up to a hundredth of a cent."""
+    if unit is Unit.USD:
+        return format_usd(-(-amount // 100_000) * 100_000)
+    return f"{amount:,} {unit.replace('_', ' ')}"

@@ -1,0 +1,41 @@
+"""From an answer to a charge: what a call came to, and how sure that is.
+
+Owns the order of precedence (cost reported by the provider, then the card) and the flags. An explicit zero is zero; a
+missing count is estimated upwards and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bursar.core.admission import Cover
+from bursar.core.charge import Amounts, Charge
+from bursar.core.rates import Card
+from bursar.core.usage import Usage
+from bursar.wire.base import Answer
+
+__all__ = ["estimated", "told", "told_in_part"]
+
+
+def told(answer: Answer, usage: Usage, card: Card | None, cover: Cover) -> Charge:
+    """Charge what the provider told."""
+    flags = {"input_over"} if usage.input_total > cover.input_tokens else set()
+    if answer.cost_reported:
+        return Charge(Amounts.of(answer.cost_reported, usage), frozenset(flags), "provider")
+    if card is None:
+        return Charge(Amounts.of(0, usage), frozenset(flags | {"unpriced"}))
+    return Charge(Amounts.of(card.cost(usage), usage), frozenset(flags), card.version)
+
+
+def told_in_part(answer: Answer, usage: Usage, card: Card | None, cover: Cover, tokens: int) -> Charge:
+    """Charge a stream that ended early: its input as told, its output by the upper estimate (per choice)."""
+    output = max(usage.output_total, tokens * cover.choices)
+    fuller = replace(usage, output_tokens=usage.output_tokens + output - usage.output_total)
+    charge = told(replace(answer, cost_reported=None), fuller, card, cover)
+    return replace(charge, flags=charge.flags | {"estimated"})
+
+
+def estimated(card: Card | None, cover: Cover, tokens: int) -> Charge:
+    """Charge what was covered, with this much output per choice: nothing was told."""
+    flags = {"estimated"} if card else {"estimated", "unpriced"}
+    return Charge(cover.amounts(tokens), frozenset(flags), card.version if card else "")

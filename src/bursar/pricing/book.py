@@ -1,0 +1,135 @@
+"""The price book: which card applies to a model of a provider, in a service tier, at a moment.
+
+Owns the order (an operator's override, a provider declared free, the price list) and the cache of compiled cards. It
+must never answer with a card of zeros that nobody asked for: an unknown price is None.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Lock
+from types import MappingProxyType
+
+from bursar.core.rates import Card
+from bursar.pricing.names import MODEL_CHARS_MAX, fold_tier
+from bursar.pricing.override import FREE, LongContext, PriceOverride, choose
+
+__all__ = ["CARDS_MAX", "LongContext", "PriceBook", "PriceOverride"]
+
+CARDS_MAX = 4_096
+"""How many compiled cards (unknown prices included) are remembered."""
+
+GENAI_IDS: Mapping[str, str] = MappingProxyType(
+    {
+        "amazon": "aws",
+        "azure-openai": "azure",
+        "azure_openai": "azure",
+        "bedrock": "aws",
+        "copilot": "github-copilot",
+        "fireworks-ai": "fireworks",
+        "gemini": "google",
+        "grok": "x-ai",
+        "mistralai": "mistral",
+        "moonshot": "moonshotai",
+        "together-ai": "together",
+        "togetherai": "together",
+        "vertex": "google",
+        "vertex-ai": "google",
+        "xai": "x-ai",
+        "z-ai": "zai",
+    }
+)
+"""Names of providers in a configuration that the price list calls otherwise. Any other name is taken as it is."""
+
+
+_ALWAYS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A card, or None for an unknown price, and when it holds: `[valid_from, valid_until)`."""
+
+    card: Card | None
+    valid_from: datetime
+    valid_until: datetime
+
+
+def _list_card(genai_id: str, names: tuple[str, str, str], at: datetime) -> _Found:
+    # Late, because genai-prices takes about 260 ms to import, most of it pydantic: a book of overrides, and a command
+    # that prices nothing, need not pay that. Python's import lock makes it safe from several threads.
+    from bursar.pricing.listed import SOURCE, edition, look_up  # noqa: PLC0415
+
+    provider, model, tier = names
+    listing = look_up(genai_id, model, tier, at)
+    card = Card(provider, model, SOURCE, edition(), listing.tiers) if listing.tiers else None
+    return _Found(card, listing.valid_from, listing.valid_until)
+
+
+class PriceBook:
+    """Find the card of a call. Safe from several threads; a repeated look-up takes about a microsecond.
+
+    `free_providers` were declared local: whatever they serve costs nothing. `price_as` says which provider of the
+    price list an own name stands for (`{"work-gateway": "openai"}`); a name that neither it nor the list knows has no
+    prices but overrides.
+    """
+
+    def __init__(
+        self,
+        overrides: tuple[PriceOverride, ...] = (),
+        free_providers: frozenset[str] = frozenset(),
+        *,
+        price_as: Mapping[str, str] = MappingProxyType({}),
+        cards_max: int = CARDS_MAX,
+    ) -> None:
+        if cards_max < 1:
+            raise ValueError("cards_max must be at least 1")
+        named = [
+            (override.provider.lower(), override.model.lower(), fold_tier(override.tier)) for override in overrides
+        ]
+        twice = [name for at, name in enumerate(named) if name in named[:at]]
+        if twice:
+            raise ValueError(f"the price of {' '.join(twice[0])!r} is stated twice")
+        self._overrides = overrides
+        self._free_providers = frozenset(name.lower() for name in free_providers)
+        self._price_as = {name.lower(): genai_id.lower() for name, genai_id in price_as.items()}
+        self._cards: OrderedDict[tuple[str, str, str], _Found] = OrderedDict()
+        self._cards_max = cards_max
+        self._lock = Lock()
+
+    def card(self, provider: str, model: str, *, tier: str = "", at: datetime) -> Card | None:
+        """Give the card that applies at `at` (with a time zone), or None: the price is unknown, which is never free.
+
+        `tier` is the service tier in the provider's words (`flex`, `priority`, `batch`, `fast`). One that is not known
+        to be sold for this model has no price either.
+        """
+        if at.tzinfo is None:
+            raise ValueError("a price is looked up at a moment with a time zone")
+        names = (provider, model, tier)
+        with self._lock:
+            found = self._cards.get(names)
+            if found is not None and found.valid_from <= at < found.valid_until:
+                self._cards.move_to_end(names)
+                return found.card
+        if max(map(len, names)) > MODEL_CHARS_MAX:
+            return None
+        found = self._find(provider.lower(), names, at)
+        with self._lock:
+            self._cards[names] = found
+            self._cards.move_to_end(names)
+            if len(self._cards) > self._cards_max:
+                self._cards.popitem(last=False)
+        return found.card
+
+    def _find(self, provider: str, names: tuple[str, str, str], at: datetime) -> _Found:
+        own_name, model, tier = names[0], names[1], fold_tier(names[2])
+        override = choose(self._overrides, provider, model, tier)
+        if override is not None:
+            source = "free" if override.is_free else "override"
+            return _Found(Card(own_name, model, source, override.version, override.tiers()), *_ALWAYS)
+        if provider in self._free_providers:
+            return _Found(Card(own_name, model, "free", "declared", FREE), *_ALWAYS)
+        genai_id = self._price_as.get(provider, provider)
+        return _list_card(GENAI_IDS.get(genai_id, genai_id), (own_name, model, tier), at)

@@ -1,0 +1,160 @@
+-- Each query has a name and a line of purpose; parameters are bound by name.
+
+-- name: budget_find
+-- Find the row of one limit of a budget.
+SELECT id, is_active FROM budget WHERE tenant = :tenant AND identity = :identity AND unit = :unit;
+
+-- name: budget_insert
+-- Record one limit of a budget that was not known before.
+INSERT INTO budget (tenant, identity, unit, name, is_active) VALUES (:tenant, :identity, :unit, :name, 1);
+
+-- name: budget_retire_all
+-- Mark every budget inactive before those of a configuration are marked active.
+UPDATE budget SET is_active = 0;
+
+-- name: budget_activate
+-- Mark one limit of a budget active.
+UPDATE budget SET is_active = 1, name = :name WHERE id = :id;
+
+-- name: balance_find
+-- Find the balance of a line.
+SELECT id FROM balance WHERE budget_id = :budget_id AND starts_ns = :starts_ns AND scope = :scope;
+
+-- name: balance_count
+-- Count the scopes of a budget in a window, for values_max.
+SELECT count(*) FROM balance WHERE budget_id = :budget_id AND starts_ns = :starts_ns AND scope <> '(other)';
+
+-- name: balance_insert
+-- Open a balance at zero.
+INSERT INTO balance (budget_id, starts_ns, ends_ns, scope) VALUES (:budget_id, :starts_ns, :ends_ns, :scope);
+
+-- name: balance_read
+-- Read the sums of one balance.
+SELECT settled, presumed, held FROM balance WHERE id = :id;
+
+-- name: balance_hold
+-- Hold an amount on the condition that it fits: the last guard, whatever was computed before.
+UPDATE balance SET held = held + :amount
+WHERE id = :id AND (:amount <= 0 OR settled + presumed + held + :amount <= :limit)
+RETURNING settled, presumed, held;
+
+-- name: balance_move
+-- Move amounts between the sides of one balance.
+UPDATE balance SET held = held + :held, settled = settled + :settled, presumed = presumed + :presumed
+WHERE id = :id
+RETURNING settled, presumed, held;
+
+-- name: balance_budget
+-- Tell the unit that a balance counts, and its budget.
+SELECT budget.unit, budget.id FROM balance JOIN budget ON budget.id = balance.budget_id WHERE balance.id = :id;
+
+-- name: balance_list
+-- List the balances of a tenant.
+SELECT budget.name, budget.identity, balance.scope, balance.starts_ns, balance.ends_ns, budget.unit,
+       balance.settled, balance.presumed, balance.held
+FROM balance JOIN budget ON budget.id = balance.budget_id
+WHERE budget.tenant = :tenant AND balance.ends_ns > :after_ns
+ORDER BY budget.name, balance.starts_ns, balance.scope, budget.unit;
+
+-- name: balance_all
+-- List every balance, for verify.
+SELECT balance.id, budget.name, balance.scope, balance.starts_ns, budget.unit,
+       balance.settled, balance.presumed, balance.held
+FROM balance JOIN budget ON budget.id = balance.budget_id;
+
+-- name: hold_insert
+-- Open a hold.
+INSERT INTO hold (id, tenant, process, state, opened_ns, balances, asked, fixed_pico, output_pico, cover_input,
+                  choices, tokens, labels)
+VALUES (:id, :tenant, :process, 0, :opened_ns, :balances, :asked, :fixed_pico, :output_pico, :cover_input,
+        :choices, :tokens, :labels);
+
+-- name: hold_find
+-- Read what the life of a hold needs.
+SELECT state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens, cached_tokens,
+       cache_write_tokens, output_tokens, reasoning_tokens, requests, balances, flags, price, note, asked
+FROM hold WHERE id = :id;
+
+-- name: hold_extend
+-- Cover more tokens, or another attempt.
+UPDATE hold SET tokens = :tokens, attempts = :attempts WHERE id = :id AND state = 0;
+
+-- name: hold_close
+-- Record what became of a hold.
+UPDATE hold
+SET state = :state, closed_ns = :closed_ns, cost_nano = :cost_nano, input_tokens = :input_tokens,
+    cached_tokens = :cached_tokens, cache_write_tokens = :cache_write_tokens, output_tokens = :output_tokens,
+    reasoning_tokens = :reasoning_tokens, requests = :requests, flags = :flags, price = :price, note = :note
+WHERE id = :id;
+
+-- name: hold_lines
+-- Count a hold against further balances, when a budget begins in the middle of its window.
+UPDATE hold SET balances = :balances WHERE id = :id;
+
+-- name: hold_open_of
+-- List the open holds of a process.
+SELECT id FROM hold WHERE process = :process AND state = 0;
+
+-- name: hold_since
+-- Read the holds of a window, for a budget that begins in the middle of it.
+SELECT id, state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens,
+       cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests, balances, labels
+FROM hold WHERE opened_ns >= :starts_ns AND opened_ns < :ends_ns AND tenant = :tenant ORDER BY opened_ns, id;
+
+-- name: hold_latest
+-- Tell the latest instant that the ledger knows, so that its clock never runs back.
+SELECT coalesce(max(opened_ns), 0) FROM hold;
+
+-- name: hold_row
+-- Read one call whole.
+SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,
+       attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests,
+       flags, price, note
+FROM hold WHERE id = :id AND tenant = :tenant;
+
+-- name: hold_list
+-- List the calls of a tenant in some states, the latest first.
+SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,
+       attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests,
+       flags, price, note
+FROM hold WHERE tenant = :tenant AND state IN (SELECT value FROM json_each(:states))
+ORDER BY opened_ns DESC, id DESC LIMIT :most;
+
+-- name: hold_open_all
+-- Read what every open hold sets aside, for verify.
+SELECT fixed_pico, output_pico, cover_input, choices, tokens, attempts, balances FROM hold WHERE state = 0;
+
+-- name: entry_insert
+-- Add one immutable row to the ledger.
+INSERT INTO entry (hold_id, book, recorded_ns, cost_nano, input_tokens, cached_tokens, cache_write_tokens,
+                   output_tokens, reasoning_tokens, requests, flags, price)
+VALUES (:hold_id, :book, :recorded_ns, :cost_nano, :input_tokens, :cached_tokens, :cache_write_tokens,
+        :output_tokens, :reasoning_tokens, :requests, :flags, :price);
+
+-- name: entry_fold
+-- Read every entry with the balances it counts against, for verify.
+SELECT entry.book, entry.cost_nano, entry.input_tokens, entry.cached_tokens, entry.cache_write_tokens,
+       entry.output_tokens, entry.reasoning_tokens, entry.requests, hold.balances
+FROM entry LEFT JOIN hold ON hold.id = entry.hold_id;
+
+-- name: spend_read
+-- Read the settled and presumed calls of a time, with their labels.
+SELECT labels, state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens,
+       cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests
+FROM hold
+WHERE opened_ns >= :since_ns AND opened_ns < :until_ns AND tenant = :tenant AND state IN (1, 3);
+
+-- name: process_beat
+-- Keep the heartbeat of a process.
+INSERT INTO process (id, beat_ns) VALUES (:id, :beat_ns)
+ON CONFLICT (id) DO UPDATE SET beat_ns = max(beat_ns, excluded.beat_ns);
+
+-- name: process_list
+-- List the processes that may own open holds, those that left holds behind included.
+SELECT id, beat_ns FROM process
+UNION
+SELECT DISTINCT process, 0 FROM hold WHERE state = 0 AND process NOT IN (SELECT id FROM process);
+
+-- name: process_delete
+-- Forget a process.
+DELETE FROM process WHERE id = :id;

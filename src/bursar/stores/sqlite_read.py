@@ -1,0 +1,107 @@
+"""What is read from a SQLite ledger: balances, calls, spend, and the proof that the balances are right.
+
+Owns the reads; it never writes. Spend is summed from the calls' own rows, which `verify` proves equal to the entries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bursar.core.admission import Balance, Cover
+from bursar.core.budget import Unit
+from bursar.core.charge import FLAGS, ZERO, Amounts
+from bursar.core.hold import Hold, State
+from bursar.core.labels import Labels
+from bursar.core.ledger import BalanceRow, HoldRow, Mismatch, Note, ProcessRow, SpendQuery, SpendRow
+from bursar.errors import NotFound
+from bursar.stores.sqlite_book import SqliteBook
+
+__all__ = ["SqliteReads"]
+
+
+class SqliteReads(SqliteBook):
+    """The reading half of a SqliteLedger."""
+
+    def _read(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self.db.execute(self.q[query], values).fetchall()
+
+    def latest_ns(self) -> int:
+        return int(self._read("hold_latest")[0][0])
+
+    def processes(self) -> Sequence[ProcessRow]:
+        return [ProcessRow(*row) for row in self._read("process_list")]
+
+    def balances(self, tenant: str, after_ns: int = 0) -> Sequence[BalanceRow]:
+        """List the balances of windows that end after an instant."""
+        rows = self._read("balance_list", tenant=tenant, after_ns=after_ns)
+        return [
+            BalanceRow(name, identity, scope, starts_ns, ends_ns, Unit(unit), Balance(*sums))
+            for name, identity, scope, starts_ns, ends_ns, unit, *sums in rows
+        ]
+
+    def hold(self, tenant: str, hold_id: str) -> HoldRow:
+        rows = self._read("hold_row", tenant=tenant, id=hold_id)
+        if not rows:
+            raise NotFound(f"no call {hold_id}")
+        return _hold_row(rows[0])
+
+    def holds(self, tenant: str, states: Sequence[State], most: int) -> Sequence[HoldRow]:
+        states_json = json.dumps([int(state) for state in states])
+        return [_hold_row(row) for row in self._read("hold_list", tenant=tenant, states=states_json, most=most)]
+
+    def spend(self, query: SpendQuery) -> Sequence[SpendRow]:
+        sums: dict[tuple[str, ...], tuple[Amounts, Amounts, int]] = {}
+        rows = self._read("spend_read", tenant=query.tenant, since_ns=query.since_ns, until_ns=query.until_ns)
+        for packed, state, *numbers in rows:
+            labels = Labels(json.loads(packed))
+            if any(labels[name] != value for name, value in query.match.items()):
+                continue
+            values = tuple(labels[name] for name in query.by)
+            settled, presumed, calls = sums.get(values, (ZERO, ZERO, 0))
+            if state == State.PRESUMED:
+                presumed += _held(*numbers[:6])
+            sums[values] = (settled + Amounts(*numbers[6:]), presumed, calls + 1)
+        return [SpendRow(values, *sums_of) for values, sums_of in sums.items()]
+
+    def verify(self) -> Sequence[Mismatch]:
+        """Fold every entry and every open hold, and name each balance that differs (promise P7)."""
+        with self._lock:
+            # One transaction, so that all three reads see the same moment.
+            self.db.execute("BEGIN")
+            try:
+                kept = self._read("balance_all")
+                units = {row[0]: Unit(row[4]) for row in kept}
+                folded = {number: [0, 0, 0] for number in units}
+                for side, amounts, packed in self._postings():
+                    for number in packed.split(",") if packed else ():
+                        folded[int(number)][side] += amounts.amount(units[int(number)])
+            finally:
+                self.db.execute("ROLLBACK")
+        return [
+            Mismatch(row[1], row[2], row[3], units[row[0]], side, row[5 + index], folded[row[0]][index])
+            for row in kept
+            for index, side in enumerate(("settled", "presumed", "held"))
+            if row[5 + index] != folded[row[0]][index]
+        ]
+
+    def _postings(self) -> Iterator[tuple[int, Amounts, str]]:
+        for book, *numbers, packed in self.db.execute(self.q["entry_fold"]):
+            yield (0 if book == "settled" else 1), Amounts(*numbers), packed
+        for *numbers, packed in self.db.execute(self.q["hold_open_all"]):
+            yield 2, _held(*numbers), packed
+
+
+def _held(fixed_pico: int, output_pico: int, cover_input: int, choices: int, tokens: int, attempts: int) -> Amounts:
+    return Cover(fixed_pico, output_pico, cover_input, choices).amounts(tokens, attempts)
+
+
+def _hold_row(row: tuple[Any, ...]) -> HoldRow:
+    hold = Hold(row[0], State(row[3]), Cover(*row[7:11]), row[11], row[12], Amounts(*row[13:20]))
+    flags = frozenset(name for bit, name in enumerate(FLAGS) if row[20] >> bit & 1)
+    note = Note(*json.loads(row[22])) if row[22] else Note()
+    return HoldRow(
+        row[0], row[1], row[2], hold.state, row[4], row[5], json.loads(row[6]), hold.held, hold.settled, flags, row[21], note
+    )

@@ -1,0 +1,185 @@
+"""An asynchronous face for a blocking ledger: one writer thread, batches in one transaction each.
+
+Owns the queue between event loop and ledger. The loop never waits on the file, a checkpoint or another process. An
+operation is queued before its caller first suspends, so a caller that is cancelled has still been heard: what it asked
+for happens, in the order in which it was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from bursar.core.charge import Charge
+from bursar.core.hold import Verb
+from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
+from bursar.errors import BursarError, StoreUnavailable
+
+__all__ = ["DirectStore", "ThreadedStore"]
+
+T = TypeVar("T")
+
+BATCH_MAX = 256
+"""How many operations share one transaction at the most."""
+QUEUE_MAX = 100_000
+"""How many operations may wait; beyond it the store counts as unavailable."""
+
+
+class Ledger(Protocol):
+    """The blocking verbs that a call needs."""
+
+    def reserve(self, asked: Reservation) -> Granted | Refused: ...
+    def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension: ...
+    def close(
+        self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
+    ) -> Closed: ...
+    def beat(self, process: str, at_ns: int) -> None: ...
+    def lapse(self, process: str, at_ns: int) -> int: ...
+
+
+class TransactionalLedger(Ledger, Protocol):
+    """A ledger whose verbs can join one transaction."""
+
+    def transaction(self) -> AbstractContextManager[None]: ...
+
+
+class DirectStore:
+    """The asynchronous face of a ledger that never blocks (memory): every verb is done before it first suspends."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def reserve(self, asked: Reservation) -> Granted | Refused:
+        return self._ledger.reserve(asked)
+
+    async def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
+        return self._ledger.extend(asked, at_least, at_most, attempts)
+
+    async def close(
+        self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
+    ) -> Closed:
+        return self._ledger.close(hold_id, verb, at_ns, charge, note)
+
+    async def beat(self, process: str, at_ns: int) -> None:
+        self._ledger.beat(process, at_ns)
+
+    async def lapse(self, process: str, at_ns: int) -> int:
+        return self._ledger.lapse(process, at_ns)
+
+    async def run(self, read: Callable[[], T]) -> T:
+        """Run any other work on the ledger."""
+        return read()
+
+
+class _Job:
+    """One operation and the future that waits for it."""
+
+    __slots__ = ("future", "loop", "work")
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.work = work
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+
+
+class ThreadedStore:
+    """The asynchronous face of a blocking ledger. Use it from any number of event loops; `stop()` ends the thread."""
+
+    def __init__(self, ledger: TransactionalLedger) -> None:
+        self._ledger = ledger
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_MAX)
+        self._thread = threading.Thread(target=self._work, name="bursar-ledger", daemon=True)
+        self._thread.start()
+
+    async def reserve(self, asked: Reservation) -> Granted | Refused:
+        return await self.run(partial(self._ledger.reserve, asked))
+
+    async def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
+        return await self.run(partial(self._ledger.extend, asked, at_least, at_most, attempts))
+
+    async def close(
+        self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
+    ) -> Closed:
+        return await self.run(partial(self._ledger.close, hold_id, verb, at_ns, charge, note))
+
+    async def beat(self, process: str, at_ns: int) -> None:
+        await self.run(partial(self._ledger.beat, process, at_ns))
+
+    async def lapse(self, process: str, at_ns: int) -> int:
+        return await self.run(partial(self._ledger.lapse, process, at_ns))
+
+    def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Queue work on the ledger; it happens even when nobody waits for it any more."""
+        job = _Job(work)
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            raise StoreUnavailable(f"{QUEUE_MAX:,} operations are waiting for the ledger") from None
+        return job.future
+
+    def stop(self) -> None:
+        """Finish what is queued and end the thread."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        is_stopping = False
+        while not is_stopping:
+            batch: list[_Job] = []
+            item = self._jobs.get()
+            while item is not None:
+                batch.append(item)
+                if len(batch) >= BATCH_MAX or self._jobs.empty():
+                    break
+                item = self._jobs.get_nowait()
+            is_stopping = item is None
+            self._run_batch(batch)
+
+    def _run_batch(self, batch: Sequence[_Job]) -> None:
+        """Run a batch in one transaction; when the file fails it, run each operation by itself, so that one that
+        cannot be written takes no other down with it."""
+        results: list[Any] = []
+        try:
+            with self._ledger.transaction():
+                for job in batch:
+                    results.append(_outcome(job.work))
+        except StoreUnavailable as error:
+            results = [error] if len(batch) == 1 else [_alone(job.work) for job in batch]
+        except Exception as error:  # noqa: BLE001 - the outermost frame of this thread: callers must hear of a bug
+            results = [error] * len(batch)
+        for loop in {job.loop for job in batch}:
+            mine = [(job.future, result) for job, result in zip(batch, results, strict=True) if job.loop is loop]
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_deliver, mine)
+
+
+def _outcome(work: Callable[[], Any]) -> Any:
+    """Run one operation inside a batch: its own refusals are results, a failing file ends the batch."""
+    try:
+        return work()
+    except StoreUnavailable:
+        raise
+    except BursarError as error:
+        return error
+
+
+def _alone(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except BursarError as error:
+        return error
+
+
+def _deliver(results: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, result in results:
+        if future.cancelled():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

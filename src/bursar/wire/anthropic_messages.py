@@ -1,0 +1,79 @@
+"""The wire `anthropic.messages`: `POST /v1/messages`.
+
+Owns how a cap is written, thinking included. It must never change anything else of a body.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bursar.wire.anthropic_request import THINKING_LEAST, read_request
+from bursar.wire.anthropic_stream import MessagesReader, read_message
+from bursar.wire.base import Answer, Refusal, Request
+from bursar.wire.refusals import anthropic_refusal, is_anthropic_error, named_maximum, named_room
+from bursar.wire.strict_json import BODY_BYTES_MAX, dump, parse
+
+__all__ = ["AnthropicMessages"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnthropicMessages:
+    """Messages."""
+
+    body_bytes_max: int = BODY_BYTES_MAX
+    name: str = "anthropic.messages"
+
+    def parse(self, raw: bytes) -> Request:
+        """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
+        return read_request(self.name, parse(raw, size_max=self.body_bytes_max), raw)
+
+    def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
+        """Write the body that goes upstream; a thinking budget that the new cap overtakes is lowered below it."""
+        body = dict(request.body)
+        body["model"] = model
+        if cap is not None and cap != request.cap:
+            body["max_tokens"] = cap
+            body = _with_thinking_below(body, cap)
+        return dump(body)
+
+    def read_whole(self, request: Request, body: bytes) -> Answer | None:
+        """Read a whole answer; None when it is no message."""
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+        return read_message(value, is_1h_asked=request.has_cache_write_1h) if isinstance(value, dict) else None
+
+    def reader(self, request: Request) -> MessagesReader:
+        """Make the reader of one stream."""
+        return MessagesReader(request)
+
+    def is_provider_error(self, status: int, body: bytes) -> bool:
+        """Is this the provider's own error, before any output?"""
+        return is_anthropic_error(status, body)
+
+    def named_maximum(self, status: int, body: bytes) -> int | None:
+        """The model's output maximum, when an error names it."""
+        return named_maximum(status, body)
+
+    def named_room(self, status: int, body: bytes) -> int | None:
+        """The output that this call has room for, when an error names it."""
+        return named_room(status, body)
+
+    def refusal(self, refusal: Refusal) -> bytes:
+        """Write a refusal's body."""
+        return anthropic_refusal(refusal)
+
+
+def _with_thinking_below(body: dict[str, Any], cap: int) -> dict[str, Any]:
+    """Lower `budget_tokens` below the cap and leave the answer a quarter of it, or 1,024 tokens if that is more."""
+    thinking = body.get("thinking")
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
+        return body
+    budget = thinking.get("budget_tokens")
+    if type(budget) is not int or budget < cap:
+        return body
+    lowered = max(THINKING_LEAST, cap - max(THINKING_LEAST, cap // 4))
+    return {**body, "thinking": {**thinking, "budget_tokens": lowered}}

@@ -1,0 +1,255 @@
+"""A chat request read: what it may cost at most, where its input sits, whose it is.
+
+Owns the fields of `POST /v1/chat/completions` that decide money. It must never let through what it cannot bound, nor
+refuse a field only because it is new.
+
+Refused, each naming its field: `best_of` above 1, audio in or out, images out, web search (`web_search_options`,
+`search_parameters`, `plugins`), tools that the provider runs, other models to fall back to (`models`), unknown service
+tiers, files by id or that are no PDF, and the fields of `refuse_control_fields`. `store` bills nothing and passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bursar.errors import BadRequest
+from bursar.wire.anatomy import FRAME_BYTES, Tally, shape_key, split
+from bursar.wire.base import Request
+from bursar.wire.fields import (
+    clean_label,
+    count_field,
+    find_key,
+    flag_field,
+    has_hidden_names,
+    list_field,
+    metadata_labels,
+    model_field,
+    refuse_control_fields,
+)
+from bursar.wire.images import image_size, openai_image, pdf_cost
+from bursar.wire.strict_json import dump
+from bursar.wire.text import strings_bytes, text_bytes
+
+__all__ = ["CAP_NAMES", "CHOICES_MAX", "read_request"]
+
+CAP_NAMES = ("max_completion_tokens", "max_tokens")
+CHOICES_MAX = 128
+_TIERS: dict[str, tuple[str, ...]] = {
+    "auto": ("",),
+    "default": ("",),
+    "standard": ("",),
+    "on_demand": ("",),
+    "flex": ("", "flex"),
+    "priority": ("", "priority"),
+    "fast": ("", "priority"),
+    "scale": ("", "scale"),
+}
+"""Service tiers by request value; what asks for another tier may still be served, and billed, as ordinary."""
+
+_CACHE_KEYS = ("prompt_cache_breakpoint", "prompt_cache_options", "cache_control")
+_COUNTED_ELSEWHERE = frozenset(
+    {
+        "model", "messages", "tools", "functions", "response_format", "prediction", "metadata", "user",
+        "stream_options", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
+        "service_tier", "reasoning_effort", "tool_choice", "function_call", "logit_bias", "stop", "verbosity",
+        "modalities",
+    }
+)  # fmt: skip
+"""Fields that are no input text, or are counted by name; the text of every other field counts as system prompt."""
+
+
+def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
+    """Read a parsed body. Raises BadRequest with `param` for what cannot be bounded."""
+    refuse_control_fields(body)
+    model = model_field(body)
+    _refuse_unbounded(body)
+    is_stream = flag_field(body, "stream")
+    tools = list_field(body, "tools")
+    _check_tools(tools)
+    tools_text = dump([tools, body.get("functions")]) if tools or body.get("functions") else b""
+    schema_text = dump(body["response_format"]) if body.get("response_format") else b""
+    system, turns, beyond, system_text = _messages(body, model)
+    other = sum(strings_bytes(value) for name, value in body.items() if name not in _COUNTED_ELSEWHERE)
+    return Request(
+        wire=wire,
+        model=model,
+        body=body,
+        is_stream=is_stream,
+        wants_usage=not is_stream or _wants_usage(body),
+        cap=_cap(body),
+        choices=count_field(body, "n", most=CHOICES_MAX) or 1,
+        anatomy=split(system + other, len(tools_text) + len(schema_text), turns),
+        images_tokens_most=beyond,
+        shape_key=shape_key(*system_text, tools_text, schema_text),
+        has_cache_write=_mentions_cache(body, raw),
+        service_tiers=_service_tiers(body),
+        body_labels=_labels(body),
+        output_beyond_cap=_prediction_bytes(body),
+    )
+
+
+def _refuse_unbounded(body: Mapping[str, Any]) -> None:
+    if (count_field(body, "best_of") or 1) > 1:
+        raise BadRequest("`best_of` bills answers that are never shown: leave it out", param="best_of")
+    modalities = body.get("modalities")
+    if modalities is not None and modalities != ["text"]:
+        raise BadRequest('only text answers can be bounded: `modalities` must be ["text"]', param="modalities")
+    for name, why in _UNBOUNDED:
+        if body.get(name):
+            raise BadRequest(f"`{name}` cannot be bounded: {why}", param=name)
+    search = body.get("search_parameters")
+    if search is not None and not (isinstance(search, Mapping) and search.get("mode") == "off"):
+        raise BadRequest(
+            "`search_parameters` bills by source without a bound: its mode must be off", param="search_parameters"
+        )
+    if "web_search_options" in body and body["web_search_options"] is not None:
+        raise BadRequest(
+            "`web_search_options` can add 115,000 input tokens and has no cap: leave it out, or use a wire with one",
+            param="web_search_options",
+        )
+
+
+_UNBOUNDED = (
+    ("audio", "audio answers are billed apart from the cap"),
+    ("plugins", "they run and bill at the router"),
+    ("models", "another model than the one priced could answer"),
+)
+
+
+def _check_tools(tools: list[dict[str, Any]]) -> None:
+    for at, tool in enumerate(tools):
+        kind = tool.get("type", "function")
+        if kind not in ("function", "custom"):
+            raise BadRequest(
+                f"`tools[{at}]` of type {str(kind)[:60]!r} runs at the provider and cannot be bounded",
+                param=f"tools[{at}].type",
+            )
+
+
+def _cap(body: Mapping[str, Any]) -> int | None:
+    caps = [cap for name in CAP_NAMES if (cap := count_field(body, name)) is not None]
+    if len(caps) > 1:
+        raise BadRequest("`max_tokens` and `max_completion_tokens` exclude each other: send one", param="max_tokens")
+    return caps[0] if caps else None
+
+
+def _wants_usage(body: Mapping[str, Any]) -> bool:
+    options = body.get("stream_options")
+    if options is None:
+        return False
+    if not isinstance(options, Mapping):
+        raise BadRequest("`stream_options` must be an object", param="stream_options")
+    return options.get("include_usage") is True
+
+
+def _service_tiers(body: Mapping[str, Any]) -> tuple[str, ...]:
+    tier = body.get("service_tier")
+    if tier is None:
+        return ("",)
+    tiers = _TIERS.get(tier) if isinstance(tier, str) else None
+    if tiers is None:
+        raise BadRequest(f"the service tier is unknown: use one of {', '.join(_TIERS)}", param="service_tier")
+    return tiers
+
+
+def _prediction_bytes(body: Mapping[str, Any]) -> int:
+    """Bound what a prediction bills: its rejected tokens are output, and a token has at least one byte."""
+    prediction = body.get("prediction")
+    if prediction is None:
+        return 0
+    if not isinstance(prediction, Mapping) or not isinstance(prediction.get("content"), str | list):
+        raise BadRequest("`prediction` must be an object with `content`", param="prediction")
+    return strings_bytes(prediction["content"])
+
+
+def _mentions_cache(body: dict[str, Any], raw: bytes) -> bool:
+    if not has_hidden_names(raw) and not any(key.encode() in raw for key in _CACHE_KEYS):
+        return False
+    return any(value is not None for key in _CACHE_KEYS for value in find_key(body, key))
+
+
+def _labels(body: Mapping[str, Any]) -> dict[str, str]:
+    labels = metadata_labels(body.get("metadata"))
+    user = clean_label(body.get("safety_identifier")) or clean_label(body.get("user"))
+    if user:
+        labels["user"] = user
+    return labels
+
+
+# --- messages ------------------------------------------------------------------------------------------------------
+
+
+def _messages(body: Mapping[str, Any], model: str) -> tuple[int, list[tuple[bool, int]], int, list[str]]:
+    """Measure the messages: bytes of system prompts, the turns, tokens beyond, and the texts of system prompts."""
+    if "messages" not in body:
+        raise BadRequest("`messages` is required", param="messages")
+    system, beyond = 0, 0
+    turns: list[tuple[bool, int]] = []
+    system_text: list[str] = []
+    for at, message in enumerate(list_field(body, "messages")):
+        tally = Tally(FRAME_BYTES)
+        _measure(message, tally, model, f"messages[{at}]")
+        beyond += tally.tokens_beyond
+        role = message.get("role")
+        if role in ("system", "developer"):
+            system += tally.size_bytes
+            system_text.extend(_texts(message.get("content")))
+        else:
+            turns.append((role != "assistant", tally.size_bytes))
+    return system, turns, beyond, system_text
+
+
+def _texts(content: object) -> list[str]:
+    if isinstance(content, str):
+        return [content]
+    parts = content if isinstance(content, list) else []
+    return [part["text"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
+
+
+def _measure(message: Mapping[str, Any], tally: Tally, model: str, where: str) -> None:
+    if isinstance(message.get("audio"), Mapping):
+        raise BadRequest("an earlier audio answer has no known length and cannot be bounded", param=f"{where}.audio")
+    for name, value in message.items():
+        if name == "content" and isinstance(value, list):
+            for at, part in enumerate(value):
+                _measure_part(part, tally, model, f"{where}.content[{at}]")
+        elif name != "role":
+            tally.size_bytes += strings_bytes(value)
+
+
+def _measure_part(part: object, tally: Tally, model: str, where: str) -> None:
+    if not isinstance(part, Mapping):
+        tally.size_bytes += strings_bytes(part)
+        return
+    kind = part.get("type")
+    if kind == "text" and isinstance(part.get("text"), str):
+        tally.size_bytes += text_bytes(part["text"])
+    elif kind == "image_url":
+        _measure_image(part.get("image_url"), tally, model, where)
+    elif kind == "file":
+        _measure_file(part.get("file"), tally, where)
+    elif kind in ("input_audio", "video_url", "input_video", "audio_url"):
+        raise BadRequest(f"`{kind}` has no known length and cannot be bounded", param=where)
+    else:
+        tally.size_bytes += strings_bytes(dict(part))
+
+
+def _measure_image(image: object, tally: Tally, model: str, where: str) -> None:
+    url = image.get("url") if isinstance(image, Mapping) else image
+    if not isinstance(url, str):
+        raise BadRequest("an image needs a `url`", param=f"{where}.image_url")
+    detail = str(image.get("detail") or "auto") if isinstance(image, Mapping) else "auto"
+    header, comma, data = url.partition(",") if url.startswith("data:") else ("", "", "")
+    size = image_size(data) if comma and header.endswith(";base64") else None
+    tally.add_cost(openai_image(model, size, detail))
+
+
+def _measure_file(file: object, tally: Tally, where: str) -> None:
+    data = file.get("file_data") if isinstance(file, Mapping) else None
+    if not isinstance(data, str):
+        raise BadRequest(
+            "a file by id has no known length and cannot be bounded: send it as `file_data`", param=f"{where}.file"
+        )
+    payload = data.partition(",")[2] if data.startswith("data:") else data
+    tally.add_cost(pdf_cost(payload, param=f"{where}.file"))

@@ -1,0 +1,189 @@
+"""From settings to an engine: the only file that names concrete classes. It never names a door.
+
+Owns the choice of store, prices, facts, providers and stages, and their start and stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+from bursar.config.settings import Durability, PriceRow, Settings, StoreKind
+from bursar.core.ledger import ProcessRow
+from bursar.core.provider import Provider
+from bursar.failpoints import arm
+from bursar.jobs.upkeep import Upkeep
+from bursar.metering.estimate import InputEstimates
+from bursar.metering.usual import UsualAnswers
+from bursar.pipeline.account import Accounts
+from bursar.pipeline.budgets import Budgets
+from bursar.pipeline.call import Call, Reply
+from bursar.pipeline.hold import HoldStage
+from bursar.pipeline.quote import Quoter
+from bursar.pipeline.waiting import WaitingRoom
+from bursar.pricing.book import PriceBook
+from bursar.pricing.facts import FactOverride, FactsBook
+from bursar.pricing.override import PriceOverride
+from bursar.processes import process_name
+from bursar.stores.memory import MemoryLedger
+from bursar.stores.sqlite import SqliteLedger
+from bursar.stores.threaded import DirectStore, ThreadedStore
+from bursar.upstream.choice import ProviderChoice
+from bursar.upstream.http import HttpUpstream
+from bursar.wire.anthropic_messages import AnthropicMessages
+from bursar.wire.base import Wire
+from bursar.wire.openai_chat import OpenAIChat
+
+__all__ = ["Engine", "StoreClock", "open_ledger", "open_prices"]
+
+
+class StoreClock:
+    """The wall clock, never behind what the ledger has seen and never running back."""
+
+    def __init__(self, floor_ns: int = 0) -> None:
+        self._last_ns = floor_ns
+
+    def __call__(self) -> int:
+        self._last_ns = max(self._last_ns, time.time_ns())
+        return self._last_ns
+
+
+def open_ledger(settings: Settings) -> SqliteLedger | MemoryLedger:
+    """Open the ledger that the settings name. Raises StoreUnavailable."""
+    store = settings.store
+    if store.kind is StoreKind.MEMORY:
+        return MemoryLedger()
+    return SqliteLedger(
+        store.path, is_power_safe=store.durability is Durability.POWER, timeout_s=store.timeout_s
+    )
+
+
+def open_prices(settings: Settings) -> PriceBook:
+    """Make the price book: operator's prices first, then free providers, then the list."""
+    overrides = tuple(
+        _override(row)
+        for row in settings.prices
+    )
+    free = frozenset(provider.name for provider in settings.providers if provider.is_free)
+    price_as = {provider.name: provider.price_as for provider in settings.providers if provider.price_as}
+    return PriceBook(overrides, free, price_as=price_as)
+
+
+_PER_1000 = {"web_search": 1, "request": 1000}
+"""Configured per thousand searches, and per request; the price book takes both per thousand."""
+
+
+def _override(row: PriceRow) -> PriceOverride:
+    rates: dict[str, Any] = {
+        f"{name}_per_1000" if name in _PER_1000 else name: Decimal(text) * _PER_1000.get(name, 1)
+        for name, text in row.rates
+    }
+    where: dict[str, Any] = {"provider": row.provider, "model": row.model, "is_free": row.is_free}
+    return PriceOverride(**where, **rates, tier="*" if row.is_free else "")
+
+
+def open_facts(settings: Settings) -> FactsBook:
+    """Make the book of model facts, the operator's first."""
+    return FactsBook(
+        tuple(
+            FactOverride(
+                provider=row.provider,
+                model=row.model,
+                max_output_tokens=row.max_output_tokens,
+                top_speed_tokens_per_s=row.top_speed,
+            )
+            for row in settings.models
+        )
+    )
+
+
+@dataclass(slots=True)
+class _Store:
+    """The ledger's asynchronous face, with the reads that jobs need."""
+
+    ledger: SqliteLedger | MemoryLedger
+    face: ThreadedStore | DirectStore
+
+    async def beat(self, process: str, at_ns: int) -> None:
+        await self.face.beat(process, at_ns)
+
+    async def lapse(self, process: str, at_ns: int) -> int:
+        return await self.face.lapse(process, at_ns)
+
+    async def processes(self) -> Sequence[ProcessRow]:
+        return await self.face.run(self.ledger.processes)
+
+
+@dataclass(slots=True)
+class Engine:
+    """Everything between the doors: parse with `wire`, choose with `choice`, then `handle` the call."""
+
+    settings: Settings
+    choice: ProviderChoice = field(init=False)
+    upstream: HttpUpstream = field(init=False)
+    ledger: SqliteLedger | MemoryLedger = field(init=False)
+    clock: StoreClock = field(init=False)
+    _stage: HoldStage = field(init=False)
+    _upkeep: Upkeep = field(init=False)
+    _face: ThreadedStore | DirectStore = field(init=False)
+    _stopping: asyncio.Event = field(init=False)
+    _job: asyncio.Task[None] = field(init=False)
+
+    async def start(self) -> None:
+        """Open the ledger, begin the budgets, start the jobs. Raises StoreUnavailable."""
+        settings, limits = self.settings, self.settings.limits
+        arm(settings.failpoint)
+        ledger = self.ledger = open_ledger(settings)
+        self.clock = StoreClock(ledger.latest_ns())
+        process = process_name()
+        budgets = Budgets(settings.budgets)
+        ledger.beat(process, self.clock())
+        ledger.define(budgets.all, self.clock())
+        self._face = ThreadedStore(ledger) if isinstance(ledger, SqliteLedger) else DirectStore(ledger)
+        facts, estimates, usuals = open_facts(settings), InputEstimates(), UsualAnswers()
+        waiting = WaitingRoom(limits.hold_wait_s, limits.waiting_max)
+        self.choice = ProviderChoice(settings.providers)
+        self.upstream = HttpUpstream(limits.connections_max)
+        await self.upstream.start()
+        accounts = Accounts(self._face, waiting, facts, estimates, usuals, self.clock)
+        quoter = Quoter(process, budgets, open_prices(settings), facts, estimates, usuals, self.clock)
+        self._stage = HoldStage(quoter, accounts, waiting, self.upstream, limits.answer_bytes_max)
+        self._upkeep = Upkeep(
+            _Store(ledger, self._face),
+            process,
+            self.clock,
+            accounts.close_kept,
+            limits.heartbeat_s,
+            limits.lapse_s,
+        )
+        self._stopping = asyncio.Event()
+        self._job = asyncio.create_task(self._upkeep.run(self._stopping))
+
+    async def stop(self) -> None:
+        """Stop the jobs and let go of connections and file; what is still open lapses."""
+        self._stopping.set()
+        await self._job
+        await self.upstream.stop()
+        if isinstance(self._face, ThreadedStore):
+            await asyncio.get_running_loop().run_in_executor(None, self._face.stop)
+        self.ledger.close_store()
+
+    async def handle(self, call: Call) -> Reply:
+        """Run a call through the stages."""
+        return await self._stage(call)
+
+    def wire(self, name: str, provider: Provider | None = None) -> Wire:
+        """Give the wire of an API, as this provider speaks it."""
+        body_bytes_max = self.settings.limits.body_bytes_max
+        if name == "anthropic.messages":
+            return AnthropicMessages(body_bytes_max=body_bytes_max)
+        cap: Literal["max_tokens", "max_completion_tokens"] = "max_completion_tokens"
+        if provider is not None and provider.cap_parameter == "max_tokens":
+            cap = "max_tokens"
+        return OpenAIChat(cap, body_bytes_max)
+
+
