@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -57,17 +57,12 @@ def open_ledger(settings: Settings) -> SqliteLedger | MemoryLedger:
     store = settings.store
     if store.kind is StoreKind.MEMORY:
         return MemoryLedger()
-    return SqliteLedger(
-        store.path, is_power_safe=store.durability is Durability.POWER, timeout_s=store.timeout_s
-    )
+    return SqliteLedger(store.path, is_power_safe=store.durability is Durability.POWER, timeout_s=store.timeout_s)
 
 
 def open_prices(settings: Settings) -> PriceBook:
     """Make the price book: operator's prices first, then free providers, then the list."""
-    overrides = tuple(
-        _override(row)
-        for row in settings.prices
-    )
+    overrides = tuple(_override(row) for row in settings.prices)
     free = frozenset(provider.name for provider in settings.providers if provider.is_free)
     price_as = {provider.name: provider.price_as for provider in settings.providers if provider.price_as}
     return PriceBook(overrides, free, price_as=price_as)
@@ -140,7 +135,7 @@ class Engine:
         ledger = self.ledger = open_ledger(settings)
         self.clock = StoreClock(ledger.latest_ns())
         process = process_name()
-        budgets = Budgets(settings.budgets)
+        budgets = Budgets(replace(budget, link=budget.link or settings.link) for budget in settings.budgets)
         ledger.beat(process, self.clock())
         ledger.define(budgets.all, self.clock())
         self._face = ThreadedStore(ledger) if isinstance(ledger, SqliteLedger) else DirectStore(ledger)
@@ -185,5 +180,3 @@ class Engine:
         if provider is not None and provider.cap_parameter == "max_tokens":
             cap = "max_tokens"
         return OpenAIChat(cap, body_bytes_max)
-
-

@@ -160,25 +160,23 @@ def _read_budget(name: str, node: Node, problems: Problems) -> tuple[Budget, ...
         found = {"limit": _read_parts(node, problems)}
     if len(problems) > before:
         return ()
-    parts: tuple[_Part, ...] = found["limit"]
-    periods = _by_period(parts, found.get("window"), problems)
+    periods = _by_period(found["limit"], found.get("window"), problems)
     if len(problems) > before:
         return ()
-    called = name or found.get("name") or _described(parts, found)
     budgets = []
-    for period, limits in periods.items():
-        full_name = called if len(periods) == 1 else f"{called} ({period})"
+    for period, group in periods.items():
+        full_name = _full_name(name or found.get("name", ""), period if len(periods) > 1 else None, group, found)
         if len(full_name) > NAME_LENGTH_MAX:
             problems.add(
                 node.place, f"{show(full_name)} is longer than {NAME_LENGTH_MAX} characters: set a shorter name"
             )
         else:
-            budgets.append(_budget(full_name, limits, period, found))
+            budgets.append(_budget(full_name, tuple(part.limit for part in group), period, found))
     return tuple(budgets)
 
 
-def _by_period(parts: Sequence[_Part], window: Period | None, problems: Problems) -> Mapping[Period, tuple[Limit, ...]]:
-    found: dict[Period, tuple[Limit, ...]] = {}
+def _by_period(parts: Sequence[_Part], window: Period | None, problems: Problems) -> Mapping[Period, list[_Part]]:
+    found: dict[Period, list[_Part]] = {}
     for part in parts:
         period = part.period or window
         if period is None:
@@ -186,10 +184,10 @@ def _by_period(parts: Sequence[_Part], window: Period | None, problems: Problems
             continue
         if window is not None and period != window:
             problems.add(part.place, f"{part.text} is per {period}, but window says {window}: keep one of them")
-        limits = found.get(period, ())
-        if part.limit.unit in {limit.unit for limit in limits}:
+        group = found.setdefault(period, [])
+        if part.limit.unit in {other.limit.unit for other in group}:
             problems.add(part.place, f"a second limit in {part.limit.unit} per {period}: keep one of them")
-        found[period] = (*limits, part.limit)
+        group.append(part)
     return found
 
 
@@ -205,6 +203,13 @@ def _budget(name: str, limits: tuple[Limit, ...], period: Period, found: Fields)
         since=period.since,
     )
     return Budget(name, limits, window, is_strict=found.get("strict", False), **same)
+
+
+def _full_name(name: str, period: Period | None, parts: Sequence[_Part], found: Fields) -> str:
+    """Name a budget: `users`, `users (day)` where one definition gives several, or after its text."""
+    if name:
+        return f"{name} ({period})" if period else name
+    return _described(parts, found)
 
 
 def _described(parts: Sequence[_Part], found: Fields) -> str:

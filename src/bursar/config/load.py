@@ -18,7 +18,7 @@ from bursar.config.budgets import read_budgets, read_flag_budgets
 from bursar.config.prices import read_models, read_prices
 from bursar.config.problems import Place, Problems, near, show
 from bursar.config.providers import key_variables, read_providers
-from bursar.config.read import entries, scalar
+from bursar.config.read import at, scalar
 from bursar.config.sections import SECTIONS, read_limits, read_server, read_store
 from bursar.config.settings import Limits, ServerSettings, Settings, StoreKind, StoreSettings
 from bursar.config.tree import Node, Scalar, Table, parse, read_text
@@ -79,14 +79,14 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Flags = NO_FLAGS)
     layers = (nodes, environment.overlays(environ), _flag_tables(flags, problems))
     server, store, limits = _sections(layers, problems)
     providers = read_providers(nodes["providers"], environ, problems)
-    names = dict.fromkeys((*(provider.name for provider in providers), *entries(nodes["providers"], Problems())))
+    names = tuple(provider.name for provider in providers)
     settings = Settings(
         server=server,
         store=store,
         providers=providers,
         budgets=_budgets(nodes["budgets"], flags, problems),
-        prices=read_prices(nodes["prices"], tuple(names), problems),
-        models=read_models(nodes["models"], tuple(names), problems),
+        prices=read_prices(nodes["prices"], names, problems),
+        models=read_models(nodes["models"], names, problems),
         limits=limits,
         link=_link(tree, environ, flags, problems),
         file=file,
@@ -121,7 +121,7 @@ def _sections(layers: Sequence[_Layer], problems: Problems) -> tuple[ServerSetti
 def _where(layers: Sequence[_Layer], section: str, key: str) -> Place:
     """Find where a key was last set, else say where it could be."""
     for layer in reversed(layers):
-        found = entries(layer[section], Problems()).get(key)
+        found = at(layer[section], key)
         if found is not None:
             return found.place
     return layers[0][section].place.child(key)

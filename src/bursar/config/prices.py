@@ -84,8 +84,9 @@ def read_models(node: Node, providers: tuple[str, ...], problems: Problems) -> t
     """Read the operator's facts about models."""
     rows = []
     for provider, model, value in _by_model(node, providers, problems):
+        before = len(problems)
         found = fields(value, _MODEL, problems)
-        if not entries(value, Problems()):
+        if not found and len(problems) == before:
             problems.add(value.place, f"at least one of {' and '.join(_MODEL)} is needed")
         rows.append(ModelRow(model, provider, **found))
     return tuple(rows)

@@ -54,6 +54,11 @@ class Place:
     line: int
     key: str
 
+    @property
+    def order(self) -> tuple[bool, str, int]:
+        """Sort the file first, then what has no lines."""
+        return not self.line, self.file, self.line
+
     def child(self, name: str, line: int | None = None) -> Place:
         """Name the place of a key in here."""
         shown = _cut(name)
@@ -83,7 +88,7 @@ class Problems:
         """Raise one ConfigError for all, a line each; it carries the first one's place. Nothing when all is well."""
         if not self._found:
             return
-        (place, message), *others = sorted(self._found, key=lambda problem: (problem[0].file, problem[0].line))
+        (place, message), *others = sorted(self._found, key=lambda problem: problem[0].order)
         lines = [message, *(str(ConfigError(text, file=at.file, line=at.line, key=at.key)) for at, text in others)]
         if len(self._found) >= PROBLEMS_MAX:
             lines.append(f"{place.file}: and perhaps more: reading stopped here")

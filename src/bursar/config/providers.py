@@ -12,9 +12,9 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from bursar.config.problems import Place, Problems, near, show
-from bursar.config.read import Fields, Read, entries, fields, many, scalar, tried
+from bursar.config.read import Fields, Read, at, entries, fields, many, scalar, tried
 from bursar.config.settings import BUILT_IN_PROVIDERS
-from bursar.config.tree import Node, Scalar
+from bursar.config.tree import Node, Scalar, Table
 from bursar.config.values import base_url, one_of, seconds, text, truth, whole
 from bursar.core.provider import Provider
 
@@ -33,7 +33,9 @@ _BUILT_IN: Mapping[str, Provider] = MappingProxyType({provider.name: provider fo
 def _variable(written: str) -> str:
     """Read a variable's name. What is no name is not repeated: people paste the key itself."""
     if re.fullmatch(r"[A-Z][A-Z0-9_]{0,63}", written) is None:
-        raise ValueError("the name of an environment variable is needed, such as OPENAI_API_KEY, not the key itself")
+        raise ValueError(
+            "the name of an environment variable is needed, in capitals, such as OPENAI_API_KEY; never the key itself"
+        )
     return written
 
 
@@ -77,19 +79,18 @@ def read_providers(node: Node, environ: Mapping[str, str], problems: Problems) -
         return BUILT_IN_PROVIDERS
     found = dict(_BUILT_IN)
     for name, value in written.items():
-        provider = None
-        if tried(value.place, problems, _name, name) is not None:
-            provider = _read_provider(name, value, environ, problems)
-        if provider is not None:
-            found[name] = provider
+        if tried(value.place, problems, _name, name) is None:
+            continue
+        provider = _read_provider(name, value, environ, problems)
+        # A wrong one stays known by its name, so that a price for it is not a second problem.
+        found[name] = provider or Provider(name, "http://127.0.0.1", DEFAULT_WIRES)
     return tuple(found.values())
 
 
 def key_variables(node: Node) -> frozenset[str]:
     """List the variables that providers name for their keys, so that these may begin with BURSAR_."""
-    quiet = Problems()
-    tables = entries(node, quiet).values()
-    named = (entries(table, quiet).get("api_key_env") for table in tables)
+    tables = node.entries.values() if isinstance(node, Table) else ()
+    named = (at(table, "api_key_env") for table in tables)
     return frozenset(found.text for found in named if isinstance(found, Scalar))
 
 
@@ -105,9 +106,9 @@ def _read_provider(name: str, node: Node, environ: Mapping[str, str], problems: 
     base = _BUILT_IN.get(name)
     if base is None and "base_url" not in found and len(problems) == before:
         meant = near(name, _BUILT_IN)
-        hint = f"; {meant}" if meant.startswith("did") else ""
-        problems.add(node.place, f"base_url is missing: where is this server?{hint}")
-    _check_together(node.place, found, problems)
+        hint = f"; {meant}" if meant.startswith("did you mean") else ""
+        problems.add(node.place, f"base_url is missing, such as http://127.0.0.1:8000/v1{hint}")
+    _check_together(node.place, base, found, problems)
     key = _key(node.place, found, environ, problems)
     if len(problems) > before:
         return None
@@ -117,12 +118,15 @@ def _read_provider(name: str, node: Node, environ: Mapping[str, str], problems: 
         # A top speed is a fact about the server that was there; another one may be faster.
         base = replace(base, top_speed=None)
     same = {word: found[word] for word in _SAME_WORDS if word in found}
-    is_free: bool = found.get("free", found.get("local", base.is_free))
+    is_free = bool(found.get("free", found.get("local", base.is_free)))
     deadlines = replace(base.deadlines, **found.get("deadlines", {}))
     return replace(base, **same, is_free=is_free, deadlines=deadlines, api_key=key)
 
 
-def _check_together(place: Place, found: Fields, problems: Problems) -> None:
+def _check_together(place: Place, base: Provider | None, found: Fields, problems: Problems) -> None:
+    is_remote = found.get("base_url", "").startswith("https://")
+    if base and base.is_free and is_remote and "free" not in found and "local" not in found:
+        problems.add(place, f"only a local {base.name} is known to be free: write free: true or free: false")
     if "free" in found and "local" in found:
         problems.add(place.child("local"), "means the same as free: keep one of them")
     if found.get("price_as") and (found.get("free") or found.get("local")):

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 from bursar.config.problems import Place, Problems, near, show
 from bursar.config.tree import Items, Node, Scalar, Table
 
-__all__ = ["Fields", "Read", "entries", "fields", "many", "scalar", "tried"]
+__all__ = ["Fields", "Read", "at", "entries", "fields", "many", "scalar", "tried"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -76,6 +76,11 @@ def entries(node: Node, problems: Problems) -> Mapping[str, Node]:
     if not (isinstance(node, Scalar) and not node.text):
         problems.add(node.place, f"keys with values are needed here, not {_kind(node)}")
     return {}
+
+
+def at(node: Node, key: str) -> Node | None:
+    """Look a key up; None where it is not, or where there are no keys."""
+    return node.entries.get(key) if isinstance(node, Table) else None
 
 
 def fields(node: Node, keys: Mapping[str, Read], problems: Problems) -> Fields:

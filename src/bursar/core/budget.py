@@ -123,7 +123,9 @@ class Budget:
 
 
 def _fits(value: str, patterns: tuple[str, ...]) -> bool:
-    return any(value == pattern or ("*" in pattern and value != NONE and fnmatchcase(value, pattern)) for pattern in patterns)
+    return any(
+        value == pattern or ("*" in pattern and value != NONE and fnmatchcase(value, pattern)) for pattern in patterns
+    )
 
 
 def _escaped(value: str) -> str:

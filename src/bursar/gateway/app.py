@@ -48,6 +48,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.limits = settings.limits
         self._engine = Engine(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,16 +88,16 @@ class App:
             arrival = self._arrive(scope, headers, hint)
             wire = arrival.wire
             reply = await self._answer(arrival, receive)
-            await relay(reply, receive, sending, self._settings.limits)
+            await relay(reply, receive, sending, self.limits)
         except BursarError as error:
-            await relay(_refused(wire, error), receive, sending, self._settings.limits)
-        except Exception:  # noqa: BLE001 - the outermost frame: the client gets a plain 500, the log gets the trace
+            await relay(_refused(wire, error), receive, sending, self.limits)
+        except Exception:
             log.exception("unforeseen error")
             if has_started:
                 raise
             failure = Refusal(500, "internal", "bursar failed; the log of the gateway says more")
             reply = Reply(500, (("content-type", "application/json"),), wire.refusal(failure))
-            await relay(reply, receive, sending, self._settings.limits)
+            await relay(reply, receive, sending, self.limits)
 
     def _arrive(self, scope: Scope, headers: dict[str, str], hint: str) -> Arrival:
         route = find_route(scope["method"], scope["path"], hint)
@@ -121,9 +122,7 @@ class App:
         request = arrival.wire.parse(body)
         provider, model = self._engine.choice.choose(arrival.wire.name, request.model)
         labels = labels_of(arrival.headers, request.body_labels)
-        labels = Labels(
-            {**labels.pairs, "provider": provider.name, "model": model, "wire": arrival.wire.name}
-        )
+        labels = Labels({**labels.pairs, "provider": provider.name, "model": model, "wire": arrival.wire.name})
         return Call(
             new_id(self._engine.clock()),
             TENANT,
@@ -145,7 +144,7 @@ class App:
         path = arrival.route.upstream + arrival.query
         answer = await self._engine.upstream.send(provider, arrival.route.method, path, headers, body)
         try:
-            told = await answer.body(self._settings.limits.answer_bytes_max)
+            told = await answer.body(self.limits.answer_bytes_max)
         except (UpstreamFailed, TooLarge):
             answer.abort()
             raise
@@ -154,13 +153,13 @@ class App:
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
         """Read the request's body within its limits of size and time."""
-        most = self._settings.limits.body_bytes_max
+        most = self.limits.body_bytes_max
         if int(headers.get("content-length") or 0) > most:
             raise TooLarge(f"a request body may have {most:,} bytes")
         pieces: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(self._settings.limits.body_s):
+            async with asyncio.timeout(self.limits.body_s):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -208,7 +207,11 @@ def _upstream_headers(arrival: Arrival, api_key: str) -> dict[str, str]:
     if api_key:
         headers.pop("authorization", None)
         headers.pop("x-api-key", None)
-        name, value = ("x-api-key", api_key) if arrival.route.wire.startswith("anthropic") else ("authorization", f"Bearer {api_key}")
+        name, value = (
+            ("x-api-key", api_key)
+            if arrival.route.wire.startswith("anthropic")
+            else ("authorization", f"Bearer {api_key}")
+        )
         headers[name] = value
     return headers
 

@@ -6,22 +6,25 @@ Owns what must be refused before an application sees a request. httptools sets n
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bursar.config.settings import Limits
 
-__all__ = ["limited_protocol"]
+__all__ = ["LimitedProtocol"]
 
 
-class _Limited(HttpToolsProtocol):
-    """One connection. A request whose head is too long or too late is answered once, and the connection closed."""
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection of an application that has `limits`.
 
-    limits: ClassVar[Limits]
+    A request whose head is too long or too late is answered once, and the connection closed.
+    """
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        app: Any = self.config.app
+        self._limits: Limits = app.limits
         self._head_bytes = 0
         self._is_head = True
         self._deadline: asyncio.TimerHandle | None = None
@@ -37,7 +40,7 @@ class _Limited(HttpToolsProtocol):
             if self._deadline is None:
                 self._expect_head()
         super().data_received(data)
-        if self._is_head and self._head_bytes > self.limits.headers_bytes_max:
+        if self._is_head and self._head_bytes > self._limits.headers_bytes_max:
             self._refuse(b"431 Request Header Fields Too Large")
 
     def on_message_begin(self) -> None:
@@ -47,7 +50,7 @@ class _Limited(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         size = sum(len(name) + len(value) for name, value in self.headers[-1:])
-        if len(self.headers) > self.limits.headers_max or size > self.limits.headers_bytes_max:
+        if len(self.headers) > self._limits.headers_max or size > self._limits.headers_bytes_max:
             raise ValueError("too many or too long headers")
 
     def on_headers_complete(self) -> None:
@@ -57,7 +60,7 @@ class _Limited(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _expect_head(self) -> None:
-        self._deadline = asyncio.get_running_loop().call_later(self.limits.headers_s, self._late)
+        self._deadline = asyncio.get_running_loop().call_later(self._limits.headers_s, self._late)
 
     def _forget_deadline(self) -> None:
         if self._deadline is not None:
@@ -72,8 +75,3 @@ class _Limited(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             self.transport.close()
-
-
-def limited_protocol(limits: Limits) -> type[_Limited]:
-    """Make the protocol class for these limits."""
-    return type("LimitedProtocol", (_Limited,), {"limits": limits})

@@ -31,7 +31,11 @@ ROUTES = (
     Route("POST", "/v1/chat/completions", "openai.chat", "/chat/completions", is_billable=True),
     Route("POST", "/v1/messages", "anthropic.messages", "/v1/messages", is_billable=True, query=_BETA),
     Route(
-        "POST", "/v1/messages/count_tokens", "anthropic.messages", "/v1/messages/count_tokens", is_billable=False,
+        "POST",
+        "/v1/messages/count_tokens",
+        "anthropic.messages",
+        "/v1/messages/count_tokens",
+        is_billable=False,
         query=_BETA,
     ),
     Route("GET", "/v1/models", "openai.chat", "/models", is_billable=False),

@@ -14,7 +14,7 @@ from uvicorn.supervisors import Multiprocess
 from bursar.config.settings import Settings
 from bursar.errors import UsageError
 from bursar.gateway.app import App
-from bursar.gateway.protocol import limited_protocol
+from bursar.gateway.protocol import LimitedProtocol
 
 __all__ = ["listen", "serve"]
 
@@ -45,7 +45,7 @@ def serve(settings: Settings, listening: socket.socket) -> int:
     """Serve until told to stop; returns the exit code."""
     config = uvicorn.Config(
         App(settings),
-        http=limited_protocol(settings.limits),
+        http=LimitedProtocol,
         ws="none",
         loop="auto",
         lifespan="on",
@@ -61,10 +61,10 @@ def serve(settings: Settings, listening: socket.socket) -> int:
         server_header=False,
         date_header=False,
     )
-    server = uvicorn.Server(config)
     if settings.server.workers > 1:
-        Multiprocess(config, target=server.run, sockets=[listening]).run()
+        Multiprocess(config, sockets=[listening]).run()
         return 0
+    server = uvicorn.Server(config)
     server.run(sockets=[listening])
     return 0 if server.started else 1
 

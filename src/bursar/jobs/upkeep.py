@@ -66,7 +66,7 @@ class Upkeep:
                 await self.once()
             except StoreUnavailable as error:
                 log.error("upkeep: %s", error.message)
-            except Exception:  # noqa: BLE001 - the outermost frame of the job: the next round must come
+            except Exception:
                 log.exception("upkeep failed")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.heartbeat_s):

@@ -284,4 +284,3 @@ class Account:
             tightest = min(pairs, key=lambda pair: remaining(*pair) / max(1, pair[0].limit))
             headers |= balance_headers(*tightest)
         return list(headers.items())
-

@@ -6,12 +6,11 @@ drives it. Everything before the hold is free to fail; everything after it ends 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bursar.core.budget import Policy
-from bursar.core.hold import Verb
 from bursar.core.ledger import Granted, Refused
-from bursar.errors import BursarError, StoreUnavailable, TooLarge, UpstreamFailed
+from bursar.errors import StoreUnavailable, TooLarge, UpstreamFailed
 from bursar.failpoints import failpoint
 from bursar.pipeline.account import Account, Accounts
 from bursar.pipeline.call import Call, Next, Reply
@@ -107,7 +106,7 @@ class HoldStage:
         """Tell that there was no answer. What may have been sent stays counted: a retry would pay twice."""
         await account.lose()
         status = 504 if "within" in error.message else 502
-        headers = {name: value for name, value in account.headers()}
+        headers = dict(account.headers())
         if error.is_sent:
             headers["x-should-retry"] = "false"
         return refuse(call, Refusal(status, "upstream_failed", error.message, headers=headers))

@@ -70,9 +70,7 @@ class Quoter:
                 return refusal
         facts = self.facts.facts(call.provider.name, call.model)
         is_strict = any(budget.is_strict for budget in matched)
-        estimate_key = EstimateKey(
-            call.tenant, call.provider.name, call.wire.name, call.model, call.request.shape_key
-        )
+        estimate_key = EstimateKey(call.tenant, call.provider.name, call.wire.name, call.model, call.request.shape_key)
         input_most = self._input_most(call, estimate_key, facts, is_strict=is_strict)
         most = self._bound(call, cards, facts, input_most)
         if most.has_unpriced_searches and _has_usd(matched):
@@ -81,9 +79,7 @@ class Quoter:
         ask, terms = plan(self._wish(call, facts, self.usuals.usual(usual_key), is_strict=is_strict))
         cover = Cover(most.fixed_pico, most.output_pico, input_most, call.request.choices)
         lines = self.budgets.lines(matched, call.labels, at_ns)
-        reservation = Reservation(
-            call.id, call.tenant, self.process, at_ns, call.labels.pairs, cover, ask, lines
-        )
+        reservation = Reservation(call.id, call.tenant, self.process, at_ns, call.labels.pairs, cover, ask, lines)
         return Quote(reservation, terms, matched, cards or {}, estimate_key, usual_key, call.request.anatomy.total)
 
     def _cards(self, call: Call, at_ns: int) -> dict[str, Card] | None:

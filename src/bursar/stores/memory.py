@@ -85,12 +85,18 @@ class MemoryLedger:
                 continue
             if any(key[1] == budget.identity and key[4] is unit for key in record.keys):
                 continue
-            line = Line(budget.name, budget.identity, budget.scope(labels), span.starts_ns, span.ends_ns, unit, 0, values_max)
+            line = Line(
+                budget.name, budget.identity, budget.scope(labels), span.starts_ns, span.ends_ns, unit, 0, values_max
+            )
             key = self._key(asked.tenant, line)
             record.keys.append(key)
             held = record.hold.held if record.hold.state is State.OPEN else ZERO
-            self._move(key, held, sum((p.amounts for p in record.entries if p.book is Book.SETTLED), ZERO),
-                       sum((p.amounts for p in record.entries if p.book is Book.PRESUMED), ZERO))
+            self._move(
+                key,
+                held,
+                sum((p.amounts for p in record.entries if p.book is Book.SETTLED), ZERO),
+                sum((p.amounts for p in record.entries if p.book is Book.PRESUMED), ZERO),
+            )
 
     def reserve(self, asked: Reservation) -> Granted | Refused:
         with self._lock:
@@ -150,7 +156,9 @@ class MemoryLedger:
             record.hold = longer
             return Extension(longer.tokens, is_granted=True)
 
-    def close(self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None) -> Closed:
+    def close(
+        self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
+    ) -> Closed:
         with self._lock:
             record = self._record(hold_id)
             effect = apply(record.hold, verb, charge)

@@ -49,7 +49,9 @@ class SqliteLedger(SqliteReads):
     def _hold(self, number: int, line: Line, held: Amounts) -> Balance:
         row = self.run("balance_hold", id=number, amount=held.amount(line.unit), limit=line.limit).fetchone()
         if row is None:
-            raise StoreUnavailable(f"budget {line.budget} has no room for what was admitted: the ledger is inconsistent")
+            raise StoreUnavailable(
+                f"budget {line.budget} has no room for what was admitted: the ledger is inconsistent"
+            )
         return Balance(*row)
 
     def _insert(self, asked: Reservation, tokens: int, ids: Sequence[int]) -> None:
@@ -95,7 +97,9 @@ class SqliteLedger(SqliteReads):
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=attempts)
             return Extension(longer.tokens, is_granted=True)
 
-    def close(self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None) -> Closed:
+    def close(
+        self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
+    ) -> Closed:
         with self.transaction():
             hold, ids, row = self._find(hold_id)
             effect = apply(hold, verb, charge)

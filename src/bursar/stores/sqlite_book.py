@@ -135,9 +135,7 @@ class SqliteBook:
             row = self._rows[number] = (Unit(unit), budget_id)
         return row
 
-    def move(
-        self, number: int, held: Amounts = ZERO, settled: Amounts = ZERO, presumed: Amounts = ZERO
-    ) -> Balance:
+    def move(self, number: int, held: Amounts = ZERO, settled: Amounts = ZERO, presumed: Amounts = ZERO) -> Balance:
         """Move amounts between the sides of one balance."""
         unit = self.unit_of(number)
         row = self.run(

@@ -103,5 +103,16 @@ def _hold_row(row: tuple[Any, ...]) -> HoldRow:
     flags = frozenset(name for bit, name in enumerate(FLAGS) if row[20] >> bit & 1)
     note = Note(*json.loads(row[22])) if row[22] else Note()
     return HoldRow(
-        row[0], row[1], row[2], hold.state, row[4], row[5], json.loads(row[6]), hold.held, hold.settled, flags, row[21], note
+        row[0],
+        row[1],
+        row[2],
+        hold.state,
+        row[4],
+        row[5],
+        json.loads(row[6]),
+        hold.held,
+        hold.settled,
+        flags,
+        row[21],
+        note,
     )

@@ -63,7 +63,9 @@ class HttpUpstream:
             message = f"{provider.name} did not answer within {deadlines.first_byte_s:g} s"
             raise UpstreamFailed(message, is_sent=True) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise UpstreamFailed(f"{provider.name} broke off before it answered ({_kind(error)})", is_sent=True) from error
+            raise UpstreamFailed(
+                f"{provider.name} broke off before it answered ({_kind(error)})", is_sent=True
+            ) from error
         return HttpAnswer(provider, response)
 
 

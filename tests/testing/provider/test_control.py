@@ -202,10 +202,10 @@ def test_a_provider_in_this_process_answers_as_soon_as_it_is_made_and_frees_its_
         assert second.invoice()["requests"] == 0
 
 
-def test_stopping_cuts_what_is_still_running() -> None:
-    with ScriptedProvider({"m": Script(tokens_per_s=0.001)}) as provider:
-        with Plain(provider.url).ask("openai", stream=True) as connection, connection.getresponse() as response:
-            assert response.readline()
-            provider.stop()
-            with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
-                response.read()
+def test_stopping_cuts_what_is_still_running(provider: ScriptedProvider, plain: Plain) -> None:
+    provider.set("m", Script(tokens_per_s=0.001))
+    with plain.ask("openai", stream=True) as connection, connection.getresponse() as response:
+        assert response.readline()
+        provider.stop()
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+            response.read()
