@@ -37,13 +37,28 @@ def claude_code() -> dict[str, Any]:
     return {
         "model": "claude-opus-4-8",
         "messages": [
-            {"role": "user", "content": [{"type": "text", "text": "<system-reminder>"}, {"type": "text", "text": "fix it"}]},
-            {"role": "assistant", "content": [
-                {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
-                {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"file_path": "/a.py"}}]},
-            {"role": "user", "content": [
-                {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "tool_reference", "tool_name": "X"}]},
-                {"type": "text", "text": "go on", "cache_control": ephemeral}]},
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "<system-reminder>"}, {"type": "text", "text": "fix it"}],
+            },
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
+                    {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"file_path": "/a.py"}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": "toolu_1",
+                        "content": [{"type": "tool_reference", "tool_name": "X"}],
+                    },
+                    {"type": "text", "text": "go on", "cache_control": ephemeral},
+                ],
+            },
         ],
         "system": [
             {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.275; cch=0;"},
@@ -62,7 +77,7 @@ def claude_code() -> dict[str, Any]:
         "fallbacks": [{"model": "claude-opus-4-8"}],
         "diagnostics": {"previous_message_id": "msg_1"},
         "stream": True,
-    }  # fmt: skip
+    }
 
 
 def test_a_request_of_claude_code_passes() -> None:
@@ -116,14 +131,32 @@ def test_the_cap_is_required_whole_and_positive(bad: object) -> None:
         ({"system": 5}, "system"),
         ({"messages": {}}, "messages"),
         ({"api_key": "x"}, "api_key"),
-        ({"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "url", "url": "https://x"}}]}]},
-         "messages[0].content[0].source"),
-        ({"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "f"}}]}]},
-         "messages[0].content[0].source"),
-        ({"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "base64", "data": "QUJD"}}]}]},
-         "messages[0].content[0].source"),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "document", "source": {"type": "url", "url": "https://x"}}]}
+                ]
+            },
+            "messages[0].content[0].source",
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "f"}}]}
+                ]
+            },
+            "messages[0].content[0].source",
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "document", "source": {"type": "base64", "data": "QUJD"}}]}
+                ]
+            },
+            "messages[0].content[0].source",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_bounded_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
     error = refused(**fields)
     assert error.param == param
@@ -131,8 +164,16 @@ def test_what_cannot_be_bounded_is_refused_by_name(fields: dict[str, Any], param
 
 
 def test_client_tools_and_bounded_searches_pass() -> None:
-    kinds = ["custom", "bash_20250124", "text_editor_20250728", "computer_20251124", "memory_20250818",
-             "tool_search_tool_regex_20251119", "browser_toolset_20260801", "computer_toolset_20260801"]  # fmt: skip
+    kinds = [
+        "custom",
+        "bash_20250124",
+        "text_editor_20250728",
+        "computer_20251124",
+        "memory_20250818",
+        "tool_search_tool_regex_20251119",
+        "browser_toolset_20260801",
+        "computer_toolset_20260801",
+    ]
     request = parse(tools=[{"type": kind, "name": kind} for kind in kinds] + [{"name": "own", "input_schema": {}}])
     assert (request.searches_most, request.images_tokens_most) == (0, 0)
     search = parse(tools=[{"type": "web_search_20260318", "name": "web_search", "max_uses": 3}])
@@ -169,7 +210,10 @@ def test_cache_writes_of_both_lifetimes_are_seen() -> None:
 @pytest.mark.parametrize(
     ("user_id", "labels"),
     [
-        (f"user_{'ab' * 32}_account_{UUID}_session_{UUID}", {"user": f"user_{'ab' * 32}_account_{UUID}", "session": UUID}),
+        (
+            f"user_{'ab' * 32}_account_{UUID}_session_{UUID}",
+            {"user": f"user_{'ab' * 32}_account_{UUID}", "session": UUID},
+        ),
         (f"user_ab12_account__session_{UUID}", {"user": "user_ab12_account_", "session": UUID}),
         (json.dumps({"device_id": "d", "account_uuid": "a", "session_id": "s"}), {"user": "a", "session": "s"}),
         (json.dumps({"device_id": "d", "account_uuid": "", "session_id": "s"}), {"user": "d", "session": "s"}),
@@ -193,11 +237,15 @@ def test_the_anatomy_names_where_the_input_sits() -> None:
         messages=[
             {"role": "user", "content": "u" * 10},
             {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {"a": "b"}}]},
-            {"role": "user", "content": [
-                {"type": "tool_result", "tool_use_id": "1", "content": "é" * 50},
-                {"type": "tool_result", "tool_use_id": "2", "content": [{"type": "text", "text": "z" * 9}]}]},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "1", "content": "é" * 50},
+                    {"type": "tool_result", "tool_use_id": "2", "content": [{"type": "text", "text": "z" * 9}]},
+                ],
+            },
         ],
-    )  # fmt: skip
+    )
     anatomy = request.anatomy
     assert anatomy.system == 100
     assert anatomy.tools == len(json.dumps(tools, separators=(",", ":")))
@@ -255,14 +303,35 @@ def test_nothing_but_model_and_cap_changes() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=5)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**40), 2**40)
+    | st.text(max_size=5)
     | st.sampled_from(["tool_use", "tool_result", "image", "document", "base64", "content", "enabled", "text"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["type", "text", "content", "source", "data", "input", "name", "cache_control"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "text", "content", "source", "data", "input", "name", "cache_control"]),
+            inner,
+            max_size=4,
+        )
+    ),
     max_leaves=14,
-)  # fmt: skip
-FIELDS = ["messages", "tools", "system", "thinking", "metadata", "context_management", "fallbacks", "thread", "speed",
-          "output_config", "cache_control", "service_tier"]  # fmt: skip
+)
+FIELDS = [
+    "messages",
+    "tools",
+    "system",
+    "thinking",
+    "metadata",
+    "context_management",
+    "fallbacks",
+    "thread",
+    "speed",
+    "output_config",
+    "cache_control",
+    "service_tier",
+]
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4), st.lists(JSON, max_size=3))

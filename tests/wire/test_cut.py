@@ -23,8 +23,14 @@ MESSAGES = [{"role": "user", "content": "hi"}]
 
 def chunk(delta: dict[str, Any], index: int = 0, **more: Any) -> bytes:
     choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None, **more}
-    value = {"id": "chatcmpl-7", "object": "chat.completion.chunk", "created": 9, "model": "gpt-7",
-             "system_fingerprint": "fp_1", "choices": [choice]}  # fmt: skip
+    value = {
+        "id": "chatcmpl-7",
+        "object": "chat.completion.chunk",
+        "created": 9,
+        "model": "gpt-7",
+        "system_fingerprint": "fp_1",
+        "choices": [choice],
+    }
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
@@ -41,16 +47,20 @@ CHAT = {
     "the role": chunk({"role": "assistant", "content": ""}),
     "text": chunk({"role": "assistant", "content": ""}) + chunk({"content": "Hel"}) + chunk({"content": "lo"}),
     "an incomplete event": chunk({"role": "assistant", "content": "Hello"}) + b'data: {"id":"chatc',
-    "a tool call": chunk({"role": "assistant", "content": None}) + chunk(call(0, "find", "")) + chunk(call(0, None, '{"q":"a')),
+    "a tool call": chunk({"role": "assistant", "content": None})
+    + chunk(call(0, "find", ""))
+    + chunk(call(0, None, '{"q":"a')),
     "a second tool call": chunk(call(0, "find", "{}")) + chunk(call(1, "find", "")) + chunk(call(1, None, '{"q')),
-}  # fmt: skip
+}
 
 
 def chat_client(body: bytes) -> Any:
     def answer(_: Any) -> Any:
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body)
 
-    return openai.OpenAI(api_key="k", base_url="http://x/v1", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)))
+    return openai.OpenAI(
+        api_key="k", base_url="http://x/v1", http_client=httpx2.Client(transport=httpx2.MockTransport(answer))
+    )
 
 
 def cut_chat(seen: bytes, **fields: Any) -> bytes:
@@ -92,16 +102,20 @@ def test_openai_stream_helper_ends_a_cut_stream(seen: bytes) -> None:
     ):
         for _ in stream:
             pass
-        final = stream.get_final_completion()
-    assert final.choices[0].finish_reason == "length"
-    assert final.usage.completion_tokens == 23
+        # The helper itself raises this for every answer that ends at its cap, the provider's own included.
+        with pytest.raises(openai.LengthFinishReasonError) as caught:
+            stream.get_final_completion()
+    assert caught.value.completion.choices[0].finish_reason == "length"
+    assert caught.value.completion.usage.completion_tokens == 23
 
 
 def test_every_open_choice_is_ended_and_an_ended_one_is_left_alone() -> None:
     seen = chunk({"content": "a"}) + chunk({"content": "b"}, 1) + chunk({}, 1, finish_reason="stop")
     with chat_client(cut_chat(seen, n=3)) as client:
         chunks = list(client.chat.completions.create(model="gpt-7", messages=MESSAGES, stream=True, n=3))
-    reasons = {choice.index: choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason}
+    reasons = {
+        choice.index: choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason
+    }
     assert reasons == {0: "length", 1: "stop", 2: "length"}
 
 
@@ -130,9 +144,17 @@ def typed(kind: str, **fields: Any) -> bytes:
 
 START = typed(
     "message_start",
-    message={"id": "msg_7", "type": "message", "role": "assistant", "model": "claude-7", "content": [], "stop_reason": None,
-             "stop_sequence": None, "usage": {"input_tokens": 11, "output_tokens": 1}},
-)  # fmt: skip
+    message={
+        "id": "msg_7",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-7",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 11, "output_tokens": 1},
+    },
+)
 
 
 def block(index: int, content: dict[str, Any], *deltas: dict[str, Any], is_open: bool = False) -> bytes:
@@ -164,7 +186,9 @@ def messages_client(body: bytes) -> Any:
     def answer(_: Any) -> Any:
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body)
 
-    return anthropic.Anthropic(api_key="k", base_url="http://x", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)))
+    return anthropic.Anthropic(
+        api_key="k", base_url="http://x", http_client=httpx2.Client(transport=httpx2.MockTransport(answer))
+    )
 
 
 def cut_message(seen: bytes) -> bytes:

@@ -56,7 +56,9 @@ def test_the_size_is_read_from_the_header(data: bytes) -> None:
     assert image_size(b64(data)) == (3008, 2000)
 
 
-@given(st.binary(max_size=80), st.sampled_from([b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF....WEBPVP8X"]))
+@given(
+    st.binary(max_size=80), st.sampled_from([b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF....WEBPVP8X"])
+)
 def test_broken_headers_have_no_size_and_never_raise(data: bytes, start: bytes) -> None:
     size = image_size(b64(start + data))
     assert size is None or (size[0] > 0 and size[1] > 0)
@@ -91,7 +93,9 @@ def test_messages_images_stay_under_the_bound(size: tuple[int, int], measured: i
     assert measured <= anthropic_image(size).most <= anthropic_image(None).most
 
 
-@given(st.none() | st.tuples(st.integers(1, 20_000), st.integers(1, 20_000)), st.sampled_from(["low", "high", "auto", "?"]))
+@given(
+    st.none() | st.tuples(st.integers(1, 20_000), st.integers(1, 20_000)), st.sampled_from(["low", "high", "auto", "?"])
+)
 def test_what_is_likely_is_never_above_the_most(size: tuple[int, int] | None, detail: str) -> None:
     for model in ("gpt-4o", "gpt-4o-mini", "gpt-4.1-nano", "gpt-5", "gpt-5.4", "qwen/qwen3-vl", "o3"):
         cost = openai_image(model, size, detail)

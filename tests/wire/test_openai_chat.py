@@ -18,7 +18,9 @@ from bursar.wire.openai_chat import OpenAIChat
 
 WIRE = OpenAIChat()
 USER = [{"role": "user", "content": "hi"}]
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 512, 512) + b"\x08\x06\0\0\0" * 5000).decode()
+PNG = base64.b64encode(
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 512, 512) + b"\x08\x06\0\0\0" * 5000
+).decode()
 
 
 def parse(**fields: Any) -> Request:
@@ -43,16 +45,48 @@ def test_a_plain_request_is_read() -> None:
 
 def test_everything_that_real_clients_send_passes() -> None:
     parse(
-        temperature=0.2, top_p=1, frequency_penalty=0, presence_penalty=0, seed=1, stop=["x"], logit_bias={"1": -100},
-        logprobs=True, top_logprobs=5, parallel_tool_calls=False, tool_choice="auto", reasoning_effort="high",
-        verbosity="low", store=True, prompt_cache_key="k", prompt_cache_retention="24h", response_format={"type": "text"},
-        stream=True, stream_options={"include_usage": True, "include_obfuscation": False}, n=None, max_tokens=None,
-        modalities=["text"], audio=None, web_search_options=None, search_parameters={"mode": "off"}, plugins=[], models=[],
-        provider={"order": ["x"]}, reasoning={"effort": "low"}, transforms=["middle-out"], usage={"include": True},
-        top_k=40, min_p=0.1, repetition_penalty=1.1, chat_template_kwargs={"enable_thinking": False}, safe_prompt=True,
-        tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}, {"type": "custom", "custom": {"name": "c"}}],
+        temperature=0.2,
+        top_p=1,
+        frequency_penalty=0,
+        presence_penalty=0,
+        seed=1,
+        stop=["x"],
+        logit_bias={"1": -100},
+        logprobs=True,
+        top_logprobs=5,
+        parallel_tool_calls=False,
+        tool_choice="auto",
+        reasoning_effort="high",
+        verbosity="low",
+        store=True,
+        prompt_cache_key="k",
+        prompt_cache_retention="24h",
+        response_format={"type": "text"},
+        stream=True,
+        stream_options={"include_usage": True, "include_obfuscation": False},
+        n=None,
+        max_tokens=None,
+        modalities=["text"],
+        audio=None,
+        web_search_options=None,
+        search_parameters={"mode": "off"},
+        plugins=[],
+        models=[],
+        provider={"order": ["x"]},
+        reasoning={"effort": "low"},
+        transforms=["middle-out"],
+        usage={"include": True},
+        top_k=40,
+        min_p=0.1,
+        repetition_penalty=1.1,
+        chat_template_kwargs={"enable_thinking": False},
+        safe_prompt=True,
+        tools=[
+            {"type": "function", "function": {"name": "f", "parameters": {}}},
+            {"type": "custom", "custom": {"name": "c"}},
+        ],
         something_of_next_year={"deep": [1, 2, {"x": "y"}]},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("model", [None, "", 5, ["gpt"], "x" * 257, "gpt\n4", "gpt\x00"])
@@ -114,17 +148,29 @@ def test_stream_is_a_boolean(bad: object) -> None:
         ({"prediction": "text"}, "prediction"),
         ({"prediction": {"type": "content"}}, "prediction"),
         ({"stream": True, "stream_options": True}, "stream_options"),
-        ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AA"}}]}]},
-         "messages[0].content[0]"),
-        ({"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
-         "messages[0].content[0].file"),
-        ({"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": "data:text/x;base64,QUJD"}}]}]},
-         "messages[0].content[0].file"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
-         "messages[0].content[0].image_url"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AA"}}]}]},
+            "messages[0].content[0]",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
+            "messages[0].content[0].file",
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "file", "file": {"file_data": "data:text/x;base64,QUJD"}}]}
+                ]
+            },
+            "messages[0].content[0].file",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+            "messages[0].content[0].image_url",
+        ),
         ({"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, "messages[0].audio"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_bounded_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
     error = refused(**fields)
     assert error.param == param
@@ -168,7 +214,11 @@ def test_the_anatomy_names_where_the_input_sits() -> None:
         messages=[
             {"role": "system", "content": "s" * 100},
             {"role": "user", "content": "u" * 10},
-            {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}],
+            },
             {"role": "tool", "tool_call_id": "1", "content": "é" * 50},
             {"role": "developer", "content": [{"type": "text", "text": "d" * 7}]},
             {"role": "user", "content": [{"type": "text", "text": "v" * 30}]},
@@ -197,9 +247,13 @@ def test_images_count_by_formula_and_never_by_bytes() -> None:
     request = parse(messages=[{"role": "user", "content": content}])
     assert request.anatomy.user == 255 * 4 + FRAME_BYTES
     assert request.images_tokens_most == 0
-    unseen = parse(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}])
+    unseen = parse(
+        messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}]
+    )
     assert unseen.anatomy.user // 4 + unseen.images_tokens_most >= 1_445
-    low = parse(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u", "detail": "low"}}]}])
+    low = parse(
+        messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u", "detail": "low"}}]}]
+    )
     assert (low.anatomy.user, low.images_tokens_most) == (85 * 4 + FRAME_BYTES, 0)
 
 
@@ -220,7 +274,7 @@ def test_cache_writes_are_seen_even_when_their_name_is_escaped() -> None:
     assert parse(messages=[{"role": "user", "content": [part]}]).has_cache_write
     part = {"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}
     assert parse(messages=[{"role": "user", "content": [part]}]).has_cache_write
-    raw = b'{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x","\\u0063ache_control":{"type":1}}]}]}'
+    raw = b'{"model":"m","messages":[{"role":"user","content":[{"type":"text","\\u0063ache_control":{"type":1}}]}]}'
     assert WIRE.parse(raw).has_cache_write
 
 
@@ -263,13 +317,38 @@ def test_include_usage_is_asked_for_on_streams_only() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["type", "text", "image_url", "url", "file", "content", "source", "data"]), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**40), 2**40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "text", "image_url", "url", "file", "content", "source", "data"]),
+            inner,
+            max_size=3,
+        )
+    ),
     max_leaves=12,
-)  # fmt: skip
-FIELDS = ["messages", "tools", "n", "max_tokens", "stream", "stream_options", "metadata", "user", "prediction", "functions",
-          "response_format", "service_tier", "modalities", "web_search_options", "cache_control"]  # fmt: skip
+)
+FIELDS = [
+    "messages",
+    "tools",
+    "n",
+    "max_tokens",
+    "stream",
+    "stream_options",
+    "metadata",
+    "user",
+    "prediction",
+    "functions",
+    "response_format",
+    "service_tier",
+    "modalities",
+    "web_search_options",
+    "cache_control",
+]
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4), st.lists(JSON, max_size=3))

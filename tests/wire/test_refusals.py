@@ -11,7 +11,15 @@ from bursar.wire.base import Refusal
 from bursar.wire.openai_chat import OpenAIChat
 
 OPENAI, ANTHROPIC = OpenAIChat(), AnthropicMessages()
-CODES = ["budget_exceeded", "price_unknown", "contended", "bad_request", "not_found", "store_unavailable", "upstream_failed"]
+CODES = [
+    "budget_exceeded",
+    "price_unknown",
+    "contended",
+    "bad_request",
+    "not_found",
+    "store_unavailable",
+    "upstream_failed",
+]
 
 
 def test_a_spent_budget_reads_as_insufficient_quota_and_as_a_billing_error() -> None:
@@ -59,28 +67,53 @@ def test_only_contention_is_called_a_rate_limit_and_never_in_words(code: str) ->
 
 
 def openai_error(message: str, param: str | None = "max_tokens") -> bytes:
-    return json.dumps({"error": {"message": message, "type": "invalid_request_error", "param": param, "code": None}}).encode()
+    return json.dumps(
+        {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": None}}
+    ).encode()
 
 
 MAXIMA = [
-    ("max_tokens is too large: 128000. This model supports at most 16384 completion tokens, whereas you provided 128000.", 16384),
-    ("`max_completion_tokens` must be less than or equal to `8192`, the maximum value for `max_completion_tokens` is less "
-     "than the `context_window` for this model", 8192),
-    ("max_completion_tokens must be less than or equal to 40960, the maximum value for max_completion_tokens is less than "
-     "the context_window for this model", 40960),
+    (
+        "max_tokens is too large: 128000. This model supports at most 16384 completion "
+        "tokens, whereas you provided 128000.",
+        16384,
+    ),
+    (
+        "`max_completion_tokens` must be less than or equal to `8192`, the maximum value "
+        "for `max_completion_tokens` is less "
+        "than the `context_window` for this model",
+        8192,
+    ),
+    (
+        "max_completion_tokens must be less than or equal to 40960, the maximum value "
+        "for max_completion_tokens is less than "
+        "the context_window for this model",
+        40960,
+    ),
     ("max_tokens for `llama-3.1-8b-instant` must be less than or equal to 8000", 8000),
     ("`max_tokens` must be less than or equal to `16384`", 16384),
     ("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]", 8192),
     ("Range of max_tokens should be [1, 32768]", 32768),
-    ("The parameter `max_completion_tokens` specified in the request are not valid: integer above maximum value, expected a "
-     "value <= 12288, but got 32000 instead.", 12288),
+    (
+        "The parameter `max_completion_tokens` specified in the request are not valid: "
+        "integer above maximum value, expected a "
+        "value <= 12288, but got 32000 instead.",
+        12288,
+    ),
     ("max_tokens (384000) exceeds model's maximum output tokens (65536) for model deepseek-v4-flash:0731", 65536),
-    ("Unable to submit request because it has a maxOutputTokens value of 100000 but the supported range is from 1 "
-     "(inclusive) to 65537 (exclusive). Update the value and try again.", 65536),
-    ("The maximum tokens you requested exceeds the model limit of 4096. Try again with a maximum tokens value that is lower "
-     "than 4096.", 4096),
+    (
+        "Unable to submit request because it has a maxOutputTokens value of 100000 but the supported range is from 1 "
+        "(inclusive) to 65537 (exclusive). Update the value and try again.",
+        65536,
+    ),
+    (
+        "The maximum tokens you requested exceeds the model limit of 4096. Try again "
+        "with a maximum tokens value that is lower "
+        "than 4096.",
+        4096,
+    ),
     ("too many tokens: max tokens must be less than or equal to 4096", 4096),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("message", "maximum"), MAXIMA)
@@ -101,32 +134,71 @@ def test_the_messages_api_names_its_maximum() -> None:
 
 
 def test_a_maximum_in_other_places_of_an_error_is_found() -> None:
-    proxied = {"error": {"message": "Param Incorrect", "param": "max_tokens is too large: 1048576. This model supports at "
-                         "most 131072 completion tokens, whereas you provided 1048576."}}  # fmt: skip
+    proxied = {
+        "error": {
+            "message": "Param Incorrect",
+            "param": "max_tokens is too large: 1048576. This model supports at "
+            "most 131072 completion tokens, whereas you provided 1048576.",
+        }
+    }
     assert OPENAI.named_maximum(400, json.dumps(proxied).encode()) == 131_072
-    pydantic = {"detail": [{"type": "less_than_equal", "loc": ["body", "max_tokens"],
-                            "msg": "Input should be less than or equal to 131072", "ctx": {"le": 131072}}]}  # fmt: skip
+    pydantic = {
+        "detail": [
+            {
+                "type": "less_than_equal",
+                "loc": ["body", "max_tokens"],
+                "msg": "Input should be less than or equal to 131072",
+                "ctx": {"le": 131072},
+            }
+        ]
+    }
     assert OPENAI.named_maximum(422, json.dumps(pydantic).encode()) == 131_072
 
 
 @pytest.mark.parametrize(
     ("message", "room"),
     [
-        ("'max_tokens' or 'max_completion_tokens' is too large: 64000. This model's maximum context length is 64001 tokens "
-         "and your request has 24235 input tokens (64000 > 64001 - 24235).", 39_766),
-        ("This model's maximum context length is 8192 tokens. However, you requested 8256 tokens (64 in the messages, 8192 "
-         "in the completion). Please reduce the length of the messages or completion.", 8_128),
-        ("This endpoint's maximum context length is 131072 tokens. However, you requested about 200031 tokens (31 of text "
-         "input, 200000 in the output).", 131_041),
-        ("This model's maximum context length is 4096 tokens. However, you requested 5000 output tokens and your prompt "
-         "contains at least 100 input tokens, for a total of at least 5100 tokens.", 3_996),
-        ("input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, decrease input length or "
-         "`max_tokens` and try again", 11_760),
-        ("`inputs` tokens + `max_new_tokens` must be <= 8193. Given: 4 `inputs` tokens and 10000 `max_new_tokens`", 8_189),
-        ("This model's maximum context length is 100 tokens. However, you requested 256 tokens (164 in the messages, 92 in "
-         "the completion).", None),
+        (
+            "'max_tokens' or 'max_completion_tokens' is too large: 64000. This model's "
+            "maximum context length is 64001 tokens "
+            "and your request has 24235 input tokens (64000 > 64001 - 24235).",
+            39_766,
+        ),
+        (
+            "This model's maximum context length is 8192 tokens. However, you requested 8256 "
+            "tokens (64 in the messages, 8192 "
+            "in the completion). Please reduce the length of the messages or completion.",
+            8_128,
+        ),
+        (
+            "This endpoint's maximum context length is 131072 tokens. However, you requested "
+            "about 200031 tokens (31 of text "
+            "input, 200000 in the output).",
+            131_041,
+        ),
+        (
+            "This model's maximum context length is 4096 tokens. However, you requested 5000 "
+            "output tokens and your prompt "
+            "contains at least 100 input tokens, for a total of at least 5100 tokens.",
+            3_996,
+        ),
+        (
+            "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, decrease input length or "
+            "`max_tokens` and try again",
+            11_760,
+        ),
+        (
+            "`inputs` tokens + `max_new_tokens` must be <= 8193. Given: 4 `inputs` tokens and 10000 `max_new_tokens`",
+            8_189,
+        ),
+        (
+            "This model's maximum context length is 100 tokens. However, you requested 256 "
+            "tokens (164 in the messages, 92 in "
+            "the completion).",
+            None,
+        ),
     ],
-)  # fmt: skip
+)
 def test_room_in_a_context_window_is_no_maximum_of_the_model(message: str, room: int | None) -> None:
     assert OPENAI.named_room(400, openai_error(message)) == room
     assert ANTHROPIC.named_room(400, openai_error(message)) == room
@@ -135,7 +207,14 @@ def test_room_in_a_context_window_is_no_maximum_of_the_model(message: str, room:
 
 @pytest.mark.parametrize(
     "message",
-    ["", "The model `gpt-9` does not exist", "Invalid image: maximum size is 20 MB", "Temperature must be <= 2", "{", "\ud800"],
+    [
+        "",
+        "The model `gpt-9` does not exist",
+        "Invalid image: maximum size is 20 MB",
+        "Temperature must be <= 2",
+        "{",
+        "\ud800",
+    ],
 )
 def test_other_errors_name_no_maximum(message: str) -> None:
     for body in (openai_error(message, None), message.encode("utf-8", "surrogatepass")):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bursar.core.usage import Usage
 from bursar.errors import TooLarge
 from bursar.wire.anthropic_messages import AnthropicMessages
-from bursar.wire.base import Answer, Request, StreamReader
+from bursar.wire.base import Answer, Refusal, Request, StreamReader
 from bursar.wire.openai_chat import OpenAIChat
 from bursar.wire.sse import EVENT_BYTES_MAX
 
@@ -77,7 +77,8 @@ def test_only_a_usage_chunk_without_choices_is_kept_back() -> None:
 
 def test_usage_that_is_repeated_is_cumulative_and_the_last_one_counts() -> None:
     raw = b"".join(
-        chunk({"content": "x"}, usage={"prompt_tokens": 5, "completion_tokens": at, "total_tokens": 5 + at}) for at in (1, 2, 3)
+        chunk({"content": "x"}, usage={"prompt_tokens": 5, "completion_tokens": at, "total_tokens": 5 + at})
+        for at in (1, 2, 3)
     )
     assert answer_of(OPENAI.reader(chat_request()), raw).usage == Usage(input_tokens=5, output_tokens=3)
 
@@ -112,15 +113,16 @@ def test_a_stream_without_usage_is_counted_from_its_deltas() -> None:
         ({"function_call": {"name": "f", "arguments": "{}"}}, 3),
         ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "abc"}]}]}, 3),
         ({"audio": {"id": "a", "data": "QUJD", "transcript": "abc", "expires_at": 5}}, 3),
-        ({"content": "a\\n\"b"}, 5),
+        ({"content": 'a\\n"b'}, 5),
     ],
-)  # fmt: skip
+)
 def test_all_generated_text_counts(delta: dict[str, Any], size_bytes: int) -> None:
     raw = chunk(delta) * 3
     tools = 12 if "function_call" in delta else 0
-    assert answer_of(OPENAI.reader(chat_request()), raw).visible_tokens == max(
-        3 if size_bytes else 0, -(-3 * size_bytes // 3)
-    ) + tools
+    assert (
+        answer_of(OPENAI.reader(chat_request()), raw).visible_tokens
+        == max(3 if size_bytes else 0, -(-3 * size_bytes // 3)) + tools
+    )
 
 
 def test_choices_and_tool_calls_are_summed() -> None:
@@ -148,18 +150,37 @@ def test_what_the_answer_says_of_itself() -> None:
 
 
 def test_a_chat_stream_ends_with_done_or_with_usage_after_every_choice() -> None:
-    reader = OPENAI.reader(chat_request(n=2))
-    reader.feed(chunk({"content": "x"}, reason="stop") + chunk(None, usage=TOLD))
-    assert not reader.is_finished
-    reader.feed(chunk({}, reason="stop", index=1))
-    assert reader.is_finished
-    bare = OPENAI.reader(chat_request())
-    bare.feed(chunk({}, reason="stop"))
-    assert not bare.is_finished
-    bare.feed(b"data: [DONE]")
-    assert not bare.is_finished
-    assert bare.rest() == b"data: [DONE]"
-    assert bare.is_finished
+    def finished_after(*events: bytes, **fields: Any) -> list[bool]:
+        reader = OPENAI.reader(chat_request(**fields))
+        states = []
+        for event in events:
+            reader.feed(event)
+            states.append(reader.is_finished)
+        reader.rest()
+        return [*states, reader.is_finished]
+
+    usage, end = chunk(None, usage=TOLD), chunk({}, reason="stop")
+    assert finished_after(end, usage, chunk({}, reason="stop", index=1), n=2) == [False, False, True, True]
+    assert finished_after(end, b"data: [DONE]") == [False, False, True]
+    assert finished_after(usage, end) == [False, True, True]
+
+
+def test_a_chat_stream_is_complete_when_every_choice_has_ended() -> None:
+    reader = OPENAI.reader(chat_request())
+    states = [reader.is_complete]
+    for event in (chunk({"content": "x"}), chunk({}, reason="stop")):
+        reader.feed(event)
+        states.append(reader.is_complete)
+    assert states == [False, False, True]
+
+
+def test_an_error_is_written_as_the_api_does_in_a_stream() -> None:
+    refusal = Refusal(502, "upstream_failed", "the provider broke off")
+    for reader in (OPENAI.reader(chat_request()), ANTHROPIC.reader(messages_request())):
+        raw = reader.error(refusal)
+        reader.feed(raw)
+        assert reader.is_error
+        assert b"the provider broke off" in raw
 
 
 def test_an_error_in_a_stream_is_seen() -> None:
@@ -193,7 +214,9 @@ def test_an_event_that_differs_behind_its_text_is_not_taken_for_the_one_before()
     assert reader.is_error
 
 
-@pytest.mark.parametrize("junk", [b"data: {broken\n\n", b'data: {"a":"\xff"}\n\n', b"data: {" + b'"a":{' * 5_000 + b"\n\n"])
+@pytest.mark.parametrize(
+    "junk", [b"data: {broken\n\n", b'data: {"a":"\xff"}\n\n', b"data: {" + b'"a":{' * 5_000 + b"\n\n"]
+)
 def test_what_cannot_be_read_passes_and_counts_as_text(junk: bytes) -> None:
     for reader in (OPENAI.reader(chat_request()), ANTHROPIC.reader(messages_request())):
         assert run(reader, junk) == junk
@@ -204,14 +227,27 @@ def test_what_cannot_be_read_passes_and_counts_as_text(junk: bytes) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        {"choices": {}}, {"choices": [5]}, {"choices": [{"delta": 5}]}, {"choices": [{"index": "x", "delta": {"content": "a"}}]},
-        {"choices": [{"delta": {"tool_calls": [5, {"index": None}]}}]}, {"usage": 5}, {"usage": []}, {"model": 5},
-        {"service_tier": {}}, {"x_groq": 5}, {"type": "message_start"}, {"type": "message_start", "message": 5},
-        {"type": "message_delta", "usage": 5, "delta": 5}, {"type": "content_block_start", "index": "x", "content_block": 5},
-        {"type": "content_block_delta", "delta": {"text": 5}}, {"type": "content_block_stop"}, {"type": 5}, {},
+        {"choices": {}},
+        {"choices": [5]},
+        {"choices": [{"delta": 5}]},
+        {"choices": [{"index": "x", "delta": {"content": "a"}}]},
+        {"choices": [{"delta": {"tool_calls": [5, {"index": None}]}}]},
+        {"usage": 5},
+        {"usage": []},
+        {"model": 5},
+        {"service_tier": {}},
+        {"x_groq": 5},
+        {"type": "message_start"},
+        {"type": "message_start", "message": 5},
+        {"type": "message_delta", "usage": 5, "delta": 5},
+        {"type": "content_block_start", "index": "x", "content_block": 5},
+        {"type": "content_block_delta", "delta": {"text": 5}},
+        {"type": "content_block_stop"},
+        {"type": 5},
+        {},
         {"type": "message_delta", "delta": {}, "usage": {"output_tokens": -5}},
     ],
-)  # fmt: skip
+)
 def test_odd_objects_never_raise(value: dict[str, Any]) -> None:
     raw = b"data: " + json.dumps(value).encode() + b"\n\n"
     for reader in (OPENAI.reader(chat_request()), ANTHROPIC.reader(messages_request())):
@@ -231,20 +267,31 @@ def test_comments_and_other_line_ends_pass() -> None:
 
 def test_a_line_that_never_ends_is_too_large() -> None:
     reader = OPENAI.reader(chat_request())
+    reader.feed(b"x" * EVENT_BYTES_MAX)
     with pytest.raises(TooLarge):
-        for _ in range(EVENT_BYTES_MAX // 65_536 + 2):
-            reader.feed(b"x" * 65_536)
+        reader.feed(b"x")
 
 
 # --- messages ------------------------------------------------------------------------------------------------------
 
 START = typed(
     "message_start",
-    message={"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-1", "content": [], "stop_reason": None,
-             "usage": {"input_tokens": 25, "cache_creation_input_tokens": 4, "output_tokens": 1,
-                       "cache_creation": {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 3},
-                       "service_tier": "standard"}},
-)  # fmt: skip
+    message={
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-1",
+        "content": [],
+        "stop_reason": None,
+        "usage": {
+            "input_tokens": 25,
+            "cache_creation_input_tokens": 4,
+            "output_tokens": 1,
+            "cache_creation": {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 3},
+            "service_tier": "standard",
+        },
+    },
+)
 TEXT = typed("content_block_start", index=0, content_block={"type": "text", "text": ""})
 WORD = typed("content_block_delta", index=0, delta={"type": "text_delta", "text": "Hello"})
 STOP = typed("content_block_stop", index=0)
@@ -260,11 +307,21 @@ def test_message_usage_is_cumulative_and_merged_from_both_ends() -> None:
         assert reader.is_finished
         answer = reader.answer()
         assert answer.usage == Usage(input_tokens=25, cache_write_tokens=1, cache_write_1h_tokens=3, output_tokens=15)
-        assert (answer.model, answer.service_tier, answer.is_capped, answer.visible_tokens) == ("claude-1", "", False, 5)
+        assert (answer.model, answer.service_tier, answer.is_capped, answer.visible_tokens) == (
+            "claude-1",
+            "",
+            False,
+            5,
+        )
 
 
 def test_the_input_side_may_be_updated_at_the_end() -> None:
-    usage = {"input_tokens": 30, "cache_read_input_tokens": 7, "output_tokens": 15, "server_tool_use": {"web_search_requests": 2}}
+    usage = {
+        "input_tokens": 30,
+        "cache_read_input_tokens": 7,
+        "output_tokens": 15,
+        "server_tool_use": {"web_search_requests": 2},
+    }
     end = typed("message_delta", delta={"stop_reason": "max_tokens"}, usage=usage)
     answer = answer_of(ANTHROPIC.reader(messages_request()), START + end)
     assert answer.is_capped
@@ -291,9 +348,15 @@ def test_thinking_and_tool_calls_count_and_signatures_do_not() -> None:
         typed("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""})
         + typed("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "abcdef"})
         + typed("content_block_delta", index=0, delta={"type": "signature_delta", "signature": "x" * 900})
-        + typed("content_block_start", index=1, content_block={"type": "tool_use", "id": "t", "name": "abc", "input": {}})
+        + typed(
+            "content_block_start", index=1, content_block={"type": "tool_use", "id": "t", "name": "abc", "input": {}}
+        )
         + typed("content_block_delta", index=1, delta={"type": "input_json_delta", "partial_json": '{"a":'})
-        + typed("content_block_start", index=2, content_block={"type": "web_search_tool_result", "content": [{"url": "u" * 900}]})
+        + typed(
+            "content_block_start",
+            index=2,
+            content_block={"type": "web_search_tool_result", "content": [{"url": "u" * 900}]},
+        )
     )
     answer = answer_of(ANTHROPIC.reader(messages_request()), raw)
     assert answer.visible_tokens == -(-(6 + 3 + 5) // 3) + 2 * 60
@@ -308,43 +371,11 @@ def test_errors_and_pings() -> None:
     assert not reader.is_finished
 
 
-# --- whole answers -------------------------------------------------------------------------------------------------
+SAMPLES = [START, TEXT, WORD, STOP, END, LAST, DONE, b": c\n\n", b"data: {\n\n", chunk(None, usage=TOLD)]
+SAMPLES += [chunk({"content": "a\nb"}), chunk({"content": "ab"}), chunk({}, reason="stop")]
 
 
-def test_a_whole_chat_answer_without_usage_is_counted() -> None:
-    body = {"model": "m", "choices": [{"finish_reason": "length", "message": {"role": "assistant", "content": "é" * 30}}]}
-    answer = OPENAI.read_whole(chat_request(), json.dumps(body).encode())
-    assert answer == Answer(usage=None, visible_tokens=20, is_capped=True, model="m")
-
-
-def test_a_whole_message_without_usage_is_counted() -> None:
-    content = [{"type": "text", "text": "abc"}, {"type": "tool_use", "id": "1", "name": "f", "input": {"a": 1}}]
-    body = {"type": "message", "model": "m", "content": content, "stop_reason": "max_tokens"}
-    answer = ANTHROPIC.read_whole(messages_request(), json.dumps(body).encode())
-    assert answer == Answer(usage=None, visible_tokens=4 + 60, is_capped=True, model="m", tool_calls=1)
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>", b"{}", b'{"error":{"message":"x"}}', b"[" * 100_000])
-def test_what_is_no_answer_is_none(body: bytes) -> None:
-    assert OPENAI.read_whole(chat_request(), body) is None
-    assert ANTHROPIC.read_whole(messages_request(), body) is None
-
-
-@pytest.mark.parametrize(
-    "body",
-    [{"choices": [5, {"message": 5}, {"message": {"tool_calls": 5}}]}, {"choices": 5, "usage": {}}, {"choices": [], "model": 5}],
-)
-def test_odd_answers_never_raise(body: dict[str, Any]) -> None:
-    answer = OPENAI.read_whole(chat_request(), json.dumps(body).encode())
-    assert answer is not None
-    assert answer.usage is None
-    odd = {"type": "message", "content": [5, {"type": "tool_use", "input": 5}, {"type": "text", "text": 5}], "usage": 5}
-    assert ANTHROPIC.read_whole(messages_request(), json.dumps(odd).encode()) is not None
-
-
-@given(st.lists(st.sampled_from([START, TEXT, WORD, STOP, END, LAST, chunk({"content": "a\nb"}), chunk({"content": "ab"}),
-                                 chunk({}, reason="stop"), chunk(None, usage=TOLD), DONE, b": c\n\n", b"data: {\n\n"]), max_size=12),
-       st.lists(st.integers(1, 60), max_size=60))  # fmt: skip
+@given(st.lists(st.sampled_from(SAMPLES), max_size=12), st.lists(st.integers(1, 60), max_size=60))
 def test_any_split_of_any_stream_gives_the_same_answer(events: list[bytes], sizes: list[int]) -> None:
     raw = b"".join(events)
     for make in (lambda: OPENAI.reader(chat_request()), lambda: ANTHROPIC.reader(messages_request())):

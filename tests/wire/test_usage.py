@@ -100,14 +100,38 @@ def test_what_would_leave_a_negative_leaf_is_not_told(raw: object) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens", "iterations",
-                         "prompt_tokens_details", "completion_tokens_details", "cache_creation", "cost", "is_byok",
-                         "cost_details", "cost_in_usd_ticks", "server_tool_use", "cache_read_input_tokens"]),
-        st.none() | st.integers() | st.floats() | st.text(max_size=3) | st.booleans() | st.lists(st.integers(), max_size=2)
-        | st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "audio_tokens", "web_search_requests"]),
-                          st.integers() | st.none() | st.floats(), max_size=3),
+        st.sampled_from(
+            [
+                "prompt_tokens",
+                "completion_tokens",
+                "total_tokens",
+                "input_tokens",
+                "output_tokens",
+                "iterations",
+                "prompt_tokens_details",
+                "completion_tokens_details",
+                "cache_creation",
+                "cost",
+                "is_byok",
+                "cost_details",
+                "cost_in_usd_ticks",
+                "server_tool_use",
+                "cache_read_input_tokens",
+            ]
+        ),
+        st.none()
+        | st.integers()
+        | st.floats()
+        | st.text(max_size=3)
+        | st.booleans()
+        | st.lists(st.integers(), max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["cached_tokens", "reasoning_tokens", "audio_tokens", "web_search_requests"]),
+            st.integers() | st.none() | st.floats(),
+            max_size=3,
+        ),
     )
-)  # fmt: skip
+)
 def test_no_usage_object_ever_raises(raw: dict[str, Any]) -> None:
     openai_usage(raw)
     anthropic_usage(raw)

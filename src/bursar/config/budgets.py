@@ -19,7 +19,7 @@ from bursar.core.budget import Budget, Limit, Policy, Unit
 from bursar.core.labels import LABEL_NAMES, TAG_PREFIX, VALUE_LENGTH_MAX, is_label
 from bursar.core.window import Window, WindowKind
 
-__all__ = ["BUDGETS_MAX", "NAME_LENGTH_MAX", "read_budgets", "read_flag_budgets"]
+__all__ = ["BUDGETS_MAX", "BUDGET_KEYS", "NAME_LENGTH_MAX", "read_budgets", "read_flag_budgets"]
 
 BUDGETS_MAX = 1_000
 NAME_LENGTH_MAX = 128
@@ -100,12 +100,12 @@ def _amounts(node: Table, problems: Problems) -> Iterator[_Part]:
             yield _Part(limit, None, f"{_tidy(value.text)} {unit}", value.place)
 
 
-_BUDGET: Mapping[str, Read] = {
+BUDGET_KEYS: Mapping[str, Read] = {
     "name": scalar(text(NAME_LENGTH_MAX)),
-    "match": _read_match,
-    "per": many(_label),
     "limit": _read_parts,
     "window": _read_period,
+    "match": _read_match,
+    "per": many(_label),
     "timezone": scalar(timezone),
     "week_start": scalar(_weekday),
     "strict": scalar(truth),
@@ -115,7 +115,7 @@ _BUDGET: Mapping[str, Read] = {
     "warn_at": many(_percent, least=0),
     "values_max": scalar(whole(1, 10_000_000)),
 }
-_NAMED: Mapping[str, Read] = {key: read for key, read in _BUDGET.items() if key != "name"}
+_NAMED: Mapping[str, Read] = {key: read for key, read in BUDGET_KEYS.items() if key != "name"}
 _SAME_WORDS = ("match", "per", "on_unknown_price", "on_store_down", "link", "values_max")
 """Keys of the file that are fields of Budget, as they are."""
 
@@ -153,7 +153,7 @@ def _read_budget(name: str, node: Node, problems: Problems) -> tuple[Budget, ...
     before = len(problems)
     found: Fields
     if isinstance(node, Table):
-        found = fields(node, _NAMED if name else _BUDGET, problems)
+        found = fields(node, _NAMED if name else BUDGET_KEYS, problems)
         if "limit" not in node.entries:
             problems.add(node.place, "limit is missing: write for example limit: $5 / day")
     else:

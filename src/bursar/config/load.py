@@ -18,7 +18,7 @@ from bursar.config.budgets import read_budgets, read_flag_budgets
 from bursar.config.prices import read_models, read_prices
 from bursar.config.problems import Place, Problems, near, show
 from bursar.config.providers import key_variables, read_providers
-from bursar.config.read import at, scalar
+from bursar.config.read import at, place_of, scalar
 from bursar.config.sections import SECTIONS, read_limits, read_server, read_store
 from bursar.config.settings import Limits, ServerSettings, Settings, StoreKind, StoreSettings
 from bursar.config.tree import Node, Scalar, Table, parse, read_text
@@ -72,8 +72,9 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Flags = NO_FLAGS)
     file = file or _named_file(environ)
     tree = parse(read_text(file), str(file)) if file else Table(Place("", 0, ""), {})
     problems = Problems()
-    for key in tree.entries.keys() - set(KEYS):
-        problems.add(tree.entries[key].place, f"unknown key; {near(key, KEYS)}")
+    for key, node in tree.entries.items():
+        if key not in KEYS:
+            problems.add(node.place, f"unknown key; {near(key, KEYS)}")
     nodes = {key: tree.entries.get(key, Table(tree.place.child(key), {})) for key in KEYS}
     environment.refuse_unknown(environ, key_variables(nodes["providers"]), problems)
     layers = (nodes, environment.overlays(environ), _flag_tables(flags, problems))
@@ -119,12 +120,9 @@ def _sections(layers: Sequence[_Layer], problems: Problems) -> tuple[ServerSetti
 
 
 def _where(layers: Sequence[_Layer], section: str, key: str) -> Place:
-    """Find where a key was last set, else say where it could be."""
-    for layer in reversed(layers):
-        found = at(layer[section], key)
-        if found is not None:
-            return found.place
-    return layers[0][section].place.child(key)
+    """Find where a key was set last, else where it would be in the file."""
+    tables = [layer[section] for layer in reversed(layers)]
+    return place_of(next((table for table in tables if at(table, key)), tables[-1]), key)
 
 
 def _flag_tables(flags: Flags, problems: Problems) -> _Layer:

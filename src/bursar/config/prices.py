@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 
-from bursar.config.problems import Place, Problems, near, show
+from bursar.config.problems import Place, Problems, guess, show
 from bursar.config.providers import model_glob
 from bursar.config.read import Fields, Read, entries, fields, scalar, tried
 from bursar.config.settings import ModelRow, PriceRow
@@ -17,7 +17,7 @@ from bursar.config.tree import Node
 from bursar.config.values import digits, truth, whole
 from bursar.core.money import pico_per_token
 
-__all__ = ["RATE_MAX", "read_models", "read_prices"]
+__all__ = ["MODEL_KEYS", "PRICE_KEYS", "RATE_MAX", "read_models", "read_prices"]
 
 RATE_MAX = 1_000 * 10**12
 """The largest rate in pico-USD: 1,000 USD for one token, search or request. Beyond it a price is a mistake."""
@@ -51,8 +51,8 @@ _RATES: Mapping[str, Read] = {
     "web_search": scalar(_rate(1_000)),
     "request": scalar(_rate(1)),
 }
-_PRICE: Mapping[str, Read] = {**_RATES, "free": scalar(truth)}
-_MODEL: Mapping[str, Read] = {
+PRICE_KEYS: Mapping[str, Read] = {**_RATES, "free": scalar(truth)}
+MODEL_KEYS: Mapping[str, Read] = {
     "max_output_tokens": scalar(whole(1, 100_000_000)),
     "top_speed": scalar(whole(1, 1_000_000)),
 }
@@ -63,7 +63,7 @@ def read_prices(node: Node, providers: tuple[str, ...], problems: Problems) -> t
     rows = []
     for provider, model, value in _by_model(node, providers, problems):
         before = len(problems)
-        found = fields(value, _PRICE, problems)
+        found = fields(value, PRICE_KEYS, problems)
         is_free = found.pop("free", False)
         if len(problems) == before:
             _check_price(value.place, is_free, found, problems)
@@ -85,9 +85,9 @@ def read_models(node: Node, providers: tuple[str, ...], problems: Problems) -> t
     rows = []
     for provider, model, value in _by_model(node, providers, problems):
         before = len(problems)
-        found = fields(value, _MODEL, problems)
+        found = fields(value, MODEL_KEYS, problems)
         if not found and len(problems) == before:
-            problems.add(value.place, f"at least one of {' and '.join(_MODEL)} is needed")
+            problems.add(value.place, f"at least one of {' and '.join(MODEL_KEYS)} is needed")
         rows.append(ModelRow(model, provider, **found))
     return tuple(rows)
 
@@ -113,7 +113,8 @@ def _split(written: str, providers: tuple[str, ...]) -> tuple[str, str]:
         return ANY, model_glob(written)
     if first == ANY or first in providers:
         return first, model_glob(rest)
-    meant = near(first, providers)
-    if meant.startswith("did you mean"):
-        raise ValueError(f"there is no provider {show(first)}; {meant} For a model of this name write '*/{written}'")
+    meant = guess(first, providers, likeness=0.8)
+    if meant is not None:
+        advice = f"did you mean '{meant}'? For a model of this name write '*/{written}'"
+        raise ValueError(f"there is no provider {show(first)}; {advice}")
     return ANY, model_glob(written)

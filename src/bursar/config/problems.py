@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from bursar.errors import ConfigError
 
-__all__ = ["PROBLEMS_MAX", "Place", "Problems", "near", "show"]
+__all__ = ["PROBLEMS_MAX", "Place", "Problems", "guess", "near", "show"]
 
 PROBLEMS_MAX = 20
 """So many are collected before the rest is left unread."""
@@ -97,17 +97,25 @@ class Problems:
 
 def near(word: str, known: Iterable[str]) -> str:
     """Say what was probably meant: `did you mean 'x'?`, else which words there are."""
-    words = {name.lower(): name for name in known}
+    names = tuple(known)
+    meant = guess(word, names)
+    if meant is not None:
+        return f"did you mean '{meant}'?"
+    if len(names) > LISTED_MAX:
+        return "there is no such name"
+    return f"write one of {', '.join(sorted(names))}"
+
+
+def guess(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Find the known name that was probably meant. At a likeness of 1 only case and hyphens may differ."""
+    names = {name.lower(): name for name in known}
     folded = word.lower().replace("-", "_").replace(" ", "_")
     other = OTHER_WORDS.get(folded)
-    if other in words:
-        return f"did you mean '{other}'?"
-    if len(folded) <= WORD_LENGTH_MAX:
-        for found in get_close_matches(folded, words, n=1):
-            return f"did you mean '{words[found]}'?"
-    if len(words) > LISTED_MAX:
-        return "there is no such name"
-    return f"write one of {', '.join(sorted(words.values()))}"
+    if other is not None and other in names:
+        return names[other]
+    if len(folded) > WORD_LENGTH_MAX:
+        return None
+    return next((names[found] for found in get_close_matches(folded, names, n=1, cutoff=likeness)), None)
 
 
 def show(text: str) -> str:

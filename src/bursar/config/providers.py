@@ -11,19 +11,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from bursar.config.problems import Place, Problems, near, show
-from bursar.config.read import Fields, Read, at, entries, fields, many, scalar, tried
+from bursar.config.problems import Problems, guess, show
+from bursar.config.read import Fields, Read, at, entries, fields, many, place_of, scalar, tried
 from bursar.config.settings import BUILT_IN_PROVIDERS
 from bursar.config.tree import Node, Scalar, Table
 from bursar.config.values import base_url, one_of, seconds, text, truth, whole
 from bursar.core.provider import Provider
 
-__all__ = ["key_variables", "model_glob", "read_providers"]
+__all__ = ["DEADLINE_KEYS", "PROVIDER_KEYS", "key_variables", "model_glob", "read_providers"]
 
 PROVIDERS_MAX = 200
 GLOB_LENGTH_MAX = 256
 KEY_LENGTH_MAX = 8_192
-CAP_PARAMETERS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+CAP_PARAMETERS = ("max_completion_tokens", "max_tokens")
 WIRES = tuple(dict.fromkeys(wire for provider in BUILT_IN_PROVIDERS for wire in provider.wires))
 DEFAULT_WIRES = ("openai.chat",)
 _WAIT = scalar(seconds(0.001, 86_400))
@@ -47,11 +47,11 @@ def model_glob(written: str) -> str:
 
 
 def _read_deadlines(node: Node, problems: Problems) -> Fields:
-    return fields(node, _DEADLINES, problems)
+    return fields(node, DEADLINE_KEYS, problems)
 
 
-_DEADLINES: Mapping[str, Read] = {"connect_s": _WAIT, "first_byte_s": _WAIT, "idle_s": _WAIT, "total_s": _WAIT}
-_PROVIDER: Mapping[str, Read] = {
+DEADLINE_KEYS: Mapping[str, Read] = {"connect_s": _WAIT, "first_byte_s": _WAIT, "idle_s": _WAIT, "total_s": _WAIT}
+PROVIDER_KEYS: Mapping[str, Read] = {
     "base_url": scalar(base_url),
     "wires": many(one_of(WIRES)),
     "models": many(model_glob),
@@ -68,10 +68,10 @@ _SAME_WORDS = ("base_url", "wires", "models", "price_as", "cap_parameter", "top_
 
 
 def read_providers(node: Node, environ: Mapping[str, str], problems: Problems) -> tuple[Provider, ...]:
-    """Read all providers: the built-in ones first, in their order, then the others in the order of the file.
+    """Read all providers: those that claim models in the order of the file, then the built-in ones, then the others.
 
-    So a model that nobody claims goes where it goes without a configuration, and not to a provider that was added for
-    some models of its own.
+    So claims are compared in the order in which they were written, and a model that nobody claims goes where it goes
+    without a configuration, never to a provider that was added for something else.
     """
     written = entries(node, problems)
     if len(written) > PROVIDERS_MAX:
@@ -84,7 +84,8 @@ def read_providers(node: Node, environ: Mapping[str, str], problems: Problems) -
         provider = _read_provider(name, value, environ, problems)
         # A wrong one stays known by its name, so that a price for it is not a second problem.
         found[name] = provider or Provider(name, "http://127.0.0.1", DEFAULT_WIRES)
-    return tuple(found.values())
+    claiming = tuple(found[name] for name in written if name in found and found[name].models)
+    return (*claiming, *(provider for provider in found.values() if not provider.models))
 
 
 def key_variables(node: Node) -> frozenset[str]:
@@ -102,14 +103,14 @@ def _name(written: str) -> str:
 
 def _read_provider(name: str, node: Node, environ: Mapping[str, str], problems: Problems) -> Provider | None:
     before = len(problems)
-    found = fields(node, _PROVIDER, problems)
+    found = fields(node, PROVIDER_KEYS, problems)
     base = _BUILT_IN.get(name)
     if base is None and "base_url" not in found and len(problems) == before:
-        meant = near(name, _BUILT_IN)
-        hint = f"; {meant}" if meant.startswith("did you mean") else ""
+        meant = guess(name, _BUILT_IN)
+        hint = f"; did you mean '{meant}'?" if meant else ""
         problems.add(node.place, f"base_url is missing, such as http://127.0.0.1:8000/v1{hint}")
-    _check_together(node.place, base, found, problems)
-    key = _key(node.place, found, environ, problems)
+    _check_together(node, base, found, problems)
+    key = _key(node, found, environ, problems)
     if len(problems) > before:
         return None
     if base is None:
@@ -123,26 +124,29 @@ def _read_provider(name: str, node: Node, environ: Mapping[str, str], problems: 
     return replace(base, **same, is_free=is_free, deadlines=deadlines, api_key=key)
 
 
-def _check_together(place: Place, base: Provider | None, found: Fields, problems: Problems) -> None:
-    is_remote = found.get("base_url", "").startswith("https://")
-    if base and base.is_free and is_remote and "free" not in found and "local" not in found:
-        problems.add(place, f"only a local {base.name} is known to be free: write free: true or free: false")
+def _check_together(node: Node, base: Provider | None, found: Fields, problems: Problems) -> None:
+    url = found.get("base_url", "")
+    is_said = "free" in found or "local" in found
+    if base and base.is_free and url.startswith("https://") and not is_said:
+        message = f"only a local {base.name} is known to be free: write free: true or free: false beside it"
+        problems.add(place_of(node, "base_url"), message)
     if "free" in found and "local" in found:
-        problems.add(place.child("local"), "means the same as free: keep one of them")
+        problems.add(place_of(node, "local"), "means the same as free: keep one of them")
     if found.get("price_as") and (found.get("free") or found.get("local")):
-        problems.add(place.child("price_as"), "a free provider has no list prices: keep one of free and price_as")
-    if found.get("wires") == ("anthropic.messages",) and found.get("base_url", "").endswith("/v1"):
-        problems.add(place.child("base_url"), "leave out /v1 at the end: this API's path brings its own")
+        problems.add(place_of(node, "price_as"), "a free provider has no list prices: keep one of free and price_as")
+    wires = found.get("wires", base.wires if base else DEFAULT_WIRES)
+    if wires == ("anthropic.messages",) and url.endswith("/v1"):
+        problems.add(place_of(node, "base_url"), "leave out /v1 at the end: this API's path brings its own")
 
 
-def _key(place: Place, found: Fields, environ: Mapping[str, str], problems: Problems) -> str:
+def _key(node: Node, found: Fields, environ: Mapping[str, str], problems: Problems) -> str:
     name = found.get("api_key_env")
     if name is None:
         return ""
     key = environ.get(name, "").strip()
-    where = place.child("api_key_env")
+    place = place_of(node, "api_key_env")
     if not key:
-        problems.add(where, f"the environment variable {name} is not set; set it, or remove this line to forward keys")
+        problems.add(place, f"the environment variable {name} is not set; set it, or remove this line to forward keys")
     elif len(key) > KEY_LENGTH_MAX or not (key.isascii() and key.isprintable()):
-        problems.add(where, f"the environment variable {name} holds something that is no key")
+        problems.add(place, f"the environment variable {name} holds something that is no key")
     return key

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 from bursar.config.problems import Place, Problems, near, show
 from bursar.config.tree import Items, Node, Scalar, Table
 
-__all__ = ["Fields", "Read", "at", "entries", "fields", "many", "scalar", "tried"]
+__all__ = ["Fields", "Read", "at", "entries", "fields", "many", "place_of", "scalar", "tried"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -81,6 +81,12 @@ def entries(node: Node, problems: Problems) -> Mapping[str, Node]:
 def at(node: Node, key: str) -> Node | None:
     """Look a key up; None where it is not, or where there are no keys."""
     return node.entries.get(key) if isinstance(node, Table) else None
+
+
+def place_of(node: Node, key: str) -> Place:
+    """Find where a key was written, else where it would be."""
+    found = at(node, key)
+    return node.place.child(key) if found is None else found.place
 
 
 def fields(node: Node, keys: Mapping[str, Read], problems: Problems) -> Fields:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from bursar.core.budget import Unit
-from bursar.core.charge import Amounts
+from bursar.core.charge import AMOUNT_COUNTABLE_MAX, Amounts
 from bursar.core.money import ceil_nano
+from bursar.errors import BadRequest
 
 __all__ = ["UNBOUNDED", "Ask", "Balance", "Cover", "Denial", "Grant", "Line", "admit", "room_for"]
 
@@ -46,25 +47,41 @@ class Cover:
             requests=attempts,
         )
 
-    def tokens_within(self, unit: Unit, room: int, attempts: int = 1) -> int:
-        """Find the largest cap whose amount in `unit` is at most `room`; -1 when not even an empty answer fits."""
+    def slope(self, unit: Unit, attempts: int = 1) -> Slope:
+        """Say how the amount in `unit` rises with the cap."""
         match unit:
             case Unit.USD:
-                fixed, rate = attempts * self.fixed_pico, self.output_pico
-                room *= 1000
+                return attempts * self.fixed_pico, self.output_pico, 1000
             case Unit.TOKENS:
-                fixed, rate = attempts * self.input_tokens, self.choices
+                return attempts * self.input_tokens, self.choices, 1
             case Unit.INPUT_TOKENS:
-                fixed, rate = attempts * self.input_tokens, 0
+                return attempts * self.input_tokens, 0, 1
             case Unit.OUTPUT_TOKENS:
-                fixed, rate = 0, self.choices
+                return 0, self.choices, 1
             case Unit.REQUESTS:
-                fixed, rate = attempts, 0
+                return attempts, 0, 1
             case _:
                 assert_never(unit)
-        if room < fixed:
-            return -1
-        return min((room - fixed) // rate, UNBOUNDED) if rate else UNBOUNDED
+
+    def tokens_within(self, unit: Unit, room: int, attempts: int = 1) -> int:
+        """Find the largest cap whose amount in `unit` is at most `room`; -1 when not even an empty answer fits."""
+        return _tokens_within(self.slope(unit, attempts), room)
+
+    def tokens_countable(self, attempts: int = 1) -> int:
+        """Find the largest cap whose amounts a row of the ledger can hold; -1 when not even an empty answer's fit."""
+        return min(self.tokens_within(unit, AMOUNT_COUNTABLE_MAX, attempts) for unit in (Unit.USD, Unit.TOKENS))
+
+
+Slope: TypeAlias = tuple[int, int, int]
+"""(fixed, rate, scale): a cap of n tokens takes ceil((fixed + n × rate) / scale) of a line."""
+
+
+def _tokens_within(slope: Slope, room: int) -> int:
+    fixed, rate, scale = slope
+    left = room * scale - fixed
+    if left < 0:
+        return -1
+    return min(left // rate, UNBOUNDED) if rate else UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,30 +156,37 @@ class Denial:
 
 
 def room_for(cover: Cover, lines: Sequence[Line], balances: Sequence[Balance], attempts: int = 1) -> int:
-    """Find the largest cap that fits every line beside the open holds; -1 when none does."""
+    """Find the largest cap that fits every line beside the open holds, and the ledger; -1 when none does."""
     rooms = (
         cover.tokens_within(line.unit, line.limit - balance.settled - balance.presumed - balance.held, attempts)
         for line, balance in zip(lines, balances, strict=True)
     )
-    return min(rooms, default=UNBOUNDED)
+    return min(cover.tokens_countable(attempts), *rooms)
 
 
 def admit(cover: Cover, ask: Ask, lines: Sequence[Line], balances: Sequence[Balance]) -> Grant | Denial:
     """Decide over all lines at once, all or none.
 
-    An exhausted line is named before a contended one, since waiting would not help.
+    An exhausted line is named before a contended one, since waiting would not help. Raises BadRequest for a call that
+    no row of the ledger could record.
     """
+    countable = cover.tokens_countable()
+    if countable < ask.at_least:
+        raise BadRequest("this call could cost more than a ledger can count: it cannot be held")
     room = share_room = UNBOUNDED
     contended = -1
     for index, (line, balance) in enumerate(zip(lines, balances, strict=True)):
         left = line.limit - balance.settled - balance.presumed
-        if cover.tokens_within(line.unit, left) < ask.at_least:
-            return Denial(index, is_exhausted=True)
-        fits = cover.tokens_within(line.unit, left - balance.held)
-        if fits < ask.at_least and contended < 0:
-            contended = index
+        slope = cover.slope(line.unit)
+        fits = _tokens_within(slope, left - balance.held)
+        if fits < ask.at_least:
+            if _tokens_within(slope, left) < ask.at_least:
+                return Denial(index, is_exhausted=True)
+            if contended < 0:
+                contended = index
         room = min(room, fits)
-        share_room = min(share_room, cover.tokens_within(line.unit, (left - balance.held) // ask.share))
+        if ask.share > 1:
+            share_room = min(share_room, _tokens_within(slope, (left - balance.held) // ask.share))
     if contended >= 0:
         return Denial(contended, is_exhausted=False)
-    return Grant(ask.choose(room, share_room), room)
+    return Grant(min(ask.choose(room, share_room), countable), room)

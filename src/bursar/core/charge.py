@@ -5,14 +5,17 @@ Owns the sums that budgets and entries count, and the flags that say where a fig
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import assert_never
 
 from bursar.core.budget import Unit
 from bursar.core.money import Nano
-from bursar.core.usage import COUNT_MAX, Usage
+from bursar.core.usage import Usage
 
-__all__ = ["FLAGS", "ZERO", "Amounts", "Charge"]
+__all__ = ["AMOUNT_COUNTABLE_MAX", "FLAGS", "ZERO", "Amounts", "Charge"]
+
+AMOUNT_COUNTABLE_MAX = 2**53
+"""The most that one call may come to, in nano-USD (9 M$) or tokens: a thousand such calls fit a 64-bit sum."""
 
 FLAGS = (
     "estimated",  # the provider told no usage: an upper estimate
@@ -25,6 +28,7 @@ FLAGS = (
     "attempts",  # an earlier attempt that may have been billed is included
     "corrected",  # a person corrected it
 )
+_FLAGS = frozenset(FLAGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +118,8 @@ class Charge:
     price: str = ""
 
     def __post_init__(self) -> None:
-        for amount in astuple(self.amounts):
-            if type(amount) is not int or not 0 <= amount <= COUNT_MAX:
-                raise ValueError(f"{amount!r} in a charge: whole numbers from 0 to 2^63-1 are needed")
-        if not self.flags <= set(FLAGS):
-            raise ValueError(f"unknown flags {sorted(self.flags - set(FLAGS))}")
+        for name, amount in self.amounts.as_dict().items():
+            if type(amount) is not int or not 0 <= amount <= AMOUNT_COUNTABLE_MAX:
+                raise ValueError(f"{name} of a charge is {amount!r}: a whole number from 0 to 2^53 is needed")
+        if not self.flags <= _FLAGS:
+            raise ValueError(f"unknown flags {sorted(self.flags - _FLAGS)}")

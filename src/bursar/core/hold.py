@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+from typing import NamedTuple, assert_never
 
 from bursar.core.admission import Cover
 from bursar.core.budget import Unit
 from bursar.core.charge import ZERO, Amounts, Charge
 from bursar.errors import HoldConflict
 
-__all__ = ["TABLE", "Book", "Effect", "Hold", "Outcome", "Posting", "State", "Verb", "apply"]
+__all__ = ["TABLE", "Book", "Effect", "Hold", "Move", "Outcome", "Posting", "State", "Verb", "apply"]
 
 
 class State(IntEnum):
@@ -102,6 +103,14 @@ class Posting:
     price: str = ""
 
 
+class Move(NamedTuple):
+    """What is added to the sides of one balance."""
+
+    held: int
+    settled: int
+    presumed: int
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What a verb does: the hold as it is afterwards, the amounts no longer held, and the entries to write."""
@@ -114,9 +123,15 @@ class Effect:
     def is_change(self) -> bool:
         return bool(self.postings) or self.freed != ZERO
 
-    def delta(self, book: Book) -> Amounts:
-        """Sum what the postings add to one side."""
-        return sum((posting.amounts for posting in self.postings if posting.book is book), ZERO)
+    def move(self, unit: Unit) -> Move:
+        """Say what this does to a balance that counts in `unit`."""
+        settled = presumed = 0
+        for posting in self.postings:
+            if posting.book is Book.SETTLED:
+                settled += posting.amounts.amount(unit)
+            else:
+                presumed += posting.amounts.amount(unit)
+        return Move(-self.freed.amount(unit), settled, presumed)
 
 
 def apply(hold: Hold, verb: Verb, charge: Charge | None = None) -> Effect:
@@ -129,7 +144,7 @@ def apply(hold: Hold, verb: Verb, charge: Charge | None = None) -> Effect:
         case Outcome.SAME:
             return Effect(hold)
         case Outcome.ONLY_SAME:
-            assert charge is not None
+            assert charge is not None, f"{verb} needs a charge"
             if any(charge.amounts.amount(unit) != hold.settled.amount(unit) for unit in Unit):
                 raise HoldConflict(f"hold {hold.id} is settled with other amounts: the first stands; use correct")
             return Effect(hold)
@@ -138,27 +153,38 @@ def apply(hold: Hold, verb: Verb, charge: Charge | None = None) -> Effect:
         case Outcome.RELEASED:
             return Effect(replace(hold, state=State.RELEASED), freed=hold.held)
         case Outcome.PRESUMED:
-            posting = Posting(Book.PRESUMED, hold.held, frozenset({"estimated"}))
-            return Effect(replace(hold, state=State.PRESUMED), freed=hold.held, postings=(posting,))
+            held = hold.held
+            posting = Posting(Book.PRESUMED, held, frozenset({"estimated"}))
+            return Effect(replace(hold, state=State.PRESUMED), freed=held, postings=(posting,))
         case Outcome.SETTLED:
-            return _settle(hold, verb, charge or Charge(ZERO))
+            return _settle(hold, verb, charge)
+        case _:
+            assert_never(outcome)
 
 
-def _settle(hold: Hold, verb: Verb, charge: Charge) -> Effect:
+def _settle(hold: Hold, verb: Verb, charge: Charge | None) -> Effect:
+    if charge is None:
+        # A release of what was presumed: it was never billed.
+        assert verb is Verb.RELEASE, f"{verb} needs a charge"
+        charge = _NEVER_BILLED
+    held = hold.held
     flags = set(charge.flags)
     if verb is Verb.CORRECT:
         flags.add("corrected")
     if hold.state is State.RELEASED:
         flags.add("late")
-    if any(charge.amounts.amount(unit) > hold.held.amount(unit) for unit in (Unit.USD, Unit.OUTPUT_TOKENS)):
+    if charge.amounts.cost_nano > held.cost_nano or charge.amounts.output_tokens > held.output_tokens:
         flags.add("bound_violation")
     postings = []
     if hold.state is State.PRESUMED:
-        postings.append(Posting(Book.PRESUMED, -hold.held))
+        postings.append(Posting(Book.PRESUMED, -held))
     amounts = charge.amounts - hold.settled if hold.state is State.SETTLED else charge.amounts
     postings.append(Posting(Book.SETTLED, amounts, frozenset(flags), charge.price))
     return Effect(
         replace(hold, state=State.SETTLED, settled=charge.amounts),
-        freed=hold.held if hold.state is State.OPEN else ZERO,
+        freed=held if hold.state is State.OPEN else ZERO,
         postings=tuple(postings),
     )
+
+
+_NEVER_BILLED = Charge(ZERO)

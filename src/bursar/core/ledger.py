@@ -43,10 +43,25 @@ class Reservation:
     ask: Ask
     lines: tuple[Line, ...]
 
+    def is_same(self, tenant: str, labels: Mapping[str, str], cover: Cover, ask: Ask) -> bool:
+        """Tell whether this asks for what an earlier reservation with the same id asked for.
+
+        The instant, and the lines that follow from it and from the configuration, may differ: a retry comes later.
+        """
+        return (
+            self.tenant == tenant
+            and self.cover == cover
+            and self.ask == ask
+            and dict(self.labels) == dict(labels)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The call is held. `balances` go with the reservation's lines and include this hold."""
+    """The call is held. `balances` go with the reservation's lines and include this hold.
+
+    When the same id was asked for again, both figures are what was granted before.
+    """
 
     tokens: int
     room: int
@@ -92,7 +107,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A hold as it is after settle, release, presume or correct, with the balances of its lines."""
+    """A hold as it is after settle, release, presume or correct, with the balances of its lines.
+
+    The balances of budgets that began while it was open come after those.
+    """
 
     state: State
     amounts: Amounts

@@ -80,7 +80,7 @@ class Close:
 class MeteredCall:
     """One call from grant to close. Tokens are per choice; instants are nanoseconds of a clock that never runs back."""
 
-    __slots__ = ("_sent_ns", "_visible", "cap", "phase", "terms", "tokens")
+    __slots__ = ("_retry_from", "_sent_ns", "_visible", "cap", "phase", "terms", "tokens")
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
@@ -89,6 +89,7 @@ class MeteredCall:
         self.cap: int | None = None
         self._sent_ns = 0
         self._visible = 0
+        self._retry_from = 0
 
     def granted(self, tokens: int, room: int) -> Send:
         """Take the store's grant and fix the cap: what is held, or for an extendable stream what there is room for."""
@@ -151,14 +152,23 @@ class MeteredCall:
         if visible > OVERRUN * self.cap * self.terms.choices + OVERRUN_SLACK:
             self.phase = Phase.CUT
             return Cut()
-        if self.tokens >= self.cap or self.tokens - self.generated(at_ns) >= self._reserve:
+        generated = self.generated(at_ns)
+        if self.tokens >= self.cap or self.tokens - generated >= 2 * self._reserve or generated < self._retry_from:
             return None
         return Extend(self.tokens + 1, min(self.cap, self.tokens + self.terms.usual))
 
-    def extended(self, tokens: int, *, is_granted: bool) -> Cut | None:
-        """Take the store's answer to an extension; refused means cut while a quarter of a usual answer is unspent."""
+    def extended(self, tokens: int, at_ns: int, *, is_granted: bool) -> Cut | None:
+        """Take the store's answer to an extension.
+
+        It is asked for while half a usual answer is unspent. Refused, it is asked for again as the stream goes on,
+        since money in flight comes back, until a quarter is unspent: that is left for what the provider runs ahead.
+        """
         if is_granted:
-            self.tokens = tokens
+            self.tokens, self._retry_from = tokens, 0
+            return None
+        generated = self.generated(at_ns)
+        if self.tokens - generated > self._reserve:
+            self._retry_from = min(generated + max(1, self.terms.usual // 16), self.tokens - self._reserve)
             return None
         self.phase = Phase.CUT
         return Cut()
@@ -172,7 +182,8 @@ class MeteredCall:
         speed = self.terms.top_speed
         if self.phase is not Phase.SENT or self.cap is None or self.tokens >= self.cap or not speed:
             return None
-        return self._sent_ns + max(0, self.tokens - self._reserve) * NS // speed
+        due = max(self.tokens - 2 * self._reserve, self._retry_from, 0)
+        return self._sent_ns + due * NS // speed
 
     def lost(self, at_ns: int, *, is_streaming: bool) -> Close:
         """End without the provider's last word. Never sent is released; sent is presumed in full.

@@ -6,7 +6,7 @@ input that includes cached audio) are split before a Usage is made; a negative l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 __all__ = ["COUNT_MAX", "Usage"]
 
@@ -33,10 +33,10 @@ class Usage:
     web_searches: int = 0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            count = getattr(self, field.name)
+        for name in self.__slots__:
+            count = getattr(self, name)
             if type(count) is not int or not 0 <= count <= COUNT_MAX:
-                raise ValueError(f"{field.name} is {count!r}: a whole number from 0 to 2^63-1 is needed")
+                raise ValueError(f"{name} is {count!r}: a whole number from 0 to 2^63-1 is needed")
 
     @property
     def input_total(self) -> int:
@@ -56,4 +56,4 @@ class Usage:
         return self.output_tokens + self.reasoning_tokens + self.output_audio_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+        return Usage(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))

@@ -14,7 +14,6 @@ from bursar.core.charge import ZERO, Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
 from bursar.core.meter import Close, Cut, Extend, MeteredCall, Phase
-from bursar.core.money import Nano
 from bursar.errors import NotFound, StoreUnavailable
 from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
@@ -101,7 +100,7 @@ class Account:
         self._earlier = ZERO
         self._earlier_tokens = 0
         self._is_reserving = False
-        self._cost: Nano | None = None
+        self._charge: Charge | None = None
         self._started_ns = accounts.clock()
 
     @property
@@ -114,9 +113,9 @@ class Account:
         return self._machine.phase is Phase.CLOSED
 
     @property
-    def cost_nano(self) -> Nano | None:
-        """The cost, once it is settled."""
-        return self._cost
+    def charge(self) -> Charge | None:
+        """What it came to, once it is settled."""
+        return self._charge
 
     @property
     def _lines(self) -> tuple[Line, ...]:
@@ -154,7 +153,11 @@ class Account:
     def learn_maximum(self, maximum: int) -> bool:
         """Take the model's true maximum from its refusal; True when sending again with it makes sense."""
         self._accounts.facts.learn_maximum(self._call.provider.name, self._call.model, maximum)
-        return self._machine.lower_cap(maximum)
+        return self.lower_cap(maximum)
+
+    def lower_cap(self, most: int) -> bool:
+        """Take what a refusal says the answer has room for; True when sending again with it makes sense."""
+        return self._machine.lower_cap(most)
 
     async def again(self, *, is_billed: bool) -> bool:
         """Make room for one more attempt inside this hold; one that may have been billed stays counted."""
@@ -177,8 +180,9 @@ class Account:
         while isinstance(command, Extend):
             earlier = self._earlier_tokens
             extension = await self._extend(command.at_least + earlier, command.at_most + earlier, self._attempts)
-            stop = self._machine.extended(extension.tokens - earlier, is_granted=extension.is_granted)
-            command = stop or self._machine.progress(visible, self._accounts.clock())
+            now = self._accounts.clock()
+            stop = self._machine.extended(extension.tokens - earlier, now, is_granted=extension.is_granted)
+            command = stop or self._machine.progress(visible, now)
         return isinstance(command, Cut)
 
     async def _extend(self, at_least: int, at_most: int, attempts: int) -> Extension:
@@ -212,8 +216,9 @@ class Account:
         if close.verb is Verb.SETTLE:
             card = self._quote.card(answer.service_tier if answer else "")
             cover = self._quote.reservation.cover
-            if answer is not None and answer.usage is not None:
-                charge = told_in_part(answer, answer.usage, card, cover, close.tokens)
+            usage = answer and (answer.usage or answer.usage_input)
+            if answer and usage:
+                charge = told_in_part(answer, usage, card, cover, close.tokens)
             else:
                 charge = estimated(card, cover, close.tokens)
             if ended in ("cut", "hangup"):
@@ -242,7 +247,7 @@ class Account:
             charge = replace(charge, amounts=charge.amounts + self._earlier, flags=flags)
         at_ns = self._accounts.clock()
         unclosed = Unclosed(self._quote.reservation, verb, at_ns, charge, self._note(status, ended, at_ns))
-        self._cost = charge.amounts.cost_nano if charge else None
+        self._charge = charge
         try:
             closed = await self._accounts.close(unclosed)
             if closed is not None:
@@ -277,8 +282,10 @@ class Account:
     def headers(self) -> list[tuple[str, str]]:
         """Tell the client what this call came to and what its tightest budget has left."""
         headers = {"x-bursar-call": self._call.id}
-        if self._cost is not None:
-            headers["x-bursar-cost-usd"] = plain_usd(self._cost)
+        if self._charge is not None:
+            headers["x-bursar-cost-usd"] = plain_usd(self._charge.amounts.cost_nano)
+        if self._call.request.dropped:
+            headers["x-bursar-dropped"] = ", ".join(self._call.request.dropped)
         pairs = list(zip(self._lines, self._balances, strict=False))
         if pairs:
             tightest = min(pairs, key=lambda pair: remaining(*pair) / max(1, pair[0].limit))

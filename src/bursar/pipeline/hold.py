@@ -68,9 +68,9 @@ class HoldStage:
         return verdict
 
     async def _attempts(self, call: Call, account: Account) -> Reply:
-        """Send, and by the provider's setting once more where an attempt failed; a maximum it names is learnt."""
-        has_learnt = False
+        """Send, and by the provider's setting again where an attempt failed; all inside the one hold."""
         left = call.provider.attempts
+        is_adjusted = False
         while True:
             left -= 1
             body = call.wire.encode(call.request, model=call.model, cap=account.cap)
@@ -82,25 +82,29 @@ class HoldStage:
                 if left > 0 and await account.again(is_billed=error.is_sent):
                     continue
                 return await self._failed(call, account, error)
-            if answer.status < 400:
+            if answer.status < 300:
                 return await self._answered(call, account, answer)
-            try:
-                refused = await answer.body(self.answer_bytes_max)
-                answer.finish()
-            except (UpstreamFailed, TooLarge):
-                answer.abort()
-                refused = b""
-            is_free = call.wire.is_provider_error(answer.status, refused)
-            maximum = call.wire.named_maximum(answer.status, refused)
-            if is_free and maximum is not None and not has_learnt:
-                has_learnt = True
-                if account.learn_maximum(maximum):
-                    left += 1
-                    continue
+            refused = await self._refused_body(answer)
+            is_free = answer.status < 400 or call.wire.is_provider_error(answer.status, refused)
+            if is_free and not is_adjusted and _adjust(call, account, answer.status, refused):
+                is_adjusted, left = True, left + 1
+                continue
             if answer.status >= 500 and left > 0 and await account.again(is_billed=not is_free):
                 continue
             await account.close_error(answer.status, is_billed=not is_free)
+            if answer.status < 400:
+                message = f"{call.provider.name} answered with a redirect, which is not followed"
+                return refuse(call, Refusal(502, "upstream_failed", message, headers=dict(account.headers())))
             return Reply(answer.status, (*down(answer.headers), *account.headers()), refused)
+
+    async def _refused_body(self, answer: Answering) -> bytes:
+        try:
+            refused = await answer.body(self.answer_bytes_max)
+        except (UpstreamFailed, TooLarge):
+            answer.abort()
+            return b""
+        answer.finish()
+        return refused
 
     async def _failed(self, call: Call, account: Account, error: UpstreamFailed) -> Reply:
         """Tell that there was no answer. What may have been sent stays counted: a retry would pay twice."""
@@ -125,8 +129,19 @@ class HoldStage:
         answer.finish()
         failpoint("before_settle")
         told = call.wire.read_whole(call.request, body)
-        if told is None:
+        if told is None and call.wire.is_provider_error(answer.status, body):
+            await account.close_error(answer.status, is_billed=False)
+        elif told is None:
             await account.lose(status=answer.status)
         else:
             await account.settle(told, status=answer.status)
         return Reply(answer.status, (*down(answer.headers), *account.headers()), body)
+
+
+def _adjust(call: Call, account: Account, status: int, refused: bytes) -> bool:
+    """Lower the cap to what a refusal names: the model's maximum (and learn it), or what this call has room for."""
+    maximum = call.wire.named_maximum(status, refused)
+    if maximum is not None:
+        return account.learn_maximum(maximum)
+    room = call.wire.named_room(status, refused)
+    return room is not None and account.lower_cap(room)

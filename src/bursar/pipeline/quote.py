@@ -22,7 +22,7 @@ from bursar.pipeline.ports import Clock
 from bursar.pricing.book import PriceBook
 from bursar.pricing.bound import Asked, Bound, bound
 from bursar.pricing.facts import FactsBook, ModelFacts
-from bursar.wire.base import Refusal
+from bursar.wire.base import Refusal, Request
 
 __all__ = ["Quote", "Quoter"]
 
@@ -77,7 +77,7 @@ class Quoter:
             return Refusal(400, "bad_request", f"no price is known for web searches of {call.model}", param="tools")
         usual_key = UsualKey(call.tenant, call.labels["agent"], call.model, call.wire.name)
         ask, terms = plan(self._wish(call, facts, self.usuals.usual(usual_key), is_strict=is_strict))
-        cover = Cover(most.fixed_pico, most.output_pico, input_most, call.request.choices)
+        cover = _cover(call.request, most, input_most)
         lines = self.budgets.lines(matched, call.labels, at_ns)
         reservation = Reservation(call.id, call.tenant, self.process, at_ns, call.labels.pairs, cover, ask, lines)
         return Quote(reservation, terms, matched, cards or {}, estimate_key, usual_key, call.request.anatomy.total)
@@ -125,6 +125,20 @@ class Quoter:
             or (call.provider.top_speed and max(call.provider.top_speed, facts.top_speed_tokens_per_s)),
             choices=request.choices,
         )
+
+
+def _cover(request: Request, most: Bound, input_most: int) -> Cover:
+    """Cover what one attempt can be billed: every pass that the provider may make, and output beyond the cap.
+
+    The latter (rejected predictions) is counted beside the input, since no cap lowers it.
+    """
+    beyond, passes = request.output_beyond_cap, request.passes_most
+    return Cover(
+        passes * most.fixed_pico + -(-beyond * most.output_pico // request.choices),
+        passes * most.output_pico,
+        passes * input_most + beyond,
+        passes * request.choices,
+    )
 
 
 def _has_usd(budgets: tuple[Budget, ...]) -> bool:

@@ -7,6 +7,7 @@ end, and the cost as a trailing comment. It drives the call's account; it decide
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from bursar.core.usage import Usage
 from bursar.errors import TooLarge, UpstreamFailed
@@ -122,9 +123,9 @@ class MeteredStream:
         self._close_connection()
         answer = self._reader.answer()
         await self._account.lose(answer, status=self._status, ended="cut")
-        usage = answer.usage or Usage()
-        output = max(answer.visible_tokens, usage.output_total)
-        shown = Usage(input_tokens=usage.input_total, output_tokens=output)
+        told = answer.usage or answer.usage_input or Usage()
+        charged = self._account.charge.amounts.output_tokens if self._account.charge else told.output_total
+        shown = replace(told, output_tokens=max(0, charged - told.output_total + told.output_tokens))
         return self._reader.cut(shown) + self._comment()
 
     async def _break(self, message: str) -> bytes:
@@ -138,8 +139,10 @@ class MeteredStream:
         self._answer.abort()
 
     def _comment(self) -> bytes:
-        cost = self._account.cost_nano
-        return b"" if cost is None else f": bursar cost-usd={plain_usd(cost)} call={self._call.id}\n\n".encode()
+        charge = self._account.charge
+        if charge is None:
+            return b""
+        return f": bursar cost-usd={plain_usd(charge.amounts.cost_nano)} call={self._call.id}\n\n".encode()
 
     async def tick(self) -> float | None:
         if self._is_over or self._account.is_closed:

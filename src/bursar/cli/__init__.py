@@ -1,0 +1,26 @@
+"""The command line: one noun per file, listed here.
+
+Owns the table of commands and `main`. A command's file is loaded when the command runs: `bursar --help` imports none.
+"""
+
+from __future__ import annotations
+
+from bursar.cli.lazy import Entry, LazyGroup, root
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "init": Entry("bursar.cli.init:init", "Write a commented bursar.yaml to begin with."),
+    "serve": Entry("bursar.cli.serve:serve", "Start the gateway that keeps your clients inside their budgets."),
+    "demo": Entry("bursar.cli.demo:demo", "See it work in a minute: no key, no network, no bill."),
+    "budget": Entry("bursar.cli.budget:budget", "What is used, held and left of each budget."),
+    "spend": Entry("bursar.cli.spend:spend", "Who spent what: by agent, model, user, day or any label."),
+    "call": Entry("bursar.cli.call:call", "The last calls, or one call explained part by part."),
+    "holds": Entry("bursar.cli.holds:holds", "Money set aside for calls: list, correct, lapse."),
+    "price": Entry("bursar.cli.price:price", "What a model costs, and where that price comes from."),
+    "verify": Entry("bursar.cli.verify:verify", "Prove the ledger: recompute every balance from its entries."),
+    "doctor": Entry("bursar.cli.doctor:doctor", "Find what is missing or risky in this set-up, with the fix."),
+}
+"""Every command, in the order in which a newcomer needs them."""
+
+main: LazyGroup = root(COMMANDS)

@@ -1,0 +1,188 @@
+"""`bursar spend`: who spent what, as a table, JSON or CSV.
+
+Owns the report's options and its three forms. The sums are made in `reports/spend.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from bursar.cli.options import TENANT, config_options, json_option, ledger_of, load, now, tz_option, zone_of
+from bursar.cli.table import Column, csv_text, echo_json, echo_table
+from bursar.cli.when import EXAMPLES, parse_instant
+from bursar.cli.words import instant, plain_usd, short_money
+from bursar.core.charge import Amounts
+from bursar.core.labels import LABEL_NAMES, is_label
+from bursar.core.ledger import SpendQuery, SpendRow
+from bursar.errors import UsageError
+from bursar.reports.spend import CALENDAR, SpendReport, is_dimension, spend_report
+
+__all__ = ["spend"]
+
+COUNTS = ("input", "cached", "cache write", "output", "reasoning")
+DIMENSIONS_MAX = 6
+
+
+@click.command()
+@config_options
+@click.option("--by", default="agent", show_default=True, metavar="LABELS", help="Labels, and hour, day, week or month.")
+@click.option("--since", default="month", metavar="TIME", help=f"From then on (default: this month): {EXAMPLES}.")
+@click.option("--until", default="now", metavar="TIME", help="Up to, not including, then (default: now).")
+@tz_option
+@click.option("--match", "matches", multiple=True, metavar="LABEL=VALUE", help="Only these calls; repeatable.")
+@click.option("--top", type=click.IntRange(1, 100_000), metavar="N", help="Only the first N groups, and the rest as one.")
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+def spend(
+    config: Path | None,
+    store: str | None,
+    by: str,
+    since: str,
+    until: str,
+    tz: str | None,
+    matches: tuple[str, ...],
+    top: int | None,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Who spent what, the dearest first.
+
+    Examples: `bursar spend --by agent,model`, `bursar spend --by day --since 7d`, `bursar spend --by user --match
+    agent=support --csv`. A call without a label counts as (none).
+    """
+    if as_json and as_csv:
+        raise UsageError("--json or --csv: choose one")
+    settings = load(config, store)
+    zone = zone_of(tz, settings)
+    dimensions = _dimensions(by)
+    match = _match(matches)
+    with ledger_of(settings) as ledger:
+        now_ns = now(ledger)
+        until_ns = now_ns + 1 if until == "now" else parse_instant(until, zone, now_ns)
+        query = SpendQuery(TENANT, dimensions, parse_instant(since, zone, now_ns), until_ns, match)
+        try:
+            report = spend_report(ledger, query, timezone=zone.key, most=top)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+    if as_json:
+        echo_json(_json(report, zone))
+    elif as_csv:
+        click.echo(_csv(report), nl=False)
+    else:
+        _echo(report, zone, match)
+
+
+def _dimensions(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() if name.strip().startswith("tag.") else name.strip().lower().replace("-", "_")
+                  for name in text.split(",") if name.strip())
+    unknown = next((name for name in names if not is_dimension(name)), None)
+    if unknown is not None:
+        known = ", ".join((*LABEL_NAMES, "tag.NAME", *CALENDAR))
+        raise UsageError(f"--by {unknown[:60]}: there is no such label; write some of {known}")
+    if not 1 <= len(set(names)) == len(names) <= DIMENSIONS_MAX:
+        raise UsageError(f"--by takes 1 to {DIMENSIONS_MAX} different labels, separated by commas")
+    return names
+
+
+def _match(texts: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not is_label(name):
+            raise UsageError(f"--match {text[:60]}: write LABEL=VALUE with one of {', '.join(LABEL_NAMES)} or tag.NAME")
+        if name in found:
+            raise UsageError(f"--match {name}: twice, and a call has one {name}")
+        found[name] = value
+    return found
+
+
+def _echo(report: SpendReport, zone: ZoneInfo, match: dict[str, str]) -> None:
+    where = "".join(f", {name} {value}" for name, value in match.items())
+    click.echo(f"{_from(report, zone)} to {instant(report.until_ns - 1, zone)} {zone.key}{where}")
+    click.echo()
+    if not report.total.calls:
+        click.echo("no calls were recorded in this time (--since and --until choose another)")
+        return
+    rest = () if report.rest is None else (_cells((f"({report.rest_count} more)",), len(report.by), report.rest),)
+    rows = [*(_cells(row.values, len(report.by), row) for row in report.rows), *rest]
+    total = _cells(("total",), len(report.by), report.total)
+    names = [*report.by, "calls", *COUNTS, "cost", "presumed"]
+    kept = [index for index in range(len(names)) if names[index] not in (*COUNTS, "presumed") or total[index] not in ("0", "$0.0000")]
+    columns = [Column(names[index], is_text=index < len(report.by)) for index in kept]
+    echo_table(columns, [[row[index] for index in kept] for row in rows], [total[index] for index in kept])
+    if report.total.presumed.requests:
+        click.echo("\npresumed: no answer came to tell the truth; it counts until `bursar holds correct` says better")
+
+
+def _from(report: SpendReport, zone: ZoneInfo) -> str:
+    return instant(report.since_ns, zone) if report.since_ns else "the beginning"
+
+
+def _cells(values: tuple[str, ...], width: int, row: SpendRow) -> list[str]:
+    named = [*values, *[""] * (width - len(values))]
+    counts = [f"{count:,}" for count in (row.calls, *_counts(row.settled))]
+    return [*named, *counts, short_money(row.settled.cost_nano), short_money(row.presumed.cost_nano)]
+
+
+def _counts(amounts: Amounts) -> tuple[int, ...]:
+    return (
+        amounts.input_tokens,
+        amounts.cached_tokens,
+        amounts.cache_write_tokens,
+        amounts.output_tokens,
+        amounts.reasoning_tokens,
+    )
+
+
+def _csv(report: SpendReport) -> str:
+    names = [*report.by, "calls", *(f"{name.replace(' ', '_')}_tokens" for name in COUNTS), "cost_usd", "presumed_usd"]
+    rest = () if report.rest is None else (((f"({report.rest_count} more)", *[""] * (len(report.by) - 1)), report.rest),)
+    return csv_text(
+        names,
+        (
+            [
+                *values,
+                row.calls,
+                *_counts(row.settled),
+                _Number(plain_usd(row.settled.cost_nano)),
+                _Number(plain_usd(row.presumed.cost_nano)),
+            ]
+            for values, row in (*((row.values, row) for row in report.rows), *rest)
+        ),
+    )
+
+
+class _Number:
+    """A number as text, which CSV takes as it is."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def _json(report: SpendReport, zone: ZoneInfo) -> dict[str, Any]:
+    return {
+        "since": instant(report.since_ns, zone, "%Y-%m-%dT%H:%M:%S%z") if report.since_ns else None,
+        "until": instant(report.until_ns, zone, "%Y-%m-%dT%H:%M:%S%z"),
+        "timezone": zone.key,
+        "by": list(report.by),
+        "rows": [{**dict(zip(report.by, row.values, strict=True)), **_row_json(row)} for row in report.rows],
+        "rest": None if report.rest is None else {"groups": report.rest_count, **_row_json(report.rest)},
+        "total": _row_json(report.total),
+    }
+
+
+def _row_json(row: SpendRow) -> dict[str, Any]:
+    return {
+        "calls": row.calls,
+        **row.settled.as_dict(),
+        "cost_usd": plain_usd(row.settled.cost_nano),
+        "presumed_nano": row.presumed.cost_nano,
+        "presumed_usd": plain_usd(row.presumed.cost_nano),
+    }

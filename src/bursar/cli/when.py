@@ -1,0 +1,58 @@
+"""Instants as people write them: `today`, `7d`, `2026-11-01`, `2026-11-01T14:30`.
+
+Owns that grammar. A day begins when the local calendar says so, whatever the clocks do that night.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from bursar.core.window import NS, Window, WindowKind, to_datetime
+from bursar.errors import UsageError
+
+__all__ = ["EXAMPLES", "parse_instant"]
+
+EXAMPLES = "today, yesterday, month, 7d, 12h, 2026-11-01, 2026-11-01T14:30, or all"
+_AGO = re.compile(r"([1-9][0-9]{0,4})(m|h|d|w)")
+_AGO_S = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_instant(text: str, zone: ZoneInfo, now_ns: int) -> int:
+    """Read an instant. `7d` is seven times 24 hours ago; a day, `today` and `month` begin by the calendar of `zone`.
+
+    Raises UsageError with examples.
+    """
+    word = text.strip().lower()
+    if word == "all":
+        return 0
+    if word == "now":
+        return now_ns
+    if word in ("today", "yesterday", "month"):
+        start = Window(WindowKind.MONTH if word == "month" else WindowKind.DAY, zone.key).span(now_ns).starts_ns
+        return start if word != "yesterday" else Window(WindowKind.DAY, zone.key).span(start - 1).starts_ns
+    ago = _AGO.fullmatch(word)
+    if ago is not None:
+        return max(0, now_ns - int(ago.group(1)) * _AGO_S[ago.group(2)] * NS)
+    try:
+        return _from_calendar(text.strip(), zone)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{text[:60]!r} is not a time: write {EXAMPLES}") from error
+
+
+def _from_calendar(text: str, zone: ZoneInfo) -> int:
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        day = date.fromisoformat(text)
+        noon = datetime(day.year, day.month, day.day, 12, tzinfo=zone)
+        return Window(WindowKind.DAYS, zone.key, days=1, since=day).span(_to_ns(noon)).starts_ns
+    instant = datetime.fromisoformat(text)
+    return _to_ns(instant if instant.tzinfo else instant.replace(tzinfo=zone))
+
+
+def _to_ns(instant: datetime) -> int:
+    at_ns = (instant.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
+    if to_datetime(max(0, at_ns)) != instant.astimezone(UTC):
+        raise ValueError("before 1970")
+    return at_ns
