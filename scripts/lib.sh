@@ -15,6 +15,16 @@ need_debian() {
     return 1
 }
 
+# Bring the SDKs of the generation before into .venv/sdks-old, beside and not among the current ones.
+need_sdks_old() {
+    wanted=$(cksum <requirements/sdks-old.lock)
+    if [ "$(cat .venv/sdks-old/.packages 2>/dev/null)" = "$wanted" ]; then return; fi
+    rm -rf .venv/sdks-old
+    .venv/bin/python -m pip install -qq --no-deps --require-hashes --target .venv/sdks-old \
+        -r requirements/sdks-old.lock >&2
+    echo "$wanted" >.venv/sdks-old/.packages
+}
+
 # What is wrong without running anything: format, lint, types, import rules. Stops at the first that fails.
 check_source() {
     .venv/bin/ruff format --check .

@@ -148,22 +148,12 @@ def _csv(report: SpendReport) -> str:
                 *values,
                 row.calls,
                 *_counts(row.settled),
-                _Number(plain_usd(row.settled.cost_nano)),
-                _Number(plain_usd(row.presumed.cost_nano)),
+                plain_usd(row.settled.cost_nano),
+                plain_usd(row.presumed.cost_nano),
             ]
             for values, row in (*((row.values, row) for row in report.rows), *rest)
         ),
     )
-
-
-class _Number:
-    """A number as text, which CSV takes as it is."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __str__(self) -> str:
-        return self._text
 
 
 def _json(report: SpendReport, zone: ZoneInfo) -> dict[str, Any]:

@@ -124,8 +124,13 @@ class Budget:
 
 def _fits(value: str, patterns: tuple[str, ...]) -> bool:
     return any(
-        value == pattern or ("*" in pattern and value != NONE and fnmatchcase(value, pattern)) for pattern in patterns
+        value == pattern or ("*" in pattern and value != NONE and _is_like(value, pattern)) for pattern in patterns
     )
+
+
+def _is_like(value: str, pattern: str) -> bool:
+    """Only `*` is special here: brackets and question marks stand for themselves."""
+    return fnmatchcase(value, pattern.replace("[", "[[]").replace("?", "[?]"))
 
 
 def _escaped(value: str) -> str:

@@ -123,6 +123,10 @@ class Effect:
     def is_change(self) -> bool:
         return bool(self.postings) or self.freed != ZERO
 
+    def delta(self, book: Book) -> Amounts:
+        """Sum what the postings add to one side."""
+        return sum((posting.amounts for posting in self.postings if posting.book is book), ZERO)
+
     def move(self, unit: Unit) -> Move:
         """Say what this does to a balance that counts in `unit`."""
         settled = presumed = 0

@@ -34,7 +34,7 @@ VALUE_LENGTH_MAX = 128
 
 def is_label(name: str) -> bool:
     """Tell whether a budget or a report may name this label."""
-    return name in LABEL_NAMES or (name.startswith(TAG_PREFIX) and len(name) > len(TAG_PREFIX))
+    return name in LABEL_NAMES or (name.startswith(TAG_PREFIX) and len(name) > len(TAG_PREFIX) and name.isprintable())
 
 
 @dataclass(frozen=True, slots=True)

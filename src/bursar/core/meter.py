@@ -182,8 +182,9 @@ class MeteredCall:
         speed = self.terms.top_speed
         if self.phase is not Phase.SENT or self.cap is None or self.tokens >= self.cap or not speed:
             return None
-        due = max(self.tokens - 2 * self._reserve, self._retry_from, 0)
-        return self._sent_ns + due * NS // speed
+        due = max(self.tokens - 2 * self._reserve + 1, self._retry_from)
+        # The first nanosecond at which time, rounded up, has generated that much; a moment earlier nothing is due yet.
+        return self._sent_ns + ((due - 1) * NS // speed + 1 if due > 0 else 0)
 
     def lost(self, at_ns: int, *, is_streaming: bool) -> Close:
         """End without the provider's last word. Never sent is released; sent is presumed in full.

@@ -1,0 +1,223 @@
+"""`bursar call`: the last calls, or one call explained.
+
+Owns the words for states, flags and parts; the parts are made in `reports/anatomy.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from bursar.cli.options import TENANT, config_options, json_option, ledger_of, load, tz_option, zone_of
+from bursar.cli.table import Column, echo_json, echo_table
+from bursar.cli.words import instant, money, plain_usd, short_money
+from bursar.config.settings import Settings
+from bursar.core.hold import State
+from bursar.core.labels import NONE, Labels
+from bursar.core.ledger import HoldRow
+from bursar.core.rates import Card
+from bursar.core.window import to_datetime
+from bursar.reports.anatomy import Anatomy, Basis, Part, amounts_of, anatomy
+from bursar.wiring import open_prices
+
+__all__ = ["BASES", "ENDINGS", "FLAG_WORDS", "STATE_WORDS", "call", "call_json", "echo_calls"]
+
+LAST = 20
+FLAG_WORDS = {
+    "estimated": "the provider told no usage: this is an upper estimate",
+    "cut": "bursar ended the stream, since the budget had no room for more",
+    "hangup": "the client went away in mid-stream",
+    "unpriced": "nobody knows the price, and a setting allowed the call: its cost is not in here",
+    "input_over": "there was more input than estimated; the next estimate has learnt from it",
+    "bound_violation": "the true amount is above what was held",
+    "late": "the truth came after the hold had been released",
+    "attempts": "an earlier attempt that may have been billed is included",
+    "corrected": "a person corrected it",
+}
+STATE_WORDS = {
+    State.OPEN: "open: in flight, money is held for it",
+    State.SETTLED: "settled: this is what it came to",
+    State.RELEASED: "released: it was not billed and cost nothing",
+    State.PRESUMED: "presumed: sent, but never answered for, so it counts in full until the truth is known",
+}
+ENDINGS = {
+    "complete": "the answer was complete",
+    "capped": "the answer ended at the output cap",
+    "cut": "bursar ended the stream at the budget's limit",
+    "hangup": "the client went away",
+    "error": "the provider refused or failed",
+    "lost": "the connection was lost",
+}
+BASES = {
+    Basis.EXACT: "by the model's rates, which give exactly this cost",
+    Basis.SHARED: "shares of the cost in proportion to the rates known now, which alone give another sum",
+    Basis.TOKENS: "shares by tokens, since no rates are known for this model",
+}
+
+
+@click.command()
+@click.argument("call_id", metavar="[ID]", required=False)
+@click.option("--last", type=click.IntRange(1, 1_000), default=LAST, show_default=True, help="Without ID: how many calls.")
+@config_options
+@tz_option
+@json_option
+def call(call_id: str | None, last: int, config: Path | None, store: str | None, tz: str | None, as_json: bool) -> None:
+    """The last calls, or, with an ID, one call explained: what each part of it cost, and why.
+
+    The ID stands in the header x-bursar-call of every reply.
+    """
+    settings = load(config, store)
+    zone = zone_of(tz, settings)
+    with ledger_of(settings) as ledger:
+        if call_id is None:
+            rows = ledger.holds(TENANT, tuple(State), last)
+        else:
+            rows = [ledger.hold(TENANT, call_id.strip())]
+    if call_id is None:
+        if as_json:
+            echo_json([call_json(row) for row in rows])
+        else:
+            echo_calls(rows, zone)
+        return
+    card = _card(settings, rows[0])
+    parts = anatomy(rows[0], card)
+    if as_json:
+        echo_json({**call_json(rows[0]), **_anatomy_json(parts)})
+    else:
+        _explain(rows[0], parts, zone)
+
+
+def echo_calls(rows: list[HoldRow], zone: ZoneInfo) -> None:
+    """Print calls as a table, the latest first."""
+    if not rows:
+        click.echo("no calls")
+        return
+    columns = [
+        Column("call", is_text=True),
+        Column("time", is_text=True),
+        Column("agent", is_text=True),
+        Column("model", is_text=True),
+        Column("state", is_text=True),
+        Column("input"),
+        Column("output"),
+        Column("cost"),
+        Column("flags", is_text=True),
+    ]
+    cells = []
+    for row in rows:
+        amounts, labels = amounts_of(row), Labels(row.labels)
+        numbers = (f"{amounts.input_tokens:,}", f"{amounts.output_tokens:,}", short_money(amounts.cost_nano))
+        state, flags = row.state.name.lower(), " ".join(sorted(row.flags))
+        at = instant(row.opened_ns, zone, "%m-%d %H:%M:%S")
+        cells.append([row.id, at, labels["agent"], labels["model"], state, *numbers, flags])
+    if not any(row.flags for row in rows):
+        columns, cells = columns[:-1], [row[:-1] for row in cells]
+    echo_table(columns, cells)
+
+
+def _card(settings: Settings, row: HoldRow) -> Card | None:
+    labels = Labels(row.labels)
+    return open_prices(settings).card(labels["provider"], labels["model"], at=to_datetime(row.opened_ns))
+
+
+def _explain(row: HoldRow, parts: Anatomy, zone: ZoneInfo) -> None:
+    labels, note = Labels(row.labels), row.note
+    _lines(
+        ("call", row.id),
+        ("model", f"{labels['model']} of {labels['provider']} ({labels['wire']})"),
+        ("time", f"{instant(row.opened_ns, zone)} {zone.key}{f', {note.duration_ms:,} ms' if note.duration_ms else ''}"),
+        ("state", STATE_WORDS[row.state]),
+        ("ended", _ending(row)),
+        ("cost", f"{money(parts.amounts.cost_nano)}{f' by {row.price}' if row.price else ''}"),
+        ("held", f"{money(row.held.cost_nano)} for up to {row.held.output_tokens:,} tokens of output"),
+        ("cap sent", f"{note.cap:,} tokens of output" if note.cap else ""),
+        ("process", row.process if row.state is State.OPEN else ""),
+    )
+    for name, value in row.labels.items():
+        if name not in ("model", "provider", "wire"):
+            _lines((name, value))
+    for flag in sorted(row.flags):
+        _lines(("flag", f"{flag}: {FLAG_WORDS.get(flag, '')}"))
+    if row.state is not State.RELEASED:
+        click.echo()
+        _echo_parts(parts)
+
+
+def _lines(*pairs: tuple[str, str]) -> None:
+    for name, value in pairs:
+        if value and value != NONE:
+            shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value)
+            click.echo(f"{name:<9} {shown}")
+
+
+def _ending(row: HoldRow) -> str:
+    words = ENDINGS.get(row.note.ended, row.note.ended)
+    return f"{words} (HTTP {row.note.status})" if row.note.status else words
+
+
+def _echo_parts(parts: Anatomy) -> None:
+    total = parts.amounts
+    rows = [
+        *(_part_cells(part.name if part.name == "input" else f"input: {part.name}", part) for part in parts.where),
+        *(_part_cells(part.name, part) for part in parts.output if part.tokens or part.name == "answer"),
+    ]
+    if parts.fee_nano:
+        rows.append(["fee per request", "", money(parts.fee_nano)])
+    columns = (Column("part", is_text=True), Column("tokens"), Column("cost"))
+    tokens = total.input_tokens + total.output_tokens
+    echo_table(columns, rows, ["total", f"{tokens:,}", money(total.cost_nano)])
+    click.echo(f"parts: {BASES[parts.basis]}; of the input, by where its bytes sat")
+    if any(part.tokens for part in parts.rated[1:]):
+        told = ", ".join(f"{part.name.replace('_', ' ')} {part.tokens:,} tokens {money(part.cost_nano)}" for part in parts.rated)
+        click.echo(f"input by rate: {told}")
+
+
+def _part_cells(name: str, part: Part) -> list[str]:
+    return [name, f"{part.tokens:,}", money(part.cost_nano)]
+
+
+def call_json(row: HoldRow) -> dict[str, Any]:
+    """Give a call as JSON: instants in nanoseconds since 1970 and as UTC text, money in nano-USD and as text."""
+    amounts = amounts_of(row)
+    return {
+        "id": row.id,
+        "state": row.state.name.lower(),
+        "opened_ns": row.opened_ns,
+        "opened": f"{to_datetime(row.opened_ns):%Y-%m-%dT%H:%M:%S.%fZ}",
+        "closed_ns": row.closed_ns or None,
+        "labels": dict(row.labels),
+        **amounts.as_dict(),
+        "cost_usd": plain_usd(amounts.cost_nano),
+        "held": {**row.held.as_dict(), "cost_usd": plain_usd(row.held.cost_nano)},
+        "flags": sorted(row.flags),
+        "price": row.price or None,
+        "process": row.process,
+        "status": row.note.status or None,
+        "ended": row.note.ended or None,
+        "duration_ms": row.note.duration_ms or None,
+        "cap": row.note.cap or None,
+    }
+
+
+def _anatomy_json(parts: Anatomy) -> dict[str, Any]:
+    return {
+        "parts": {
+            "basis": str(parts.basis),
+            "input": [_part_json(part) for part in parts.where],
+            "input_by_rate": [_part_json(part) for part in parts.rated],
+            "output": [_part_json(part) for part in parts.output],
+            "fee_nano": parts.fee_nano,
+        }
+    }
+
+
+def _part_json(part: Part) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "tokens": part.tokens,
+        "cost_nano": part.cost_nano,
+        "cost_usd": plain_usd(part.cost_nano),
+    }

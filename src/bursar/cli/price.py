@@ -1,0 +1,163 @@
+"""`bursar price`: what a model costs, and where that price comes from.
+
+Owns the choice of providers to look at (those that the gateway would ask) and the words.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bursar.cli.options import config_options, json_option, load
+from bursar.cli.table import Column, echo_json, echo_table
+from bursar.config.problems import near
+from bursar.config.settings import Settings
+from bursar.core.money import Pico
+from bursar.core.rates import Card, Rates
+from bursar.core.window import to_datetime
+from bursar.errors import BadRequest, NotFound
+from bursar.pricing.facts import FactsBook, ModelFacts
+from bursar.upstream.choice import ProviderChoice
+from bursar.wiring import open_facts, open_prices
+
+__all__ = ["price"]
+
+PER_MILLION = {
+    "input_tokens": "input",
+    "cache_read_tokens": "cached input",
+    "cache_write_tokens": "cache write",
+    "cache_write_1h_tokens": "cache write, 1 h",
+    "output_tokens": "output",
+    "reasoning_tokens": "reasoning",
+    "input_audio_tokens": "audio input",
+    "cache_read_audio_tokens": "cached audio input",
+    "output_audio_tokens": "audio output",
+}
+PARENTS = {
+    "reasoning_tokens": "output_tokens",
+    "input_audio_tokens": "input_tokens",
+    "cache_read_audio_tokens": "input_audio_tokens",
+    "output_audio_tokens": "output_tokens",
+    "cache_write_1h_tokens": "cache_write_tokens",
+}
+"""A rate that equals its parent's says nothing of its own and is left out of the table."""
+
+
+@click.group()
+def price() -> None:
+    """What a model costs, and where that price comes from."""
+
+
+@price.command()
+@click.argument("model")
+@click.option("--provider", metavar="NAME", help="A provider of the configuration (default: those that would be asked).")
+@click.option("--tier", default="", metavar="NAME", help="A service tier, such as flex, priority or batch.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The configuration.")
+@json_option
+def show(model: str, provider: str | None, tier: str, config: Path | None, as_json: bool) -> None:
+    """Show the price card and the facts that bursar uses for MODEL; `provider/model` works, too."""
+    settings = load(config)
+    places = _places(settings, model, provider)
+    book, facts = open_prices(settings), open_facts(settings)
+    at = to_datetime(time.time_ns())
+    cards = [card for name, bare in places if (card := book.card(name, bare, tier=tier, at=at)) is not None]
+    if not cards:
+        raise NotFound(_unknown(places, tier))
+    if as_json:
+        echo_json([_json(card, facts.facts(card.provider, card.model), tier) for card in cards])
+        return
+    for index, card in enumerate(cards):
+        if index:
+            click.echo()
+        _echo(card, facts, tier)
+
+
+def _places(settings: Settings, model: str, provider: str | None) -> list[tuple[str, str]]:
+    """Give (provider, model as it knows it) for each provider that the gateway would ask for this model."""
+    names = [each.name for each in settings.providers]
+    if provider is not None:
+        if provider not in names:
+            raise NotFound(f"there is no provider {provider!r}: {near(provider, names)}")
+        return [(provider, model)]
+    choice, found = ProviderChoice(settings.providers), []
+    for wire in dict.fromkeys(wire for each in settings.providers for wire in each.wires):
+        try:
+            chosen, bare = choice.choose(wire, model)
+        except BadRequest:
+            continue
+        if (chosen.name, bare) not in found:
+            found.append((chosen.name, bare))
+    return found
+
+
+def _unknown(places: list[tuple[str, str]], tier: str) -> str:
+    names = " and ".join(name for name, _ in places) or "any provider"
+    bare = places[0][1] if places else "MODEL"
+    in_tier = f" in tier {tier}" if tier else ""
+    return (
+        f"no price is known for {bare!r} of {names}{in_tier}: budgets in USD refuse it. Add one to bursar.yaml:\n"
+        f"  prices:\n    {bare}: {{input: 0.15, output: 0.60}}   # USD per million tokens, or {{free: true}}"
+    )
+
+
+def _echo(card: Card, facts: FactsBook, tier: str) -> None:
+    click.secho(f"{card.model} of {card.provider}{f', tier {tier}' if tier else ''}", bold=True)
+    click.echo(f"source    {card.source} ({card.version})")
+    known = facts.facts(card.provider, card.model)
+    most = f"{known.max_output_tokens:,} tokens" if known.max_output_tokens else "unknown"
+    click.echo(f"output    at most {most}; top speed {known.top_speed_tokens_per_s:,} tokens/s (an upper estimate)")
+    click.echo()
+    if card.source == "free":
+        click.echo("free: declared so")
+        return
+    columns = [Column("USD per million tokens", is_text=True), *(Column(_tier_name(tier.input_above)) for tier in card.tiers)]
+    rows = []
+    for name, words in PER_MILLION.items():
+        if any(_says_more(each.rates, name) for each in card.tiers):
+            rows.append([words, *(_usd(getattr(each.rates, name), 1_000_000) for each in card.tiers)])
+    for name, words in (("web_searches", "per web search"), ("request", "per request")):
+        if any(getattr(each.rates, name) for each in card.tiers):
+            rows.append([words, *(_usd(getattr(each.rates, name), 1) for each in card.tiers)])
+    echo_table(columns, rows)
+
+
+def _says_more(rates: Rates, name: str) -> bool:
+    parent = PARENTS.get(name)
+    return parent is None or getattr(rates, name) != getattr(rates, parent)
+
+
+def _tier_name(input_above: int) -> str:
+    return f"above {input_above:,} input" if input_above else "USD"
+
+
+def _usd(rate: Pico, units: int) -> str:
+    """Write a rate (pico-USD each) as the price of so many units, exactly."""
+    whole, rest = divmod(rate * units, 10**12)
+    digits = f"{rest:012d}".rstrip("0").ljust(2, "0")
+    return f"{whole:,}.{digits}"
+
+
+def _json(card: Card, facts: ModelFacts, tier: str) -> dict[str, Any]:
+    return {
+        "provider": card.provider,
+        "model": card.model,
+        "tier": tier or None,
+        "source": card.source,
+        "version": card.version,
+        "tiers": [
+            {
+                "input_above_tokens": each.input_above,
+                "usd_per_million_tokens": {
+                    words: _usd(getattr(each.rates, name), 1_000_000).replace(",", "") for name, words in PER_MILLION.items()
+                },
+                "usd_per_web_search": _usd(each.rates.web_searches, 1).replace(",", ""),
+                "usd_per_request": _usd(each.rates.request, 1).replace(",", ""),
+            }
+            for each in card.tiers
+        ],
+        "max_output_tokens": facts.max_output_tokens,
+        "top_speed_tokens_per_s": facts.top_speed_tokens_per_s,
+    }
