@@ -73,10 +73,11 @@ class World:
             ledger.close_store()
 
     def balance(self, unit: Unit = Unit.USD) -> Balance:
-        """Read the one balance in this unit."""
+        """Read the one balance in this unit; nothing at all while no call has come."""
         with self.ledger() as ledger:
-            (row,) = (row for row in ledger.balances("default") if row.unit is unit)
-            return row.balance
+            rows = [row.balance for row in ledger.balances("default") if row.unit is unit]
+        assert len(rows) <= 1
+        return rows[0] if rows else Balance()
 
     def holds(self, most: int = 10_000) -> Sequence[HoldRow]:
         with self.ledger() as ledger:

@@ -39,7 +39,7 @@ PER_MILLION = {
 PARENTS = {
     "reasoning_tokens": "output_tokens",
     "input_audio_tokens": "input_tokens",
-    "cache_read_audio_tokens": "input_audio_tokens",
+    "cache_read_audio_tokens": "cache_read_tokens",
     "output_audio_tokens": "output_tokens",
     "cache_write_1h_tokens": "cache_write_tokens",
 }

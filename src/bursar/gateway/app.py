@@ -7,15 +7,18 @@ becomes a plain 500 without a secret in it. It knows no budget; the pipeline doe
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bursar.config.settings import Settings
 from bursar.core.labels import Labels
+from bursar.core.provider import Provider
 from bursar.errors import BadRequest, BursarError, NotFound, TooLarge, UpstreamFailed
+from bursar.gateway.protocol import IdleConnections
 from bursar.gateway.relay import Receive, Send, relay
 from bursar.gateway.routes import Route, find_route
 from bursar.identity.labels import labels_of
@@ -23,6 +26,8 @@ from bursar.ids import new_id
 from bursar.pipeline.call import Call, Reply
 from bursar.upstream.headers import down, up
 from bursar.wire.base import Refusal, Wire
+from bursar.wire.fields import model_field
+from bursar.wire.strict_json import dump, parse
 from bursar.wiring import Engine
 
 __all__ = ["App"]
@@ -30,6 +35,9 @@ __all__ = ["App"]
 log = logging.getLogger("bursar.gateway")
 
 TENANT = "default"
+QUERY_FIELDS_MAX = 20
+CLOSING_S = 5.0
+"""How long a stop waits for calls that were cancelled at the end of the grace to settle."""
 Scope = MutableMapping[str, Any]
 
 
@@ -49,7 +57,9 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.limits = settings.limits
+        self.idle = IdleConnections()
         self._engine = Engine(settings)
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -68,11 +78,23 @@ class App:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        if self._running:
+            await asyncio.wait(self._running, timeout=CLOSING_S)
         await self._engine.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; the outermost frame."""
+        """Answer one request, and let a stop wait for its end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            await self._exchange(scope, receive, send)
+        finally:
+            self._running.discard(task)
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Be the outermost frame of one request."""
         wire = self._engine.wire("openai.chat")
         has_started = False
 
@@ -105,7 +127,9 @@ class App:
             raise NotFound(f"bursar does not serve {scope['method']} {scope['path'][:200]}")
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise BadRequest("encoded request bodies are not accepted: send the JSON as it is")
-        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=20)
+        if not _is_local(headers.get("origin")):
+            raise BadRequest("requests from web pages are not accepted: any page could spend in your name")
+        pairs = _query(scope["query_string"])
         unknown = next((name for name, _ in pairs if name not in route.query), None)
         if unknown is not None:
             raise BadRequest(f"the query parameter {unknown[:50]!r} is not accepted here", param=unknown[:50])
@@ -138,39 +162,51 @@ class App:
         )
 
     async def _free(self, arrival: Arrival, body: bytes) -> Reply:
-        """Relay a route that costs nothing."""
-        provider = self._engine.choice.first(arrival.route.wire)
+        """Relay a route that costs nothing; what names a model goes where a call of that model would."""
+        provider, body = self._free_choice(arrival, body)
         headers = _upstream_headers(arrival, provider.api_key)
         path = arrival.route.upstream + arrival.query
         answer = await self._engine.upstream.send(provider, arrival.route.method, path, headers, body)
+        is_whole = False
         try:
             told = await answer.body(self.limits.answer_bytes_max)
-        except (UpstreamFailed, TooLarge):
-            answer.abort()
-            raise
-        answer.finish()
+            is_whole = True
+        except TooLarge as error:
+            raise UpstreamFailed(error.message, is_sent=True) from error
+        finally:
+            if is_whole:
+                answer.finish()
+            else:
+                answer.abort()
+        if 300 <= answer.status < 400:
+            raise UpstreamFailed(f"{provider.name} answered with a redirect, which is not followed", is_sent=True)
         return Reply(answer.status, tuple(down(answer.headers)), told)
+
+    def _free_choice(self, arrival: Arrival, body: bytes) -> tuple[Provider, bytes]:
+        """Pick the provider of a free route, and write its body anew so that nobody reads another one."""
+        if arrival.route.method == "GET":
+            return self._engine.choice.first(arrival.route.wire), b""
+        asked = parse(body, size_max=self.limits.body_bytes_max)
+        provider, asked["model"] = self._engine.choice.choose(arrival.route.wire, model_field(asked))
+        return provider, dump(asked)
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
         """Read the request's body within its limits of size and time."""
         most = self.limits.body_bytes_max
         if int(headers.get("content-length") or 0) > most:
             raise TooLarge(f"a request body may have {most:,} bytes")
-        pieces: list[bytes] = []
-        size = 0
+        body = bytearray()
         try:
             async with asyncio.timeout(self.limits.body_s):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise BadRequest("the client went away before its request was complete")
-                    piece = message.get("body", b"")
-                    size += len(piece)
-                    if size > most:
+                    body += message.get("body", b"")
+                    if len(body) > most:
                         raise TooLarge(f"a request body may have {most:,} bytes")
-                    pieces.append(piece)
                     if not message.get("more_body"):
-                        return b"".join(pieces)
+                        return bytes(body)
         except TimeoutError:
             raise BadRequest("the request's body did not arrive in time") from None
 
@@ -201,12 +237,31 @@ def _headers(scope: Scope) -> dict[str, str]:
     return headers
 
 
+def _query(raw: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
+    except ValueError:
+        raise BadRequest(f"a query may have {QUERY_FIELDS_MAX} fields") from None
+
+
+def _is_local(origin: str | None) -> bool:
+    """Tell whether a request comes from a program (no origin), or from a page that this machine serves."""
+    if origin is None:
+        return True
+    try:
+        host = urlsplit(origin).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _upstream_headers(arrival: Arrival, api_key: str) -> dict[str, str]:
     headers = up(arrival.headers)
     headers["content-type"] = "application/json"
     if api_key:
-        headers.pop("authorization", None)
-        headers.pop("x-api-key", None)
+        # Whose key it is decides who pays: neither a key nor an organization of the client's may stand beside it.
+        for name in ("authorization", "x-api-key", "openai-organization", "openai-project"):
+            headers.pop(name, None)
         name, value = (
             ("x-api-key", api_key)
             if arrival.route.wire.startswith("anthropic")

@@ -49,8 +49,10 @@ async def _stream(body: Body, start: Message, receive: Receive, send: Send, limi
         is_hangup = not ahead.is_ended
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await body.close(is_hangup=is_hangup)
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            await body.close(is_hangup=is_hangup)
 
 
 async def _send(message: Message, send: Send, limits: Limits) -> None:

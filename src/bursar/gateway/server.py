@@ -5,8 +5,14 @@ Owns the server's settings and its address. It refuses to listen beyond this mac
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import resource
+import signal
 import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -16,9 +22,11 @@ from bursar.errors import UsageError
 from bursar.gateway.app import App
 from bursar.gateway.protocol import LimitedProtocol
 
-__all__ = ["listen", "serve"]
+__all__ = ["listen", "make_config", "serve"]
 
 BACKLOG = 4096
+FILES_OWN = 64
+"""Files that are no connection: the ledger, logs, libraries."""
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -43,7 +51,21 @@ def listen(settings: Settings) -> socket.socket:
 
 def serve(settings: Settings, listening: socket.socket) -> int:
     """Serve until told to stop; returns the exit code."""
-    config = uvicorn.Config(
+    config = make_config(settings)
+    if settings.server.workers > 1:
+        Multiprocess(config, sockets=[listening]).run()
+        return 0
+    server = uvicorn.Server(config)
+    with _stopped_by_signals():
+        server.run(sockets=[listening])
+    return 0 if server.started else 1
+
+
+def make_config(settings: Settings) -> uvicorn.Config:
+    """Make the server's settings. Raises the limit of open files as far as the system lets it."""
+    connections_max = min(settings.limits.connections_max, max(1, (_files_max() - FILES_OWN) // 2))
+    settings = replace(settings, limits=replace(settings.limits, connections_max=connections_max))
+    return uvicorn.Config(
         App(settings),
         http=LimitedProtocol,
         ws="none",
@@ -51,7 +73,6 @@ def serve(settings: Settings, listening: socket.socket) -> int:
         lifespan="on",
         backlog=BACKLOG,
         workers=settings.server.workers,
-        limit_concurrency=settings.limits.connections_max,
         timeout_graceful_shutdown=int(settings.server.grace_s),
         timeout_keep_alive=75,
         access_log=False,
@@ -61,12 +82,29 @@ def serve(settings: Settings, listening: socket.socket) -> int:
         server_header=False,
         date_header=False,
     )
-    if settings.server.workers > 1:
-        Multiprocess(config, sockets=[listening]).run()
-        return 0
-    server = uvicorn.Server(config)
-    server.run(sockets=[listening])
-    return 0 if server.started else 1
+
+
+def _files_max() -> int:
+    """Say how many files may be open: each connection is one, and a billed call's has another to the provider."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return soft if soft != resource.RLIM_INFINITY else 2**20
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGINT end the serving and nothing else: the server raises them again when it has stopped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _is_loopback(host: str) -> bool:

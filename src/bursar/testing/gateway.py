@@ -64,12 +64,15 @@ class GatewayProcess:
         """End it as `kill -9` does."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait(STOP_S)
+        self.wait()
 
     def wait(self, timeout_s: float = STOP_S) -> int:
         """Wait for its end and give its exit code (negative: the signal)."""
         assert self._process is not None
-        return self._process.wait(timeout_s)
+        code = self._process.wait(timeout_s)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        return code
 
     def stop(self) -> int:
         """End it as SIGTERM does; harmless when it has ended."""
@@ -78,10 +81,7 @@ class GatewayProcess:
             return 0
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        code = process.wait(STOP_S)
-        if process.stdout is not None:
-            process.stdout.close()
-        return code
+        return self.wait()
 
 
 def main(file: Path) -> int:

@@ -40,5 +40,8 @@ class ProviderChoice:
         raise BadRequest(f"no provider is configured for model {model!r} on this API", param="model")
 
     def first(self, wire: str) -> Provider:
-        """Give the provider that answers this wire's free routes."""
-        return self.choose(wire, "")[0]
+        """Give the provider that answers this wire's routes without a model. Raises BadRequest when none does."""
+        provider = next((provider for provider in self._providers if wire in provider.wires), None)
+        if provider is None:
+            raise BadRequest("no provider is configured for this API")
+        return provider

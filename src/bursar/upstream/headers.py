@@ -51,12 +51,13 @@ _HOP = frozenset(
 
 
 def up(headers: Mapping[str, str]) -> dict[str, str]:
-    """Pick the client's headers (lower-case names) that a provider may see."""
+    """Pick the client's headers (lower-case names) that a provider may see: of ASCII, since nothing else is sure to
+    arrive as it was sent."""
     dropped = {name.strip().lower() for name in headers.get("connection", "").split(",")}
     return {
         name: value
         for name, value in headers.items()
-        if name not in dropped and (name in _UP or name.startswith(_UP_PREFIXES))
+        if name not in dropped and (name in _UP or name.startswith(_UP_PREFIXES)) and value.isascii()
     }
 
 

@@ -75,6 +75,7 @@ class HttpAnswer:
     def __init__(self, provider: Provider, response: aiohttp.ClientResponse) -> None:
         self._provider = provider
         self._response = response
+        self._ends = asyncio.get_running_loop().time() + provider.deadlines.total_s
         self.status = response.status
         self.headers = list(response.headers.items())
 
@@ -90,18 +91,34 @@ class HttpAnswer:
             raise UpstreamFailed(f"{self._provider.name} broke off ({_kind(error)})", is_sent=True) from error
 
     async def body(self, size_max: int) -> bytes:
-        """Read a whole answer. Raises UpstreamFailed when it breaks or stays away, TooLarge when it is too long."""
-        pieces: list[bytes] = []
-        size = 0
-        deadlines = self._provider.deadlines
-        while piece := await self.read(deadlines.first_byte_s):
-            size += len(piece)
-            if size > size_max:
-                raise TooLarge(f"{self._provider.name} answered more than {size_max:,} bytes")
-            pieces.append(piece)
-        if piece is None:
-            raise UpstreamFailed(f"{self._provider.name} stopped in the middle of its answer", is_sent=True)
-        return b"".join(pieces)
+        """Read a whole answer. Raises UpstreamFailed when it breaks or stays away, TooLarge when it is too long.
+
+        The connection of an answer that was not read to its end is closed.
+        """
+        body = bytearray()
+        is_whole = False
+        try:
+            while piece := await self.read(self._left_s()):
+                body += piece
+                if len(body) > size_max:
+                    raise TooLarge(f"{self._provider.name} answered more than {size_max:,} bytes")
+            if piece is None:
+                raise UpstreamFailed(f"{self._provider.name} stopped in the middle of its answer", is_sent=True)
+            is_whole = True
+            return bytes(body)
+        finally:
+            if not is_whole:
+                self.abort()
+
+    def _left_s(self) -> float:
+        """Say how long the next piece may take; pieces that never stop coming do not move the end."""
+        left = self._ends - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise UpstreamFailed(
+                f"{self._provider.name} did not end its answer within {self._provider.deadlines.total_s:g} s",
+                is_sent=True,
+            )
+        return min(left, self._provider.deadlines.first_byte_s)
 
     def abort(self) -> None:
         """Close the connection, so that the provider stops generating."""
