@@ -98,7 +98,9 @@ async def test_a_refused_call_is_tried_once_and_raises_the_sdks_own_error_with_o
             assert proxy.count == 1
         assert seen["version"].split(".")[0] == major
         assert seen["status"] == 402
-        assert seen["type"] == ("PaymentRequiredError" if (sdk, generation) == ("anthropic", "new") else "APIStatusError")
+        assert seen["type"] == (
+            "PaymentRequiredError" if (sdk, generation) == ("anthropic", "new") else "APIStatusError"
+        )
         assert "'tiny'" in seen["text"]
         assert LINK in seen["text"]
         assert seen["code"] == {"openai": "budget_exceeded", "anthropic": "billing_error"}[sdk]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import NamedTuple, TypeAlias, assert_never
 
 from bursar.core.budget import Unit
 from bursar.core.charge import AMOUNT_COUNTABLE_MAX, Amounts
@@ -49,19 +49,17 @@ class Cover:
 
     def slope(self, unit: Unit, attempts: int = 1) -> Slope:
         """Say how the amount in `unit` rises with the cap."""
-        match unit:
-            case Unit.USD:
-                return attempts * self.fixed_pico, self.output_pico, 1000
-            case Unit.TOKENS:
-                return attempts * self.input_tokens, self.choices, 1
-            case Unit.INPUT_TOKENS:
-                return attempts * self.input_tokens, 0, 1
-            case Unit.OUTPUT_TOKENS:
-                return 0, self.choices, 1
-            case Unit.REQUESTS:
-                return attempts, 0, 1
-            case _:
-                assert_never(unit)
+        if unit is Unit.USD:
+            return attempts * self.fixed_pico, self.output_pico, 1000
+        if unit is Unit.TOKENS:
+            return attempts * self.input_tokens, self.choices, 1
+        if unit is Unit.INPUT_TOKENS:
+            return attempts * self.input_tokens, 0, 1
+        if unit is Unit.OUTPUT_TOKENS:
+            return 0, self.choices, 1
+        if unit is Unit.REQUESTS:
+            return attempts, 0, 1
+        assert_never(unit)
 
     def tokens_within(self, unit: Unit, room: int, attempts: int = 1) -> int:
         """Find the largest cap whose amount in `unit` is at most `room`; -1 when not even an empty answer fits."""
@@ -69,7 +67,9 @@ class Cover:
 
     def tokens_countable(self, attempts: int = 1) -> int:
         """Find the largest cap whose amounts a row of the ledger can hold; -1 when not even an empty answer's fit."""
-        return min(self.tokens_within(unit, AMOUNT_COUNTABLE_MAX, attempts) for unit in (Unit.USD, Unit.TOKENS))
+        by_cost = _tokens_within((attempts * self.fixed_pico, self.output_pico, 1000), AMOUNT_COUNTABLE_MAX)
+        by_count = _tokens_within((attempts * self.input_tokens, self.choices, 1), AMOUNT_COUNTABLE_MAX)
+        return min(by_cost, by_count)
 
 
 Slope: TypeAlias = tuple[int, int, int]
@@ -101,9 +101,8 @@ class Line:
     """How many scopes this budget may have in one window before they share `(other)`; 0 for no such cap."""
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """The sums of one line: amounts in the line's unit, never negative."""
+class Balance(NamedTuple):
+    """The sums of one line: amounts in the line's unit, never negative. A tuple, since a call makes a dozen of them."""
 
     settled: int = 0
     presumed: int = 0

@@ -61,19 +61,17 @@ class Amounts:
 
     def amount(self, unit: Unit) -> int:
         """Count this in one unit of a limit."""
-        match unit:
-            case Unit.USD:
-                return self.cost_nano
-            case Unit.TOKENS:
-                return self.input_tokens + self.output_tokens
-            case Unit.INPUT_TOKENS:
-                return self.input_tokens
-            case Unit.OUTPUT_TOKENS:
-                return self.output_tokens
-            case Unit.REQUESTS:
-                return self.requests
-            case _:
-                assert_never(unit)
+        if unit is Unit.USD:
+            return self.cost_nano
+        if unit is Unit.TOKENS:
+            return self.input_tokens + self.output_tokens
+        if unit is Unit.INPUT_TOKENS:
+            return self.input_tokens
+        if unit is Unit.OUTPUT_TOKENS:
+            return self.output_tokens
+        if unit is Unit.REQUESTS:
+            return self.requests
+        assert_never(unit)
 
     def __add__(self, other: Amounts) -> Amounts:
         return Amounts(

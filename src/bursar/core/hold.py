@@ -85,6 +85,14 @@ class Hold:
         """What is set aside while the hold is open, and presumed when it lapses."""
         return self.cover.amounts(self.tokens, self.attempts)
 
+    def covers(self, tokens: int, attempts: int) -> bool:
+        """Tell whether that much is covered already: an extension that comes again changes nothing."""
+        return tokens <= self.tokens and attempts <= self.attempts
+
+    def longer(self, tokens: int, attempts: int) -> Hold:
+        """Cover this much in all, never less than before."""
+        return replace(self, tokens=max(tokens, self.tokens), attempts=max(attempts, self.attempts))
+
 
 class Book(StrEnum):
     """The side of a balance that an entry adds to."""
@@ -123,18 +131,15 @@ class Effect:
     def is_change(self) -> bool:
         return bool(self.postings) or self.freed != ZERO
 
-    def delta(self, book: Book) -> Amounts:
-        """Sum what the postings add to one side."""
-        return sum((posting.amounts for posting in self.postings if posting.book is book), ZERO)
-
     def move(self, unit: Unit) -> Move:
         """Say what this does to a balance that counts in `unit`."""
         settled = presumed = 0
         for posting in self.postings:
+            amount = posting.amounts.amount(unit)
             if posting.book is Book.SETTLED:
-                settled += posting.amounts.amount(unit)
+                settled += amount
             else:
-                presumed += posting.amounts.amount(unit)
+                presumed += amount
         return Move(-self.freed.amount(unit), settled, presumed)
 
 
@@ -171,24 +176,21 @@ def _settle(hold: Hold, verb: Verb, charge: Charge | None) -> Effect:
         # A release of what was presumed: it was never billed.
         assert verb is Verb.RELEASE, f"{verb} needs a charge"
         charge = _NEVER_BILLED
-    held = hold.held
-    flags = set(charge.flags)
+    held, truth, flags = hold.held, charge.amounts, charge.flags
     if verb is Verb.CORRECT:
-        flags.add("corrected")
+        flags |= {"corrected"}
     if hold.state is State.RELEASED:
-        flags.add("late")
-    if charge.amounts.cost_nano > held.cost_nano or charge.amounts.output_tokens > held.output_tokens:
-        flags.add("bound_violation")
-    postings = []
+        flags |= {"late"}
+    if truth.cost_nano > held.cost_nano or truth.output_tokens > held.output_tokens:
+        flags |= {"bound_violation"}
+    settled = Hold(hold.id, State.SETTLED, hold.cover, hold.tokens, hold.attempts, truth)
+    amounts = truth - hold.settled if hold.state is State.SETTLED else truth
+    posting = Posting(Book.SETTLED, amounts, flags, charge.price)
+    if hold.state is State.OPEN:
+        return Effect(settled, held, (posting,))
     if hold.state is State.PRESUMED:
-        postings.append(Posting(Book.PRESUMED, -held))
-    amounts = charge.amounts - hold.settled if hold.state is State.SETTLED else charge.amounts
-    postings.append(Posting(Book.SETTLED, amounts, frozenset(flags), charge.price))
-    return Effect(
-        replace(hold, state=State.SETTLED, settled=charge.amounts),
-        freed=held if hold.state is State.OPEN else ZERO,
-        postings=tuple(postings),
-    )
+        return Effect(settled, ZERO, (Posting(Book.PRESUMED, -held), posting))
+    return Effect(settled, ZERO, (posting,))
 
 
 _NEVER_BILLED = Charge(ZERO)

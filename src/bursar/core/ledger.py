@@ -14,6 +14,7 @@ from bursar.core.charge import Amounts
 from bursar.core.hold import State
 
 __all__ = [
+    "LAPSE_MAX",
     "BalanceRow",
     "Closed",
     "Extension",
@@ -27,6 +28,9 @@ __all__ = [
     "SpendQuery",
     "SpendRow",
 ]
+
+LAPSE_MAX = 500
+"""How many open holds of a lapsed process become presumed at once, so that no one else waits long for the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,7 @@ class Reservation:
 
         The instant, and the lines that follow from it and from the configuration, may differ: a retry comes later.
         """
-        return (
-            self.tenant == tenant
-            and self.cover == cover
-            and self.ask == ask
-            and dict(self.labels) == dict(labels)
-        )
+        return self.tenant == tenant and self.cover == cover and self.ask == ask and dict(self.labels) == dict(labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,10 @@ class Note:
     """The output cap that was sent; 0 for none."""
     shape_key: str = ""
     """Key of the input estimate's calibration."""
+
+    def as_list(self) -> list[int | str]:
+        """Give the fields in their order, as rows keep them."""
+        return [getattr(self, name) for name in self.__slots__]
 
 
 @dataclass(frozen=True, slots=True)

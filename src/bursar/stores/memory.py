@@ -1,80 +1,54 @@
 """The ledger in memory: for tests, for a library without a file, and as the plainest reading of the contract.
 
-Owns balances, holds and entries in dictionaries under one lock. It keeps everything until the process ends.
+Owns balances, holds and entries in dictionaries under one lock. It keeps everything until the process ends. What is
+read from it stands in `memory_read.py`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from bursar.core.admission import Balance, Denial, Line, admit, room_for
-from bursar.core.budget import Budget, Unit
-from bursar.core.charge import ZERO, Amounts, Charge
-from bursar.core.hold import Book, Effect, Hold, Posting, State, Verb, apply
+from bursar.core.budget import Budget, Limit, Unit
+from bursar.core.charge import Charge
+from bursar.core.hold import Effect, Hold, Move, State, Verb, apply
 from bursar.core.labels import OTHER, Labels
-from bursar.core.ledger import (
-    BalanceRow,
-    Closed,
-    Extension,
-    Granted,
-    HoldRow,
-    Mismatch,
-    Note,
-    ProcessRow,
-    Refused,
-    Reservation,
-    SpendQuery,
-    SpendRow,
-)
+from bursar.core.ledger import LAPSE_MAX, Closed, Extension, Granted, Note, ProcessRow, Refused, Reservation
 from bursar.errors import HoldConflict, NotFound
+from bursar.stores.memory_read import Account, Key, MemoryReads, Record, fold
 
 __all__ = ["MemoryLedger"]
 
-Key = tuple[str, str, str, int, Unit]
-"""One balance: tenant, budget identity, scope, start of the window, unit."""
+LIMITLESS = 2**63 - 1
+"""What a balance is measured by whose budget is no longer in force."""
 
 
-@dataclass(slots=True)
-class _Account:
-    budget: str
-    ends_ns: int
-    balance: Balance = field(default_factory=Balance)
-
-
-@dataclass(slots=True)
-class _Record:
-    reservation: Reservation
-    hold: Hold
-    keys: list[Key]
-    entries: list[Posting] = field(default_factory=list)
-    note: Note = field(default_factory=Note)
-    flags: frozenset[str] = frozenset()
-    price: str = ""
-    closed_ns: int = 0
-
-
-class MemoryLedger:
+class MemoryLedger(MemoryReads):
     """A ledger in this process. All verbs are atomic; see `pipeline/ports.py` for the contract."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._accounts: dict[Key, _Account] = {}
-        self._records: dict[str, _Record] = {}
+        self._accounts: dict[Key, Account] = {}
+        self._scopes: Counter[tuple[str, str, int, Unit]] = Counter()
+        self._records: dict[str, Record] = {}
+        self._open: dict[str, dict[str, Record]] = {}
         self._beats: dict[str, int] = {}
-        self._defined: set[tuple[str, str, Unit]] = set()
+        self._limits: dict[tuple[str, str, Unit], int] = {}
 
     def define(self, budgets: Iterable[Budget], at_ns: int) -> None:
         with self._lock:
-            wanted = {(budget.tenant, budget.identity, limit.unit) for budget in budgets for limit in budget.limits}
+            was, self._limits = self._limits, {}
             for budget in budgets:
                 for limit in budget.limits:
-                    if (budget.tenant, budget.identity, limit.unit) not in self._defined:
-                        self._start(budget, limit.unit, at_ns)
-            self._defined = wanted
+                    name = (budget.tenant, budget.identity, limit.unit)
+                    self._limits[name] = limit.amount
+                    if name not in was:
+                        self._start(budget, limit, at_ns)
 
-    def _start(self, budget: Budget, unit: Unit, at_ns: int) -> None:
+    def _start(self, budget: Budget, limit: Limit, at_ns: int) -> None:
         """Begin a new or redefined budget from what already matches in its current window."""
         span = budget.window.span(at_ns)
         values_max = budget.values_max if budget.is_capped_in_values else 0
@@ -83,20 +57,15 @@ class MemoryLedger:
             labels = Labels(asked.labels)
             if asked.at_ns not in span or asked.tenant != budget.tenant or not budget.matches(labels):
                 continue
-            if any(key[1] == budget.identity and key[4] is unit for key in record.keys):
+            if any(key[1] == budget.identity and key[4] is limit.unit for key in record.keys):
                 continue
+            scope = budget.scope(labels)
             line = Line(
-                budget.name, budget.identity, budget.scope(labels), span.starts_ns, span.ends_ns, unit, 0, values_max
+                budget.name, budget.identity, scope, span.starts_ns, span.ends_ns, limit.unit, limit.amount, values_max
             )
-            key = self._key(asked.tenant, line)
+            key = self._open_account(asked.tenant, line)
             record.keys.append(key)
-            held = record.hold.held if record.hold.state is State.OPEN else ZERO
-            self._move(
-                key,
-                held,
-                sum((p.amounts for p in record.entries if p.book is Book.SETTLED), ZERO),
-                sum((p.amounts for p in record.entries if p.book is Book.PRESUMED), ZERO),
-            )
+            self._move(key, fold(record, limit.unit))
 
     def reserve(self, asked: Reservation) -> Granted | Refused:
         with self._lock:
@@ -104,38 +73,54 @@ class MemoryLedger:
             if known is not None:
                 return self._again(known, asked)
             keys = [self._key(asked.tenant, line) for line in asked.lines]
-            balances = [self._accounts[key].balance for key in keys]
+            balances = [self._balance(key) for key in keys]
             verdict = admit(asked.cover, asked.ask, asked.lines, balances)
             if isinstance(verdict, Denial):
                 return Refused(asked.lines[verdict.index], balances[verdict.index], verdict.is_exhausted)
+            keys = [self._open_account(asked.tenant, line) for line in asked.lines]
             hold = Hold(asked.id, State.OPEN, asked.cover, verdict.tokens)
-            self._records[asked.id] = _Record(asked, hold, keys)
+            record = self._records[asked.id] = Record(asked, hold, keys)
+            self._open.setdefault(asked.process, {})[asked.id] = record
+            held = hold.held
             for key in keys:
-                self._move(key, held=hold.held)
-            return Granted(verdict.tokens, verdict.room, tuple(self._accounts[key].balance for key in keys))
+                self._move(key, Move(held.amount(key[4]), 0, 0))
+            return Granted(verdict.tokens, verdict.room, self._balances_of(record))
 
-    def _again(self, known: _Record, asked: Reservation) -> Granted:
-        if replace(known.reservation, at_ns=0, lines=()) != replace(asked, at_ns=0, lines=()):
+    def _again(self, known: Record, asked: Reservation) -> Granted:
+        was, hold = known.reservation, known.hold
+        if not asked.is_same(was.tenant, was.labels, was.cover, was.ask):
             raise HoldConflict(f"the id {asked.id} belongs to another call")
-        return Granted(known.hold.tokens, known.hold.tokens, tuple(self._accounts[key].balance for key in known.keys))
+        if hold.state is not State.OPEN:
+            raise HoldConflict(f"hold {asked.id} is {hold.state.name.lower()}: its id cannot be held again")
+        return Granted(hold.tokens, hold.tokens, self._balances_of(known))
 
     def _key(self, tenant: str, line: Line) -> Key:
+        """Name the balance of a line: beyond `values_max` scopes the shared `(other)`."""
         key = (tenant, line.identity, line.scope, line.starts_ns, line.unit)
-        if key not in self._accounts:
-            if line.values_max:
-                same = sum(k[:2] == key[:2] and k[3:] == key[3:] and k[2] != OTHER for k in self._accounts)
-                if same >= line.values_max:
-                    key = (tenant, line.identity, OTHER, line.starts_ns, line.unit)
-            self._accounts.setdefault(key, _Account(line.budget, line.ends_ns))
+        if line.values_max and key not in self._accounts and self._scopes[_place(key)] >= line.values_max:
+            return (tenant, line.identity, OTHER, line.starts_ns, line.unit)
         return key
 
-    def _move(self, key: Key, held: Amounts = ZERO, settled: Amounts = ZERO, presumed: Amounts = ZERO) -> None:
-        account, unit = self._accounts[key], key[4]
+    def _open_account(self, tenant: str, line: Line) -> Key:
+        key = self._key(tenant, line)
+        if key not in self._accounts:
+            self._accounts[key] = Account(line.budget, line.ends_ns)
+            if key[2] != OTHER:
+                self._scopes[_place(key)] += 1
+        return key
+
+    def _balance(self, key: Key) -> Balance:
+        account = self._accounts.get(key)
+        return account.balance if account is not None else Balance()
+
+    def _balances_of(self, record: Record) -> tuple[Balance, ...]:
+        return tuple(self._accounts[key].balance for key in record.keys)
+
+    def _move(self, key: Key, move: Move) -> None:
+        account = self._accounts[key]
         was = account.balance
-        account.balance = Balance(
-            was.settled + settled.amount(unit), was.presumed + presumed.amount(unit), was.held + held.amount(unit)
-        )
-        assert min(account.balance.settled, account.balance.presumed, account.balance.held) >= 0, (key, account)
+        account.balance = Balance(was.settled + move.settled, was.presumed + move.presumed, was.held + move.held)
+        assert min(account.balance) >= 0, (key, account)
 
     def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
         with self._lock:
@@ -143,18 +128,28 @@ class MemoryLedger:
             hold = record.hold
             if hold.state is not State.OPEN:
                 return Extension(hold.tokens, is_granted=False)
-            balances = []
-            for line, key in zip(asked.lines, record.keys, strict=False):
-                balance = self._accounts[key].balance
-                balances.append(replace(balance, held=balance.held - hold.held.amount(line.unit)))
-            room = room_for(hold.cover, asked.lines, balances, attempts)
+            if hold.covers(at_least, attempts):
+                return Extension(hold.tokens, is_granted=True)
+            lines = (*asked.lines, *(self._line(key) for key in record.keys[len(asked.lines) :]))
+            held = hold.held
+            others = [
+                balance._replace(held=balance.held - held.amount(line.unit))
+                for line, balance in zip(lines, self._balances_of(record), strict=True)
+            ]
+            room = room_for(hold.cover, lines, others, attempts)
             if room < at_least:
                 return Extension(hold.tokens, is_granted=False)
-            longer = replace(hold, tokens=min(room, at_most), attempts=attempts)
+            record.hold = longer = hold.longer(min(room, at_most), attempts)
+            more = longer.held - held
             for key in record.keys:
-                self._move(key, held=longer.held - hold.held)
-            record.hold = longer
+                self._move(key, Move(more.amount(key[4]), 0, 0))
             return Extension(longer.tokens, is_granted=True)
+
+    def _line(self, key: Key) -> Line:
+        """Give the line of a budget that began while a hold was open, as it was defined."""
+        account = self._accounts[key]
+        limit = self._limits.get((key[0], key[1], key[4]), LIMITLESS)
+        return Line(account.budget, key[1], key[2], key[3], account.ends_ns, key[4], limit)
 
     def close(
         self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
@@ -162,24 +157,31 @@ class MemoryLedger:
         with self._lock:
             record = self._record(hold_id)
             effect = apply(record.hold, verb, charge)
-            self._write(record, effect, at_ns)
-            if note is not None and effect.is_change:
-                record.note = note
-            balances = tuple(self._accounts[key].balance for key in record.keys)
-            return Closed(effect.hold.state, effect.hold.settled, effect.is_change, balances)
+            if effect.is_change:
+                self._write(record, effect, at_ns)
+                record.note = note or record.note
+            return Closed(effect.hold.state, effect.hold.settled, effect.is_change, self._balances_of(record))
 
-    def _write(self, record: _Record, effect: Effect, at_ns: int) -> None:
+    def _write(self, record: Record, effect: Effect, at_ns: int) -> None:
+        moves = {unit: effect.move(unit) for unit in {key[4] for key in record.keys}}
         for key in record.keys:
-            self._move(key, -effect.freed, effect.delta(Book.SETTLED), effect.delta(Book.PRESUMED))
+            self._move(key, moves[key[4]])
+        if record.hold.state is State.OPEN:
+            self._forget_open(record)
         record.hold = effect.hold
+        record.closed_ns = at_ns
         record.entries.extend(effect.postings)
-        if effect.is_change:
-            record.closed_ns = at_ns
         for posting in effect.postings:
-            record.flags = record.flags | posting.flags
+            record.flags |= posting.flags
             record.price = posting.price or record.price
 
-    def _record(self, hold_id: str) -> _Record:
+    def _forget_open(self, record: Record) -> None:
+        mine = self._open[record.reservation.process]
+        del mine[record.reservation.id]
+        if not mine:
+            del self._open[record.reservation.process]
+
+    def _record(self, hold_id: str) -> Record:
         try:
             return self._records[hold_id]
         except KeyError:
@@ -187,120 +189,25 @@ class MemoryLedger:
 
     def beat(self, process: str, at_ns: int) -> None:
         with self._lock:
-            self._beats[process] = at_ns
+            self._beats[process] = max(at_ns, self._beats.get(process, 0))
 
     def processes(self) -> Sequence[ProcessRow]:
         with self._lock:
-            return [ProcessRow(*item) for item in self._beats.items()]
+            return [ProcessRow(name, self._beats.get(name, 0)) for name in {**self._beats, **self._open}]
 
     def lapse(self, process: str, at_ns: int) -> int:
         with self._lock:
-            self._beats.pop(process, None)
-            open_records = [
-                record
-                for record in self._records.values()
-                if record.hold.state is State.OPEN and record.reservation.process == process
-            ]
-            for record in open_records:
+            records = list(islice(self._open.get(process, {}).values(), LAPSE_MAX))
+            for record in records:
                 self._write(record, apply(record.hold, Verb.PRESUME), at_ns)
-            return len(open_records)
-
-    def latest_ns(self) -> int:
-        with self._lock:
-            return max((record.reservation.at_ns for record in self._records.values()), default=0)
-
-    def balances(self, tenant: str, after_ns: int = 0) -> Sequence[BalanceRow]:
-        with self._lock:
-            return [
-                BalanceRow(account.budget, key[1], key[2], key[3], account.ends_ns, key[4], account.balance)
-                for key, account in self._accounts.items()
-                if key[0] == tenant and account.ends_ns > after_ns
-            ]
-
-    def hold(self, tenant: str, hold_id: str) -> HoldRow:
-        with self._lock:
-            record = self._record(hold_id)
-            if record.reservation.tenant != tenant:
-                raise NotFound(f"no call {hold_id}")
-            return _row(record)
-
-    def holds(self, tenant: str, states: Sequence[State], most: int) -> Sequence[HoldRow]:
-        with self._lock:
-            rows = [
-                _row(record)
-                for record in self._records.values()
-                if record.reservation.tenant == tenant and record.hold.state in states
-            ]
-        return sorted(rows, key=lambda row: (row.opened_ns, row.id), reverse=True)[:most]
-
-    def spend(self, query: SpendQuery) -> Sequence[SpendRow]:
-        groups: dict[tuple[str, ...], list[_Record]] = {}
-        with self._lock:
-            for record in self._matching(query):
-                labels = Labels(record.reservation.labels)
-                groups.setdefault(tuple(labels[name] for name in query.by), []).append(record)
-            return [
-                SpendRow(
-                    values,
-                    sum((record.hold.settled for record in records), ZERO),
-                    sum((r.hold.held for r in records if r.hold.state is State.PRESUMED), ZERO),
-                    len(records),
-                )
-                for values, records in groups.items()
-            ]
-
-    def _matching(self, query: SpendQuery) -> Iterator[_Record]:
-        for record in self._records.values():
-            asked = record.reservation
-            if (
-                asked.tenant == query.tenant
-                and record.hold.state in (State.SETTLED, State.PRESUMED)
-                and query.since_ns <= asked.at_ns < query.until_ns
-                and all(Labels(asked.labels)[name] == value for name, value in query.match.items())
-            ):
-                yield record
-
-    def verify(self) -> Sequence[Mismatch]:
-        folded: dict[Key, Balance] = dict.fromkeys(self._accounts, Balance())
-        with self._lock:
-            for record in self._records.values():
-                settled = sum((p.amounts for p in record.entries if p.book is Book.SETTLED), ZERO)
-                presumed = sum((p.amounts for p in record.entries if p.book is Book.PRESUMED), ZERO)
-                held = record.hold.held if record.hold.state is State.OPEN else ZERO
-                for key in record.keys:
-                    was, unit = folded[key], key[4]
-                    folded[key] = Balance(
-                        was.settled + settled.amount(unit),
-                        was.presumed + presumed.amount(unit),
-                        was.held + held.amount(unit),
-                    )
-            return list(_differences(self._accounts, folded))
+            if len(records) < LAPSE_MAX:
+                self._beats.pop(process, None)
+            return len(records)
 
     def close_store(self) -> None:
         """Nothing to let go of."""
 
 
-def _differences(accounts: Mapping[Key, _Account], folded: Mapping[Key, Balance]) -> Iterator[Mismatch]:
-    for key, account in accounts.items():
-        for side in ("settled", "presumed", "held"):
-            kept, true = getattr(account.balance, side), getattr(folded[key], side)
-            if kept != true:
-                yield Mismatch(account.budget, key[2], key[3], key[4], side, kept, true)
-
-
-def _row(record: _Record) -> HoldRow:
-    asked = record.reservation
-    return HoldRow(
-        asked.id,
-        asked.tenant,
-        asked.process,
-        record.hold.state,
-        asked.at_ns,
-        record.closed_ns,
-        asked.labels,
-        record.hold.held,
-        record.hold.settled,
-        record.flags,
-        record.price,
-        record.note,
-    )
+def _place(key: Key) -> tuple[str, str, int, Unit]:
+    tenant, identity, _, starts_ns, unit = key
+    return (tenant, identity, starts_ns, unit)

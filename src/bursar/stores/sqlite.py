@@ -2,26 +2,28 @@
 
 Owns the transactions and the verbs. Every verb is one `BEGIN IMMEDIATE … COMMIT` (or a part of a batch that
 is), so what it decides on cannot change under it. Blocking: an event loop reaches it through `stores/threaded.py`.
-The file itself stands in `sqlite_book.py`, what only reads in `sqlite_read.py`, what begins a budget in `sqlite_define.py`.
+The file itself stands in `sqlite_book.py`, what only reads in `sqlite_read.py`, what begins a budget in
+`sqlite_define.py`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, replace
 from typing import Any
 
-from bursar.core.admission import Balance, Cover, Denial, Line, admit, room_for
-from bursar.core.budget import Budget
+from bursar.core.admission import Ask, Balance, Cover, Denial, Line, admit, room_for
+from bursar.core.budget import Budget, Unit
 from bursar.core.charge import FLAGS, Amounts, Charge
-from bursar.core.hold import Book, Effect, Hold, State, Verb, apply
-from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
-from bursar.errors import HoldConflict, NotFound, StoreUnavailable
+from bursar.core.hold import Effect, Hold, State, Verb, apply
+from bursar.core.ledger import LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation
+from bursar.errors import HoldConflict, NotFound
 from bursar.stores.sqlite_define import start_budgets
 from bursar.stores.sqlite_read import SqliteReads
 
 __all__ = ["SqliteLedger"]
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class SqliteLedger(SqliteReads):
@@ -33,29 +35,41 @@ class SqliteLedger(SqliteReads):
 
     def reserve(self, asked: Reservation) -> Granted | Refused:
         with self.transaction():
-            known = self.run("hold_find", id=asked.id).fetchone()
+            known = self.run("hold_asked", id=asked.id).fetchone()
             if known is not None:
                 return self._again(known, asked)
-            ids = [self.balance_id(asked.tenant, line) for line in asked.lines]
-            balances = [Balance(*self.run("balance_read", id=number).fetchone()) for number in ids]
+            found = [self.find_balance(asked.tenant, line) for line in asked.lines]
+            balances = self._read_found(found)
             verdict = admit(asked.cover, asked.ask, asked.lines, balances)
             if isinstance(verdict, Denial):
                 return Refused(asked.lines[verdict.index], balances[verdict.index], verdict.is_exhausted)
+            ids = [
+                self.open_balance(asked.tenant, line) if number is None else number
+                for number, line in zip(found, asked.lines, strict=True)
+            ]
             held = asked.cover.amounts(verdict.tokens)
-            after = tuple(self._hold(number, line, held) for number, line in zip(ids, asked.lines, strict=True))
+            amounts = [held.amount(line.unit) for line in asked.lines]
+            self._hold(ids, amounts, asked.lines)
             self._insert(asked, verdict.tokens, ids)
+            after = tuple(
+                Balance(was.settled, was.presumed, was.held + amount)
+                for was, amount in zip(balances, amounts, strict=True)
+            )
             return Granted(verdict.tokens, verdict.room, after)
 
-    def _hold(self, number: int, line: Line, held: Amounts) -> Balance:
-        row = self.run("balance_hold", id=number, amount=held.amount(line.unit), limit=line.limit).fetchone()
-        if row is None:
-            raise StoreUnavailable(
-                f"budget {line.budget} has no room for what was admitted: the ledger is inconsistent"
-            )
-        return Balance(*row)
+    def _read_found(self, found: Sequence[int | None]) -> list[Balance]:
+        """Read balances; one that is not opened yet is at zero."""
+        ids = [number for number in found if number is not None]
+        known = dict(zip(ids, self.read_balances(ids), strict=True))
+        return [Balance() if number is None else known[number] for number in found]
+
+    def _hold(self, ids: Sequence[int], amounts: Sequence[int], lines: Sequence[Line]) -> None:
+        self.hold_balances(
+            [(amount, number, line.limit) for number, amount, line in zip(ids, amounts, lines, strict=True)]
+        )
 
     def _insert(self, asked: Reservation, tokens: int, ids: Sequence[int]) -> None:
-        cover = asked.cover
+        cover, ask = asked.cover, asked.ask
         self.run(
             "hold_insert",
             id=asked.id,
@@ -63,39 +77,49 @@ class SqliteLedger(SqliteReads):
             process=asked.process,
             opened_ns=asked.at_ns,
             balances=",".join(map(str, ids)),
-            asked=_fingerprint(asked),
+            asked=f"{ask.at_least},{ask.at_most},{ask.middle},{ask.share}",
             fixed_pico=cover.fixed_pico,
             output_pico=cover.output_pico,
             cover_input=cover.input_tokens,
             choices=cover.choices,
             tokens=tokens,
-            labels=json.dumps(dict(asked.labels), separators=(",", ":"), ensure_ascii=False),
+            labels=_encode(dict(asked.labels)),
         )
 
     def _again(self, row: tuple[Any, ...], asked: Reservation) -> Granted:
-        if row[18] != _fingerprint(asked):
+        state, tokens, packed, tenant, labels, *cover, ask = row
+        if not asked.is_same(tenant, json.loads(labels), Cover(*cover), Ask(*_numbers(ask))):
             raise HoldConflict(f"the id {asked.id} belongs to another call")
-        tokens = row[5]
-        balances = tuple(Balance(*self.run("balance_read", id=number).fetchone()) for number in _ids(row[14]))
-        return Granted(tokens, tokens, balances)
+        if state != State.OPEN:
+            raise HoldConflict(f"hold {asked.id} is {State(state).name.lower()}: its id cannot be held again")
+        return Granted(tokens, tokens, tuple(self.read_balances(_numbers(packed))))
 
     def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
         with self.transaction():
             hold, ids, _ = self._find(asked.id)
             if hold.state is not State.OPEN:
                 return Extension(hold.tokens, is_granted=False)
-            others = []
-            for line, number in zip(asked.lines, ids, strict=False):
-                balance = Balance(*self.run("balance_read", id=number).fetchone())
-                others.append(replace(balance, held=balance.held - hold.held.amount(line.unit)))
-            room = room_for(hold.cover, asked.lines, others, attempts)
+            if hold.covers(at_least, attempts):
+                return Extension(hold.tokens, is_granted=True)
+            lines = (*asked.lines, *(self._line(number) for number in ids[len(asked.lines) :]))
+            held = hold.held
+            others = [
+                balance._replace(held=balance.held - held.amount(line.unit))
+                for line, balance in zip(lines, self.read_balances(ids), strict=True)
+            ]
+            room = room_for(hold.cover, lines, others, attempts)
             if room < at_least:
                 return Extension(hold.tokens, is_granted=False)
-            longer = replace(hold, tokens=min(room, at_most), attempts=attempts)
-            for number in ids:
-                self.move(number, held=longer.held - hold.held)
-            self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=attempts)
+            longer = hold.longer(min(room, at_most), attempts)
+            more = longer.held - held
+            self._hold(ids, [more.amount(line.unit) for line in lines], lines)
+            self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)
             return Extension(longer.tokens, is_granted=True)
+
+    def _line(self, number: int) -> Line:
+        """Give the line of a budget that began while a hold was open, as it was defined."""
+        name, identity, scope, starts_ns, ends_ns, unit, limit = self.run("balance_line", id=number).fetchone()
+        return Line(name, identity, scope, starts_ns, ends_ns, Unit(unit), limit)
 
     def close(
         self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
@@ -103,22 +127,23 @@ class SqliteLedger(SqliteReads):
         with self.transaction():
             hold, ids, row = self._find(hold_id)
             effect = apply(hold, verb, charge)
-            if not effect.is_change and effect.hold.state is hold.state:
-                balances = tuple(Balance(*self.run("balance_read", id=number).fetchone()) for number in ids)
-                return Closed(hold.state, hold.settled, is_change=False, balances=balances)
-            balances = tuple(
-                self.move(number, -effect.freed, effect.delta(Book.SETTLED), effect.delta(Book.PRESUMED))
-                for number in ids
-            )
-            self._record(effect, row, at_ns, note)
-            return Closed(effect.hold.state, effect.hold.settled, is_change=True, balances=balances)
+            if effect.is_change:
+                self._move(ids, effect)
+                self._record(effect, row, at_ns, note)
+            balances = tuple(self.read_balances(ids))
+            return Closed(effect.hold.state, effect.hold.settled, effect.is_change, balances)
 
     def _find(self, hold_id: str) -> tuple[Hold, list[int], tuple[Any, ...]]:
         row = self.run("hold_find", id=hold_id).fetchone()
         if row is None:
             raise NotFound(f"no call {hold_id}")
         hold = Hold(hold_id, State(row[0]), Cover(*row[1:5]), row[5], row[6], Amounts(*row[7:14]))
-        return hold, _ids(row[14]), row
+        return hold, _numbers(row[14]), row
+
+    def _move(self, ids: Sequence[int], effect: Effect) -> None:
+        units = [self.unit_of(number) for number in ids]
+        moves = {unit: effect.move(unit) for unit in set(units)}
+        self.move_balances([(*moves[unit], number) for unit, number in zip(units, ids, strict=True)])
 
     def _record(self, effect: Effect, row: tuple[Any, ...], at_ns: int, note: Note | None) -> None:
         flags, price = row[15], row[16]
@@ -141,7 +166,7 @@ class SqliteLedger(SqliteReads):
             closed_ns=at_ns,
             flags=flags,
             price=price,
-            note=row[17] if note is None else json.dumps(astuple(note), separators=(",", ":")),
+            note=row[17] if note is None else _encode(note.as_list()),
             **effect.hold.settled.as_dict(),
         )
 
@@ -150,12 +175,12 @@ class SqliteLedger(SqliteReads):
             self.run("process_beat", id=process, beat_ns=at_ns)
 
     def lapse(self, process: str, at_ns: int) -> int:
-        """Presume every open hold of a process that is gone, and forget it. Returns how many there were."""
         with self.transaction():
-            ids = [hold_id for (hold_id,) in self.run("hold_open_of", process=process).fetchall()]
+            ids = [hold_id for (hold_id,) in self.run("hold_open_of", process=process, most=LAPSE_MAX).fetchall()]
             for hold_id in ids:
                 self.close(hold_id, Verb.PRESUME, at_ns)
-            self.run("process_delete", id=process)
+            if len(ids) < LAPSE_MAX:
+                self.run("process_delete", id=process)
             return len(ids)
 
 
@@ -164,13 +189,5 @@ def flag_bits(flags: Iterable[str]) -> int:
     return sum(1 << FLAGS.index(flag) for flag in flags)
 
 
-def _ids(packed: str) -> list[int]:
+def _numbers(packed: str) -> list[int]:
     return [int(number) for number in packed.split(",")] if packed else []
-
-
-def _fingerprint(asked: Reservation) -> str:
-    """Say what must be the same when an id comes again: all but the instant and the windows that follow from it."""
-    cover, ask = asked.cover, asked.ask
-    amounts = [cover.fixed_pico, cover.output_pico, cover.input_tokens, cover.choices, ask.at_least, ask.at_most]
-    label = asked.labels.get
-    return json.dumps([asked.tenant, label("provider", ""), label("model", ""), *amounts], separators=(",", ":"))

@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bursar.core.admission import Balance, Line
 from bursar.core.budget import Unit
-from bursar.core.charge import ZERO, Amounts
 from bursar.core.labels import OTHER
-from bursar.errors import StoreUnavailable
+from bursar.errors import BursarError, StoreUnavailable
 from bursar.failpoints import failpoint
 from bursar.stores.queries import load_queries, load_script
 
 __all__ = ["SqliteBook"]
 
+APPLICATION_ID = 0x62757273
 SCHEMA_VERSION = 1
-BALANCE_IDS_MAX = 100_000
+IDS_MAX = 100_000
 """How many line → balance ids are remembered; beyond it the memory starts anew."""
+CHECKPOINT_PAGES = 4_000
+"""After so many pages (16 MB) the log is written back into the file."""
+RETRY_S = 0.01
+"""How long to wait before looking again whether another process has finished preparing the file."""
 
 
 class SqliteBook:
@@ -41,36 +45,73 @@ class SqliteBook:
         self._ids: dict[tuple[str, str, str, int, Unit], int] = {}
         self._rows: dict[int, tuple[Unit, int]] = {}
         self._is_open = False
+        self._has_opened = False
         self.q = load_queries("queries.sql")
+        self._lists: dict[tuple[str, int], str] = {}
+        ends = time.monotonic() + timeout_s
+        _until(ends, lambda: _has_its_log(path), f"{path}-wal is gone: restore it, or the whole ledger from a backup")
         try:
             self.db = sqlite3.connect(
                 path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=256
             )
-            self._prepare(is_power_safe)
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the ledger {path} cannot be opened: {error}") from error
+        try:
+            self._prepare(is_power_safe, ends)
+        except BaseException:
+            self.db.close()
+            raise
 
-    def _prepare(self, is_power_safe: bool) -> None:
-        self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.execute(f"PRAGMA synchronous = {'FULL' if is_power_safe else 'NORMAL'}")
-        self.db.execute("PRAGMA foreign_keys = ON")
-        with self.transaction():
-            (version,) = self.db.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                raise StoreUnavailable(f"{self.path} was written by a newer bursar (ledger version {version})")
-            if version == 0:
-                for statement in load_script("schema.sql").split(";\n"):
-                    if statement.strip():
-                        self.db.execute(statement)
-                self.db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    def _prepare(self, is_power_safe: bool, ends: float) -> None:
+        try:
+            self._identify()
+            _until(ends, self._is_logged, f"{self.path} stays locked by another process")
+            self.db.execute(f"PRAGMA synchronous = {'FULL' if is_power_safe else 'NORMAL'}")
+            self.db.execute("PRAGMA foreign_keys = ON")
+            self.db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            with self.transaction():
+                is_new = self._identify()
+                if is_new:
+                    for statement in load_script("schema.sql").split(";\n"):
+                        if statement.strip():
+                            self.db.execute(statement)
+                    self.db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            if is_new:
+                # The tables go into the file itself, so that a lost log can never pass for a ledger not yet begun.
+                self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the ledger {self.path} cannot be opened: {error}") from error
+
+    def _identify(self) -> bool:
+        """Tell whether the file is still empty. Raises StoreUnavailable when it is something else than a ledger."""
+        (version,) = self.db.execute("PRAGMA user_version").fetchone()
+        (application,) = self.db.execute("PRAGMA application_id").fetchone()
+        (tables,) = self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if (version, application, tables) == (0, 0, 0):
+            return True
+        if application != APPLICATION_ID:
+            raise StoreUnavailable(f"{self.path} is a database, but not a ledger of bursar: name another file")
+        if version > SCHEMA_VERSION:
+            raise StoreUnavailable(f"{self.path} was written by a newer bursar (ledger version {version})")
+        return False
+
+    def _is_logged(self) -> bool:
+        """Switch to the write-ahead log. SQLite does not wait for others here, and so has to be asked again."""
+        try:
+            return bool(self.db.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY, sqlite3.SQLITE_LOCKED):
+                raise
+            return False
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Run what is inside as one atomic write; inside another transaction it joins that one."""
         with self._lock:
             if self._is_open:
-                yield
+                yield from self._join()
                 return
+            self._has_opened = False
             try:
                 self.db.execute("BEGIN IMMEDIATE")
                 self._is_open = True
@@ -81,42 +122,112 @@ class SqliteBook:
                 raise StoreUnavailable(f"the ledger {self.path} cannot be written: {error}") from error
             finally:
                 self._is_open = False
-                if self.db.in_transaction:
-                    # Ids of balances that this transaction opened are gone with it.
-                    self._ids.clear()
-                    self._rows.clear()
-                    self.db.execute("ROLLBACK")
+                self._roll_back()
+
+    def _join(self) -> Iterator[None]:
+        """Take the whole transaction down with an operation that is refused after it has written."""
+        changes = self.db.total_changes
+        try:
+            yield
+        except StoreUnavailable:
+            raise
+        except BursarError as error:
+            if self.db.total_changes != changes:
+                raise StoreUnavailable(f"an operation was refused after it had written: {error.message}") from error
+            raise
+
+    def _roll_back(self) -> None:
+        """Undo what was not committed; harmless when all was."""
+        try:
+            if not self.db.in_transaction:
+                return
+            self.db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the ledger {self.path} cannot be used: {error}") from error
+        finally:
+            if self._has_opened:
+                # Ids of rows that this transaction opened may be gone with it.
+                self.forget()
+
+    def forget(self) -> None:
+        """Forget which row is which line."""
+        self._ids.clear()
+        self._rows.clear()
 
     def run(self, query: str, **values: Any) -> sqlite3.Cursor:
         """Run a named query with bound parameters."""
         return self.db.execute(self.q[query], values)
 
-    def balance_id(self, tenant: str, line: Line) -> int:
-        """Find the balance of a line, or open it; beyond `values_max` scopes that is the shared `(other)`."""
+    def run_list(self, query: str, ids: Sequence[int]) -> sqlite3.Cursor:
+        """Run a named query whose only parameter is the list `(:ids)`."""
+        sql = self._lists.get((query, len(ids)))
+        if sql is None:
+            sql = self._lists[query, len(ids)] = self.q[query].replace(":ids", ",".join("?" * len(ids)))
+        return self.db.execute(sql, ids)
+
+    def read_balances(self, ids: Sequence[int]) -> list[Balance]:
+        """Read the sums of balances, in the order asked for."""
+        rows = {row[0]: row for row in self.run_list("balance_read", ids)}
+        return [Balance(*rows[number][1:]) for number in ids]
+
+    def hold_balances(self, amounts: Sequence[tuple[int, int, int]]) -> None:
+        """Hold (amount, id, limit). Raises StoreUnavailable when one has no room after all."""
+        if amounts and self.db.executemany(self.q["balance_hold"], amounts).rowcount != len(amounts):
+            raise StoreUnavailable(f"{self.path}: no room for what was admitted, the ledger is inconsistent")
+
+    def move_balances(self, moves: Sequence[tuple[int, int, int, int]]) -> None:
+        """Add (held, settled, presumed) to the balance with the id that comes last."""
+        self.db.executemany(self.q["balance_move"], moves)
+
+    def find_balance(self, tenant: str, line: Line) -> int | None:
+        """Find the balance of a line, beyond `values_max` scopes the shared `(other)`; None while it is not opened."""
         key = (tenant, line.identity, line.scope, line.starts_ns, line.unit)
         number = self._ids.get(key)
         if number is None:
-            number = self._find_or_open(tenant, line)
-            if len(self._ids) >= BALANCE_IDS_MAX:
+            budget_id = self._budget_id(tenant, line)
+            if budget_id is None:
+                return None
+            row = self._balance_row(budget_id, line.starts_ns, self._scope(budget_id, line))
+            if row is None:
+                return None
+            if len(self._ids) >= IDS_MAX:
                 self._ids.clear()
-            self._ids[key] = number
+            number = self._ids[key] = int(row[0])
         return number
 
-    def _find_or_open(self, tenant: str, line: Line) -> int:
-        named = {"tenant": tenant, "identity": line.identity, "unit": str(line.unit)}
-        found = self.run("budget_find", **named).fetchone()
-        budget_id = found[0] if found else self.run("budget_insert", name=line.budget, **named).lastrowid
-        place = {"budget_id": budget_id, "starts_ns": line.starts_ns}
-        row = self.run("balance_find", scope=line.scope, **place).fetchone()
-        if row is not None:
-            return int(row[0])
-        if line.values_max and line.scope != OTHER:
-            (count,) = self.run("balance_count", **place).fetchone()
-            if count >= line.values_max:
-                return self._find_or_open(tenant, replace(line, scope=OTHER))
-        opened = self.run("balance_insert", scope=line.scope, ends_ns=line.ends_ns, **place).lastrowid
-        assert opened is not None
-        return opened
+    def open_balance(self, tenant: str, line: Line) -> int:
+        """Find the balance of a line, or open it at zero."""
+        number = self.find_balance(tenant, line)
+        if number is not None:
+            return number
+        self._has_opened = True
+        budget_id = self._budget_id(tenant, line)
+        if budget_id is None:
+            named = {"tenant": tenant, "identity": line.identity, "unit": str(line.unit), "name": line.budget}
+            budget_id = self.run("budget_insert", limit_amount=line.limit, **named).lastrowid
+            assert budget_id is not None
+        scope = self._scope(budget_id, line)
+        place = {"budget_id": budget_id, "starts_ns": line.starts_ns, "ends_ns": line.ends_ns}
+        number = self.run("balance_insert", scope=scope, **place).lastrowid
+        assert number is not None
+        return number
+
+    def _budget_id(self, tenant: str, line: Line) -> int | None:
+        row = self.run("budget_find", tenant=tenant, identity=line.identity, unit=str(line.unit)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _balance_row(self, budget_id: int, starts_ns: int, scope: str) -> tuple[int] | None:
+        row: tuple[int] | None = self.run(
+            "balance_find", budget_id=budget_id, starts_ns=starts_ns, scope=scope
+        ).fetchone()
+        return row
+
+    def _scope(self, budget_id: int, line: Line) -> str:
+        """Say which scope a line counts in: its own, as long as there is room for it beside the others."""
+        if not line.values_max or self._balance_row(budget_id, line.starts_ns, line.scope) is not None:
+            return line.scope
+        (count,) = self.run("balance_count", budget_id=budget_id, starts_ns=line.starts_ns).fetchone()
+        return line.scope if count < line.values_max else OTHER
 
     def unit_of(self, number: int) -> Unit:
         """Tell the unit that a balance counts."""
@@ -129,25 +240,27 @@ class SqliteBook:
     def _row_of(self, number: int) -> tuple[Unit, int]:
         row = self._rows.get(number)
         if row is None:
-            if len(self._rows) >= BALANCE_IDS_MAX:
+            if len(self._rows) >= IDS_MAX:
                 self._rows.clear()
             unit, budget_id = self.run("balance_budget", id=number).fetchone()
             row = self._rows[number] = (Unit(unit), budget_id)
         return row
 
-    def move(self, number: int, held: Amounts = ZERO, settled: Amounts = ZERO, presumed: Amounts = ZERO) -> Balance:
-        """Move amounts between the sides of one balance."""
-        unit = self.unit_of(number)
-        row = self.run(
-            "balance_move",
-            id=number,
-            held=held.amount(unit),
-            settled=settled.amount(unit),
-            presumed=presumed.amount(unit),
-        ).fetchone()
-        return Balance(*row)
-
     def close_store(self) -> None:
         """Let go of the file."""
         with self._lock:
             self.db.close()
+
+
+def _has_its_log(path: Path) -> bool:
+    """Tell whether a log that must be there is there: its index (-shm) goes first when a file is closed."""
+    log, index = Path(f"{path}-wal"), Path(f"{path}-shm")
+    return log.exists() or not index.exists()
+
+
+def _until(ends: float, is_ready: Callable[[], bool], otherwise: str) -> None:
+    """Ask again until it is so, or until the time is over. Raises StoreUnavailable."""
+    while not is_ready():
+        if time.monotonic() >= ends:
+            raise StoreUnavailable(otherwise)
+        time.sleep(RETRY_S)

@@ -6,7 +6,9 @@ Owns the reads; it never writes. Spend is summed from the calls' own rows, which
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from bursar.core.admission import Balance, Cover
@@ -15,7 +17,7 @@ from bursar.core.charge import FLAGS, ZERO, Amounts
 from bursar.core.hold import Hold, State
 from bursar.core.labels import Labels
 from bursar.core.ledger import BalanceRow, HoldRow, Mismatch, Note, ProcessRow, SpendQuery, SpendRow
-from bursar.errors import NotFound
+from bursar.errors import NotFound, StoreUnavailable
 from bursar.stores.sqlite_book import SqliteBook
 
 __all__ = ["SqliteReads"]
@@ -25,8 +27,15 @@ class SqliteReads(SqliteBook):
     """The reading half of a SqliteLedger."""
 
     def _read(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self.db.execute(self.q[query], values).fetchall()
+        with self._lock, self._reading():
+            return self.run(query, **values).fetchall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the ledger {self.path} cannot be read: {error}") from error
 
     def latest_ns(self) -> int:
         return int(self._read("hold_latest")[0][0])
@@ -68,24 +77,31 @@ class SqliteReads(SqliteBook):
 
     def verify(self) -> Sequence[Mismatch]:
         """Fold every entry and every open hold, and name each balance that differs (promise P7)."""
-        with self._lock:
-            # One transaction, so that all three reads see the same moment.
-            self.db.execute("BEGIN")
-            try:
-                kept = self._read("balance_all")
-                units = {row[0]: Unit(row[4]) for row in kept}
-                folded = {number: [0, 0, 0] for number in units}
-                for side, amounts, packed in self._postings():
-                    for number in packed.split(",") if packed else ():
-                        folded[int(number)][side] += amounts.amount(units[int(number)])
-            finally:
-                self.db.execute("ROLLBACK")
+        with self._lock, self._reading(), self._moment():
+            kept = self._read("balance_all")
+            units = {row[0]: Unit(row[4]) for row in kept}
+            folded = {number: [0, 0, 0] for number in units}
+            for side, amounts, packed in self._postings():
+                for number in packed.split(",") if packed else ():
+                    folded[int(number)][side] += amounts.amount(units[int(number)])
         return [
             Mismatch(row[1], row[2], row[3], units[row[0]], side, row[5 + index], folded[row[0]][index])
             for row in kept
             for index, side in enumerate(("settled", "presumed", "held"))
             if row[5 + index] != folded[row[0]][index]
         ]
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        """Let all reads inside see the same moment."""
+        if self.db.in_transaction:
+            yield
+            return
+        self.db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.db.execute("ROLLBACK")
 
     def _postings(self) -> Iterator[tuple[int, Amounts, str]]:
         for book, *numbers, packed in self.db.execute(self.q["entry_fold"]):

@@ -8,6 +8,7 @@ for happens, in the order in which it was asked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ T = TypeVar("T")
 BATCH_MAX = 256
 """How many operations share one transaction at the most."""
 QUEUE_MAX = 100_000
-"""How many operations may wait; beyond it the store counts as unavailable."""
+"""About how many operations may wait; beyond it the store counts as unavailable."""
 
 
 class Ledger(Protocol):
@@ -43,7 +44,10 @@ class Ledger(Protocol):
 
 
 class TransactionalLedger(Ledger, Protocol):
-    """A ledger whose verbs can join one transaction."""
+    """A ledger whose verbs can join one transaction.
+
+    A verb that is refused after it has written raises StoreUnavailable out of it, so that no half of it is committed.
+    """
 
     def transaction(self) -> AbstractContextManager[None]: ...
 
@@ -92,7 +96,9 @@ class ThreadedStore:
 
     def __init__(self, ledger: TransactionalLedger) -> None:
         self._ledger = ledger
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_MAX)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._is_stopping = False
+        self._gate = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="bursar-ledger", daemon=True)
         self._thread.start()
 
@@ -114,63 +120,81 @@ class ThreadedStore:
         return await self.run(partial(self._ledger.lapse, process, at_ns))
 
     def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Queue work on the ledger; it happens even when nobody waits for it any more."""
+        """Queue work on the ledger; it happens even when nobody waits for it any more. Raises StoreUnavailable."""
         job = _Job(work)
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            raise StoreUnavailable(f"{QUEUE_MAX:,} operations are waiting for the ledger") from None
+        with self._gate:
+            if self._is_stopping:
+                raise StoreUnavailable("the ledger is closed")
+            if self._jobs.qsize() >= QUEUE_MAX:
+                raise StoreUnavailable(f"{QUEUE_MAX:,} operations are waiting for the ledger")
+            self._jobs.put(job)
         return job.future
 
     def stop(self) -> None:
-        """Finish what is queued and end the thread."""
+        """Finish what is queued and end the thread. Harmless when done before."""
+        with self._gate:
+            self._is_stopping = True
         self._jobs.put(None)
         self._thread.join()
 
     def _work(self) -> None:
-        is_stopping = False
-        while not is_stopping:
-            batch: list[_Job] = []
-            item = self._jobs.get()
-            while item is not None:
-                batch.append(item)
-                if len(batch) >= BATCH_MAX or self._jobs.empty():
-                    break
-                item = self._jobs.get_nowait()
-            is_stopping = item is None
-            self._run_batch(batch)
+        while batch := self._next_batch():
+            results = self._together(batch)
+            for loop in {job.loop for job in batch}:
+                mine = [(job.future, result) for job, result in zip(batch, results, strict=True) if job.loop is loop]
+                # A loop that has been closed meanwhile has nobody left who waits.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_deliver, mine)
 
-    def _run_batch(self, batch: Sequence[_Job]) -> None:
-        """Run a batch in one transaction; when the file fails it, run each operation by itself, so that one that
-        cannot be written takes no other down with it."""
+    def _next_batch(self) -> list[_Job]:
+        """Take whatever is queued, waiting for the first; nothing when the store has stopped and all is done."""
+        batch: list[_Job] = []
+        while len(batch) < BATCH_MAX:
+            try:
+                job = self._jobs.get(block=not batch and not self._is_stopping)
+            except queue.Empty:
+                break
+            if job is not None:
+                batch.append(job)
+        return batch
+
+    def _together(self, batch: Sequence[_Job]) -> Sequence[Any]:
+        """Run a batch in one transaction; when it fails, run each operation by itself, so that one that cannot be
+        written takes no other down with it. A ledger that does not even begin a transaction is not asked again."""
         results: list[Any] = []
+        is_begun = False
         try:
             with self._ledger.transaction():
-                for job in batch:
-                    results.append(_outcome(job.work))
-        except StoreUnavailable as error:
-            results = [error] if len(batch) == 1 else [_alone(job.work) for job in batch]
+                is_begun = True
+                results = [_outcome(job.work) for job in batch]
         except Exception as error:  # noqa: BLE001 - the outermost frame of this thread: callers must hear of a bug
-            results = [error] * len(batch)
-        for loop in {job.loop for job in batch}:
-            mine = [(job.future, result) for job, result in zip(batch, results, strict=True) if job.loop is loop]
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_deliver, mine)
+            if len(batch) == 1 or not is_begun:
+                return [error] * len(batch)
+            return self._one_by_one(batch)
+        return results
+
+    def _one_by_one(self, batch: Sequence[_Job]) -> Sequence[Any]:
+        results: list[Any] = []
+        for job in batch:
+            is_begun = False
+            try:
+                with self._ledger.transaction():
+                    is_begun = True
+                    result = job.work()
+            except Exception as error:  # noqa: BLE001 - as above
+                if not is_begun:
+                    return [*results, *([error] * (len(batch) - len(results)))]
+                result = error
+            results.append(result)
+        return results
 
 
 def _outcome(work: Callable[[], Any]) -> Any:
-    """Run one operation inside a batch: its own refusals are results, a failing file ends the batch."""
+    """Run one operation inside a batch: its own refusal is a result, a failing file or a bug ends the batch."""
     try:
         return work()
     except StoreUnavailable:
         raise
-    except BursarError as error:
-        return error
-
-
-def _alone(work: Callable[[], Any]) -> Any:
-    try:
-        return work()
     except BursarError as error:
         return error
 

@@ -1,20 +1,22 @@
--- Each query has a name and a line of purpose; parameters are bound by name.
+-- Each query has a name and a line of purpose; parameters are bound by name, in the two that run for every line of a
+-- call by place. `IN (:ids)` takes a list of numbers.
 
 -- name: budget_find
 -- Find the row of one limit of a budget.
 SELECT id, is_active FROM budget WHERE tenant = :tenant AND identity = :identity AND unit = :unit;
 
 -- name: budget_insert
--- Record one limit of a budget that was not known before.
-INSERT INTO budget (tenant, identity, unit, name, is_active) VALUES (:tenant, :identity, :unit, :name, 1);
+-- Record one limit of a budget that was not known before; it is active only once it is defined.
+INSERT INTO budget (tenant, identity, unit, name, limit_amount, is_active)
+VALUES (:tenant, :identity, :unit, :name, :limit_amount, 0);
 
 -- name: budget_retire_all
 -- Mark every budget inactive before those of a configuration are marked active.
 UPDATE budget SET is_active = 0;
 
 -- name: budget_activate
--- Mark one limit of a budget active.
-UPDATE budget SET is_active = 1, name = :name WHERE id = :id;
+-- Mark one limit of a budget active, at the amount it has now.
+UPDATE budget SET is_active = 1, name = :name, limit_amount = :limit_amount WHERE id = :id;
 
 -- name: balance_find
 -- Find the balance of a line.
@@ -29,24 +31,26 @@ SELECT count(*) FROM balance WHERE budget_id = :budget_id AND starts_ns = :start
 INSERT INTO balance (budget_id, starts_ns, ends_ns, scope) VALUES (:budget_id, :starts_ns, :ends_ns, :scope);
 
 -- name: balance_read
--- Read the sums of one balance.
-SELECT settled, presumed, held FROM balance WHERE id = :id;
+-- Read the sums of some balances.
+SELECT id, settled, presumed, held FROM balance WHERE id IN (:ids);
 
 -- name: balance_hold
--- Hold an amount on the condition that it fits: the last guard, whatever was computed before.
-UPDATE balance SET held = held + :amount
-WHERE id = :id AND (:amount <= 0 OR settled + presumed + held + :amount <= :limit)
-RETURNING settled, presumed, held;
+-- Hold an amount (amount, id, limit) on the condition that it fits: the last guard, whatever was computed before.
+UPDATE balance SET held = held + ?1 WHERE id = ?2 AND (?1 = 0 OR settled + presumed + held + ?1 <= ?3);
 
 -- name: balance_move
--- Move amounts between the sides of one balance.
-UPDATE balance SET held = held + :held, settled = settled + :settled, presumed = presumed + :presumed
-WHERE id = :id
-RETURNING settled, presumed, held;
+-- Move amounts (held, settled, presumed, id) between the sides of one balance.
+UPDATE balance SET held = held + ?1, settled = settled + ?2, presumed = presumed + ?3 WHERE id = ?4;
 
 -- name: balance_budget
 -- Tell the unit that a balance counts, and its budget.
 SELECT budget.unit, budget.id FROM balance JOIN budget ON budget.id = balance.budget_id WHERE balance.id = :id;
+
+-- name: balance_line
+-- Tell the line of a balance by its budget's definition; what is no longer in force limits nothing.
+SELECT budget.name, budget.identity, balance.scope, balance.starts_ns, balance.ends_ns, budget.unit,
+       CASE WHEN budget.is_active THEN budget.limit_amount ELSE 9223372036854775807 END
+FROM balance JOIN budget ON budget.id = balance.budget_id WHERE balance.id = :id;
 
 -- name: balance_list
 -- List the balances of a tenant.
@@ -72,7 +76,12 @@ VALUES (:id, :tenant, :process, 0, :opened_ns, :balances, :asked, :fixed_pico, :
 -- name: hold_find
 -- Read what the life of a hold needs.
 SELECT state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens, cached_tokens,
-       cache_write_tokens, output_tokens, reasoning_tokens, requests, balances, flags, price, note, asked
+       cache_write_tokens, output_tokens, reasoning_tokens, requests, balances, flags, price, note
+FROM hold WHERE id = :id;
+
+-- name: hold_asked
+-- Read what was asked when a hold was opened, for a retry with its id.
+SELECT state, tokens, balances, tenant, labels, fixed_pico, output_pico, cover_input, choices, asked
 FROM hold WHERE id = :id;
 
 -- name: hold_extend
@@ -92,14 +101,16 @@ WHERE id = :id;
 UPDATE hold SET balances = :balances WHERE id = :id;
 
 -- name: hold_open_of
--- List the open holds of a process.
-SELECT id FROM hold WHERE process = :process AND state = 0;
+-- List some open holds of a process.
+SELECT id FROM hold WHERE process = :process AND state = 0 LIMIT :most;
 
 -- name: hold_since
--- Read the holds of a window, for a budget that begins in the middle of it.
+-- Read some holds of a window after a given one, for a budget that begins in the middle of it.
 SELECT id, state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens,
-       cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests, balances, labels
-FROM hold WHERE opened_ns >= :starts_ns AND opened_ns < :ends_ns AND tenant = :tenant ORDER BY opened_ns, id;
+       cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests, balances, labels, opened_ns
+FROM hold
+WHERE (opened_ns, id) > (:after_ns, :after_id) AND opened_ns < :ends_ns AND tenant = :tenant
+ORDER BY opened_ns, id LIMIT :most;
 
 -- name: hold_latest
 -- Tell the latest instant that the ledger knows, so that its clock never runs back.

@@ -1,13 +1,19 @@
 -- The ledger, version 1. Amounts are integers: nano-USD, tokens, requests. Instants are nanoseconds since 1970, UTC.
 -- STRICT refuses floats and overflow; the CHECKs refuse a negative balance.
 
+-- "burs": no other program's database is taken for a ledger.
+PRAGMA application_id = 1651864179;
+
+-- One row per limit of a budget. limit_amount is the one last defined: a hold brings its own limits, and only a balance
+-- that began while the hold was open is measured by this one.
 CREATE TABLE budget (
-    id        INTEGER PRIMARY KEY,
-    tenant    TEXT NOT NULL,
-    identity  TEXT NOT NULL,
-    unit      TEXT NOT NULL,
-    name      TEXT NOT NULL,
-    is_active INTEGER NOT NULL,
+    id           INTEGER PRIMARY KEY,
+    tenant       TEXT NOT NULL,
+    identity     TEXT NOT NULL,
+    unit         TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    limit_amount INTEGER NOT NULL,
+    is_active    INTEGER NOT NULL,
     UNIQUE (tenant, identity, unit)
 ) STRICT;
 
@@ -24,7 +30,8 @@ CREATE TABLE balance (
     UNIQUE (budget_id, starts_ns, scope)
 ) STRICT;
 
--- One row per call. balances holds the ids of the balances that it counts against, comma separated.
+-- One row per call. balances holds the ids of the balances that it counts against, and asked the numbers of its Ask,
+-- comma separated.
 CREATE TABLE hold (
     id                 TEXT PRIMARY KEY,
     tenant             TEXT NOT NULL,

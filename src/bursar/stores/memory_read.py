@@ -1,0 +1,154 @@
+"""What is read from a ledger in memory: balances, calls, spend, and the proof that the balances are right.
+
+Owns the rows and the reads; it never changes one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from bursar.core.admission import Balance
+from bursar.core.budget import Unit
+from bursar.core.charge import ZERO
+from bursar.core.hold import Book, Hold, Move, Posting, State
+from bursar.core.labels import Labels
+from bursar.core.ledger import BalanceRow, HoldRow, Mismatch, Note, Reservation, SpendQuery, SpendRow
+from bursar.errors import NotFound
+
+__all__ = ["Account", "Key", "MemoryReads", "Record", "fold"]
+
+Key: TypeAlias = tuple[str, str, str, int, Unit]
+"""One balance: tenant, budget identity, scope, start of the window, unit."""
+
+
+@dataclass(slots=True)
+class Account:
+    budget: str
+    ends_ns: int
+    balance: Balance = field(default_factory=Balance)
+
+
+@dataclass(slots=True)
+class Record:
+    reservation: Reservation
+    hold: Hold
+    keys: list[Key]
+    entries: list[Posting] = field(default_factory=list)
+    note: Note = field(default_factory=Note)
+    flags: frozenset[str] = frozenset()
+    price: str = ""
+    closed_ns: int = 0
+
+
+def fold(record: Record, unit: Unit) -> Move:
+    """Sum what the entries of a call say, and what it holds."""
+    settled = presumed = 0
+    for posting in record.entries:
+        if posting.book is Book.SETTLED:
+            settled += posting.amounts.amount(unit)
+        else:
+            presumed += posting.amounts.amount(unit)
+    return Move(record.hold.held.amount(unit) if record.hold.state is State.OPEN else 0, settled, presumed)
+
+
+class MemoryReads:
+    """The reading half of a MemoryLedger."""
+
+    _lock: threading.RLock
+    _accounts: dict[Key, Account]
+    _records: dict[str, Record]
+
+    def latest_ns(self) -> int:
+        with self._lock:
+            return max((record.reservation.at_ns for record in self._records.values()), default=0)
+
+    def balances(self, tenant: str, after_ns: int = 0) -> Sequence[BalanceRow]:
+        """List the balances of windows that end after an instant."""
+        with self._lock:
+            rows = [
+                BalanceRow(account.budget, key[1], key[2], key[3], account.ends_ns, key[4], account.balance)
+                for key, account in self._accounts.items()
+                if key[0] == tenant and account.ends_ns > after_ns
+            ]
+        return sorted(rows, key=lambda row: (row.budget, row.starts_ns, row.scope, row.unit))
+
+    def hold(self, tenant: str, hold_id: str) -> HoldRow:
+        with self._lock:
+            record = self._records.get(hold_id)
+            if record is None or record.reservation.tenant != tenant:
+                raise NotFound(f"no call {hold_id}")
+            return _row(record)
+
+    def holds(self, tenant: str, states: Sequence[State], most: int) -> Sequence[HoldRow]:
+        with self._lock:
+            rows = [
+                _row(record)
+                for record in self._records.values()
+                if record.reservation.tenant == tenant and record.hold.state in states
+            ]
+        return sorted(rows, key=lambda row: (row.opened_ns, row.id), reverse=True)[:most]
+
+    def spend(self, query: SpendQuery) -> Sequence[SpendRow]:
+        groups: dict[tuple[str, ...], list[Hold]] = {}
+        with self._lock:
+            for record in self._matching(query):
+                labels = Labels(record.reservation.labels)
+                groups.setdefault(tuple(labels[name] for name in query.by), []).append(record.hold)
+        return [
+            SpendRow(
+                values,
+                sum((hold.settled for hold in holds), ZERO),
+                sum((hold.held for hold in holds if hold.state is State.PRESUMED), ZERO),
+                len(holds),
+            )
+            for values, holds in groups.items()
+        ]
+
+    def _matching(self, query: SpendQuery) -> Iterator[Record]:
+        for record in self._records.values():
+            asked = record.reservation
+            labels = Labels(asked.labels)
+            if (
+                asked.tenant == query.tenant
+                and record.hold.state in (State.SETTLED, State.PRESUMED)
+                and query.since_ns <= asked.at_ns < query.until_ns
+                and all(labels[name] == value for name, value in query.match.items())
+            ):
+                yield record
+
+    def verify(self) -> Sequence[Mismatch]:
+        """Fold every entry and every open hold, and name each balance that differs (promise P7)."""
+        with self._lock:
+            folded = dict.fromkeys(self._accounts, (0, 0, 0))
+            for record in self._records.values():
+                for key in record.keys:
+                    held, settled, presumed = fold(record, key[4])
+                    was = folded[key]
+                    folded[key] = (was[0] + settled, was[1] + presumed, was[2] + held)
+            return [
+                Mismatch(account.budget, key[2], key[3], key[4], side, kept, true)
+                for key, account in self._accounts.items()
+                for side, kept, true in zip(Balance._fields, account.balance, folded[key], strict=True)
+                if kept != true
+            ]
+
+
+def _row(record: Record) -> HoldRow:
+    asked = record.reservation
+    return HoldRow(
+        asked.id,
+        asked.tenant,
+        asked.process,
+        record.hold.state,
+        asked.at_ns,
+        record.closed_ns,
+        asked.labels,
+        record.hold.held,
+        record.hold.settled,
+        record.flags,
+        record.price,
+        record.note,
+    )
