@@ -13,12 +13,14 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from bursar.config.settings import Durability, PriceRow, Settings, StoreKind
+from bursar.core.hold import State
 from bursar.core.ledger import ProcessRow
 from bursar.core.provider import Provider
 from bursar.failpoints import arm
 from bursar.jobs.upkeep import Upkeep
 from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
+from bursar.metering.warm import CALLS_MOST, learn_from
 from bursar.pipeline.account import Accounts
 from bursar.pipeline.budgets import Budgets
 from bursar.pipeline.call import Call, Reply
@@ -39,6 +41,10 @@ from bursar.wire.base import Wire
 from bursar.wire.openai_chat import OpenAIChat
 
 __all__ = ["Engine", "StoreClock", "open_ledger", "open_prices"]
+
+
+TENANT = "default"
+"""The one tenant, until keys exist."""
 
 
 class StoreClock:
@@ -140,6 +146,7 @@ class Engine:
         ledger.define(budgets.all, self.clock())
         self._face = ThreadedStore(ledger) if isinstance(ledger, SqliteLedger) else DirectStore(ledger)
         facts, estimates, usuals = open_facts(settings), InputEstimates(), UsualAnswers()
+        learn_from(reversed(ledger.holds(TENANT, [State.SETTLED], CALLS_MOST)), estimates, usuals)
         waiting = WaitingRoom(limits.hold_wait_s, limits.waiting_max)
         self.choice = ProviderChoice(settings.providers)
         self.upstream = HttpUpstream(limits.connections_max)

@@ -10,8 +10,9 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -27,7 +28,8 @@ from bursar.core.provider import Deadlines, Provider
 from bursar.core.window import Window, WindowKind
 from bursar.gateway.server import listen, make_config
 from bursar.stores.sqlite import SqliteLedger
-from bursar.testing import ScriptedProvider
+from bursar.testing import Script, ScriptedProvider
+from bursar.testing.gateway import GatewayProcess
 
 DOLLAR = 1_000_000_000
 RATES = (("input", "2.5"), ("output", "10"), ("cached_input", "1.25"))
@@ -107,7 +109,6 @@ class GatewayThread:
         self._socket.listen(4096)
         host, port = self._socket.getsockname()[:2]
         self.url = f"http://{host}:{port}"
-        self.address: tuple[str, int] = (host, port)
         config = make_config(settings)
         self.app: Any = config.app
         self.server = uvicorn.Server(config)
@@ -134,13 +135,33 @@ class House:
     """What a test sees: provider, gateway, ledger, and plain ways to send."""
 
     provider: ScriptedProvider
-    gateway: GatewayThread
+    gateway: GatewayThread | GatewayProcess
     ledger_path: Path
     open_sockets: list[socket.socket] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         return self.gateway.url
+
+    @property
+    def address(self) -> tuple[str, int]:
+        split = urlsplit(self.url)
+        return str(split.hostname), int(split.port or 0)
+
+    @property
+    def process(self) -> GatewayProcess:
+        """The gateway, when it is a process of its own."""
+        assert isinstance(self.gateway, GatewayProcess)
+        return self.gateway
+
+    def memory_bytes(self) -> int:
+        """The most that the gateway's process has had in memory so far (VmHWM)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+    def files(self) -> int:
+        """How many files and connections the gateway's process has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def send(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Got:
         """Send one request with the standard library, and read its answer to its end or to where it breaks."""
@@ -152,7 +173,7 @@ class House:
 
     def raw(self, data: bytes = b"") -> socket.socket:
         """Open a plain connection to the gateway and send bytes."""
-        sock = socket.create_connection(self.gateway.address, timeout=20)
+        sock = socket.create_connection(self.address, timeout=30)
         self.open_sockets.append(sock)
         if data:
             sock.sendall(data)
@@ -200,11 +221,18 @@ class House:
 
 
 @contextlib.contextmanager
-def house(path: Path, budgets: Sequence[Budget], *, scripts: Mapping[str, Any] | None = None, **more: Any) -> Any:
-    """Open a house: `more` goes to `settings_for`."""
+def house(
+    path: Path,
+    budgets: Sequence[Budget],
+    *,
+    scripts: Mapping[str, Script] | None = None,
+    is_process: bool = False,
+    **more: Any,
+) -> Iterator[House]:
+    """Open a house, its gateway a thread of this process or a process of its own; `more` goes to `settings_for`."""
     with ScriptedProvider(scripts) as provider:
         settings = settings_for(provider.url, path / "bursar.db", budgets, **more)
-        with GatewayThread(settings) as gateway:
+        with GatewayProcess(settings) if is_process else GatewayThread(settings) as gateway:
             made = House(provider, gateway, settings.store.path)
             try:
                 yield made
@@ -243,5 +271,11 @@ def status_of(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
 
 
-def limits(**more: Any) -> Limits:
-    return replace(Limits(), **more)
+def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    """Wait until something holds that nobody can tell us of, looking again and again. Raises TimeoutError."""
+    ends = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > ends:
+            raise TimeoutError(f"it did not come true within {timeout_s} s")
+        pause.wait(0.02)

@@ -28,13 +28,12 @@ from bursar.upstream.headers import down, up
 from bursar.wire.base import Refusal, Wire
 from bursar.wire.fields import model_field
 from bursar.wire.strict_json import dump, parse
-from bursar.wiring import Engine
+from bursar.wiring import TENANT, Engine
 
 __all__ = ["App"]
 
 log = logging.getLogger("bursar.gateway")
 
-TENANT = "default"
 QUERY_FIELDS_MAX = 20
 CLOSING_S = 5.0
 """How long a stop waits for calls that were cancelled at the end of the grace to settle."""
