@@ -54,7 +54,9 @@ def checkup(settings: Settings, audit: Audit | None, unpriced: tuple[str, ...], 
     if audit is not None:
         found += [*_ledger(audit), *_prices(unpriced)]
     elif settings.store.kind is StoreKind.SQLITE:
-        found.append(Finding(Severity.NOTE, f"there is no ledger at {settings.store.path} yet, so no call was looked at"))
+        found.append(
+            Finding(Severity.NOTE, f"there is no ledger at {settings.store.path} yet, so no call was looked at")
+        )
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 
 

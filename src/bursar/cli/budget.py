@@ -80,7 +80,9 @@ def _statuses(config: Path | None, store: str | None, name: str | None) -> tuple
     if name is not None:
         budgets = tuple(budget for budget in budgets if budget.name == name)
         if not budgets:
-            meant = near(name, (budget.name for budget in settings.budgets)) if settings.budgets else "none is configured"
+            meant = (
+                near(name, (budget.name for budget in settings.budgets)) if settings.budgets else "none is configured"
+            )
             raise NotFound(f"there is no budget {name!r}: {meant}")
     with ledger_of(settings) as ledger:
         return budget_status(ledger, budgets, TENANT, now(ledger))

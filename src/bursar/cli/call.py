@@ -15,9 +15,11 @@ from bursar.cli.options import TENANT, config_options, json_option, ledger_of, l
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.cli.words import instant, money, plain_usd, short_money
 from bursar.config.settings import Settings
+from bursar.core.charge import Amounts
 from bursar.core.hold import State
 from bursar.core.labels import NONE, Labels
 from bursar.core.ledger import HoldRow
+from bursar.core.money import Nano
 from bursar.core.rates import Card
 from bursar.core.window import to_datetime
 from bursar.reports.anatomy import Anatomy, Basis, Part, amounts_of, anatomy
@@ -60,7 +62,9 @@ BASES = {
 
 @click.command()
 @click.argument("call_id", metavar="[ID]", required=False)
-@click.option("--last", type=click.IntRange(1, 1_000), default=LAST, show_default=True, help="Without ID: how many calls.")
+@click.option(
+    "--last", type=click.IntRange(1, 1_000), default=LAST, show_default=True, help="Without ID: how many calls."
+)
 @config_options
 @tz_option
 @json_option
@@ -128,7 +132,10 @@ def _explain(row: HoldRow, parts: Anatomy, zone: ZoneInfo) -> None:
     _lines(
         ("call", row.id),
         ("model", f"{labels['model']} of {labels['provider']} ({labels['wire']})"),
-        ("time", f"{instant(row.opened_ns, zone)} {zone.key}{f', {note.duration_ms:,} ms' if note.duration_ms else ''}"),
+        (
+            "time",
+            f"{instant(row.opened_ns, zone)} {zone.key}{f', {note.duration_ms:,} ms' if note.duration_ms else ''}",
+        ),
         ("state", STATE_WORDS[row.state]),
         ("ended", _ending(row)),
         ("cost", f"{money(parts.amounts.cost_nano)}{f' by {row.price}' if row.price else ''}"),
@@ -161,22 +168,32 @@ def _ending(row: HoldRow) -> str:
 def _echo_parts(parts: Anatomy) -> None:
     total = parts.amounts
     rows = [
-        *(_part_cells(part.name if part.name == "input" else f"input: {part.name}", part) for part in parts.where),
-        *(_part_cells(part.name, part) for part in parts.output if part.tokens or part.name == "answer"),
+        *(
+            _part_cells(part.name if part.name == "input" else f"input: {part.name}", part, total)
+            for part in parts.where
+        ),
+        *(_part_cells(part.name, part, total) for part in parts.output if part.tokens or part.name == "answer"),
     ]
     if parts.fee_nano:
-        rows.append(["fee per request", "", money(parts.fee_nano)])
-    columns = (Column("part", is_text=True), Column("tokens"), Column("cost"))
+        rows.append(["fee per request", "", money(parts.fee_nano), _percent(parts.fee_nano, total)])
+    columns = (Column("part", is_text=True), Column("tokens"), Column("cost"), Column("share"))
     tokens = total.input_tokens + total.output_tokens
-    echo_table(columns, rows, ["total", f"{tokens:,}", money(total.cost_nano)])
+    echo_table(columns, rows, ["total", f"{tokens:,}", money(total.cost_nano), ""])
     click.echo(f"parts: {BASES[parts.basis]}; of the input, by where its bytes sat")
     if any(part.tokens for part in parts.rated[1:]):
-        told = ", ".join(f"{part.name.replace('_', ' ')} {part.tokens:,} tokens {money(part.cost_nano)}" for part in parts.rated)
+        told = ", ".join(
+            f"{part.name.replace('_', ' ')} {part.tokens:,} tokens {money(part.cost_nano)}" for part in parts.rated
+        )
         click.echo(f"input by rate: {told}")
 
 
-def _part_cells(name: str, part: Part) -> list[str]:
-    return [name, f"{part.tokens:,}", money(part.cost_nano)]
+def _part_cells(name: str, part: Part, total: Amounts) -> list[str]:
+    return [name, f"{part.tokens:,}", money(part.cost_nano), _percent(part.cost_nano, total)]
+
+
+def _percent(cost_nano: Nano, total: Amounts) -> str:
+    """Write a share of the cost in whole percent, to the nearest."""
+    return f"{(cost_nano * 200 + total.cost_nano) // (total.cost_nano * 2)} %" if total.cost_nano else "-"
 
 
 def call_json(row: HoldRow) -> dict[str, Any]:

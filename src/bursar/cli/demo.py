@@ -90,7 +90,7 @@ def _world(port: int, store: Path | None) -> Iterator[World]:
     try:
         with ProviderProcess(_scripts()) as provider, _environment(directory) as environment:
             text = CONFIG.format(url=provider.url, input=INPUT_USD, cached=CACHED_USD, output=OUTPUT_USD)
-            ledger = (store.resolve() if store else directory / "bursar.db")
+            ledger = store.resolve() if store else directory / "bursar.db"
             (directory / "bursar.yaml").write_text(f"{text}store:\n  path: {ledger}\n", encoding="utf-8")
             with _gateway(directory, port, environment) as url:
                 yield World(url, directory, time.time_ns(), provider.invoice, _runner(directory, environment))

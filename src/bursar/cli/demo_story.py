@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ STEPS_MAX = 100
 RESULT = "2026-11-21T03:14:07Z error: connection reset by peer while reading upstream response header\n" * 90
 """What the agent's tool finds each time: about 2,000 tokens of log lines."""
 SHOW_EVERY_S = 0.8
+CALL_S = 60.0
 TOOLS: Any = [
     {
         "type": "function",
@@ -69,7 +70,6 @@ class _Sent:
     """Counts the requests that an SDK really sends, retries included."""
 
     count: int = 0
-    starts: list[float] = field(default_factory=list)
 
     def __call__(self, _request: object) -> None:
         self.count += 1
@@ -88,6 +88,8 @@ def tell(world: World) -> None:
     _stream(world)
     _head("3. Who spent what?")
     _show(world, "spend", "--by", "agent,model")
+    click.echo()
+    _show(world, "budget", "list")
     if last_id:
         _head("4. Why did the last step cost that much?")
         _show(world, "call", last_id)
@@ -114,6 +116,7 @@ def _client(world: World, sent: _Sent, **labels: str) -> openai.OpenAI:
         base_url=f"{world.url}/v1",
         api_key="no-key-needed",
         default_headers={f"x-bursar-{name}": value for name, value in labels.items()},
+        timeout=CALL_S,
         http_client=openai.DefaultHttpxClient(trust_env=False, event_hooks={"request": [sent]}),
     )
 
@@ -166,11 +169,12 @@ def _refused(world: World, error: openai.APIStatusError, *, attempts: int, bille
         click.secho(f"    {line}", fg="red")
     reached = world.invoice()["requests"] - billed
     click.echo(f"\n  The SDK sent this call {attempts} time{'s' if attempts != 1 else ''} (no retries), and it reached the ", nl=False)
-    click.echo(f"provider {reached} times.")
+    click.echo(ff"provider {reached} times.")
 
 
 def _stream(world: World) -> None:
     """Stream a long answer into a small budget, and show how the hold follows it."""
+    click.echo("  The model would write for ever; nobody set max_tokens.")
     with _client(world, _Sent(), agent="writer", run="essay-1", user="bob") as client:
         began = time.monotonic()
         stream = client.chat.completions.create(
@@ -179,26 +183,29 @@ def _stream(world: World) -> None:
             stream=True,
             stream_options={"include_usage": True},
         )
-        shown, due, ended, usage = 0, SHOW_EVERY_S, None, None
+        letters, due, ended, usage = 0, SHOW_EVERY_S, None, None
+        held: list[Nano] = []
         for chunk in stream:
             usage = chunk.usage or usage
             for choice in chunk.choices:
-                shown += len(choice.delta.content or "")
+                letters += len(choice.delta.content or "")
                 ended = choice.finish_reason or ended
             if time.monotonic() - began >= due:
                 due += SHOW_EVERY_S
-                _echo_progress(world, time.monotonic() - began, shown)
+                held.append(_held(world))
+                click.echo(f"  {time.monotonic() - began:>4.1f} s  {letters:>6,} letters have come   held {money(held[-1])}")
     tokens = f"{usage.completion_tokens:,} tokens" if usage else "an unknown number of tokens"
-    click.echo(f"\n  The stream ended after {tokens}, with finish_reason {ended!r}: as this API ends any answer at its cap.")
-    click.echo("  First a usual answer was held; while the stream ran the hold was extended, up to what the budget had.")
+    click.echo(f"\n  It ended after {tokens} with finish_reason {ended!r}, as this API ends every answer at its cap.")
+    if held and held[-1] > held[0]:
+        click.echo(f"  {money(held[0])} was held at first. The hold grew while the stream ran, before it was needed, and no further")
+        click.echo("  than the budget had room.")
 
 
-def _echo_progress(world: World, elapsed_s: float, letters: int) -> None:
-    """Say how much has come, and what the ledger holds for it now."""
+def _held(world: World) -> Nano:
+    """Say what the ledger holds for the writer at this moment."""
     with ledger_of(world.settings) as ledger:
         statuses = budget_status(ledger, world.settings.budgets, TENANT, now(ledger))
-    held = next(status.standings[0].balance.held for status in statuses if status.budget.name == "writer")
-    click.echo(f"  {elapsed_s:>4.1f} s  {letters:>6,} letters have come   held {money(held)}")
+    return next(status.standings[0].balance.held for status in statuses if status.budget.name == "writer")
 
 
 def _compare(world: World) -> None:

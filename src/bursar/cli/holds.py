@@ -53,7 +53,9 @@ def list_(state: str | None, top: int, config: Path | None, store: str | None, t
 @click.argument("call_id", metavar="ID")
 @click.option("--cost", required=True, metavar="USD", help="What the provider really billed, such as $0.12, or 0.")
 @click.option("--input", "input_tokens", type=click.IntRange(0), metavar="N", help="Tokens of input, cached included.")
-@click.option("--output", "output_tokens", type=click.IntRange(0), metavar="N", help="Tokens of output, reasoning included.")
+@click.option(
+    "--output", "output_tokens", type=click.IntRange(0), metavar="N", help="Tokens of output, reasoning included."
+)
 @config_options
 @json_option
 def correct_(
@@ -81,8 +83,12 @@ def correct_(
     if lapsed:
         _say_lapsed(lapsed)
     before, after = amounts_of(done.before), amounts_of(done.after)
-    click.echo(f"{done.after.id}: {done.before.state.name.lower()} {money(before.cost_nano)}, now settled at {money(after.cost_nano)}")
-    click.echo(f"  input {before.input_tokens:,} → {after.input_tokens:,}, output {before.output_tokens:,} → {after.output_tokens:,} tokens")
+    click.echo(
+        f"{done.after.id}: {done.before.state.name.lower()} {money(before.cost_nano)}, now settled at {money(after.cost_nano)}"
+    )
+    click.echo(
+        f"  input {before.input_tokens:,} → {after.input_tokens:,}, output {before.output_tokens:,} → {after.output_tokens:,} tokens"
+    )
 
 
 @holds.command()
@@ -103,7 +109,9 @@ def lapse(config: Path | None, store: str | None, as_json: bool) -> None:
 
 
 def _say_lapsed(count: int) -> None:
-    click.echo(f"{count:,} open holds of processes that are gone are presumed now" if count else "no process left holds open")
+    click.echo(
+        f"{count:,} open holds of processes that are gone are presumed now" if count else "no process left holds open"
+    )
 
 
 def _cost(text: str) -> Nano:

@@ -49,7 +49,9 @@ def json_option(command: Command) -> Command:
 def tz_option(command: Command) -> Command:
     """Add --tz."""
     return click.option(
-        "--tz", metavar="ZONE", help="Time zone of days and times (default: the budgets' own if they share one, else UTC)."
+        "--tz",
+        metavar="ZONE",
+        help="Time zone of days and times (default: the budgets' own if they share one, else UTC).",
     )(command)
 
 

@@ -53,7 +53,9 @@ def price() -> None:
 
 @price.command()
 @click.argument("model")
-@click.option("--provider", metavar="NAME", help="A provider of the configuration (default: those that would be asked).")
+@click.option(
+    "--provider", metavar="NAME", help="A provider of the configuration (default: those that would be asked)."
+)
 @click.option("--tier", default="", metavar="NAME", help="A service tier, such as flex, priority or batch.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The configuration.")
 @json_option
@@ -113,7 +115,10 @@ def _echo(card: Card, facts: FactsBook, tier: str) -> None:
     if card.source == "free":
         click.echo("free: declared so")
         return
-    columns = [Column("USD per million tokens", is_text=True), *(Column(_tier_name(tier.input_above)) for tier in card.tiers)]
+    columns = [
+        Column("USD per million tokens", is_text=True),
+        *(Column(_tier_name(tier.input_above)) for tier in card.tiers),
+    ]
     rows = []
     for name, words in PER_MILLION.items():
         if any(_says_more(each.rates, name) for each in card.tiers):
@@ -151,7 +156,8 @@ def _json(card: Card, facts: ModelFacts, tier: str) -> dict[str, Any]:
             {
                 "input_above_tokens": each.input_above,
                 "usd_per_million_tokens": {
-                    words: _usd(getattr(each.rates, name), 1_000_000).replace(",", "") for name, words in PER_MILLION.items()
+                    words: _usd(getattr(each.rates, name), 1_000_000).replace(",", "")
+                    for name, words in PER_MILLION.items()
                 },
                 "usd_per_web_search": _usd(each.rates.web_searches, 1).replace(",", ""),
                 "usd_per_request": _usd(each.rates.request, 1).replace(",", ""),

@@ -35,7 +35,12 @@ WARNING: there is no budget. Every call is recorded, and NOTHING IS LIMITED.
 @click.option("--port", type=int, metavar="PORT", help="Port to listen on (default: 8484; 0 takes a free one).")
 @click.option("--workers", type=int, metavar="N", help="Processes that share the port and the ledger (default: 1).")
 def serve(
-    config: Path | None, store: str | None, budgets: tuple[str, ...], host: str | None, port: int | None, workers: int | None
+    config: Path | None,
+    store: str | None,
+    budgets: tuple[str, ...],
+    host: str | None,
+    port: int | None,
+    workers: int | None,
 ) -> None:
     """Start the gateway: an address that speaks the OpenAI and the Anthropic API and keeps to your budgets.
 

@@ -29,12 +29,16 @@ DIMENSIONS_MAX = 6
 
 @click.command()
 @config_options
-@click.option("--by", default="agent", show_default=True, metavar="LABELS", help="Labels, and hour, day, week or month.")
+@click.option(
+    "--by", default="agent", show_default=True, metavar="LABELS", help="Labels, and hour, day, week or month."
+)
 @click.option("--since", default="month", metavar="TIME", help=f"From then on (default: this month): {EXAMPLES}.")
 @click.option("--until", default="now", metavar="TIME", help="Up to, not including, then (default: now).")
 @tz_option
 @click.option("--match", "matches", multiple=True, metavar="LABEL=VALUE", help="Only these calls; repeatable.")
-@click.option("--top", type=click.IntRange(1, 100_000), metavar="N", help="Only the first N groups, and the rest as one.")
+@click.option(
+    "--top", type=click.IntRange(1, 100_000), metavar="N", help="Only the first N groups, and the rest as one."
+)
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 def spend(
@@ -77,8 +81,11 @@ def spend(
 
 
 def _dimensions(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() if name.strip().startswith("tag.") else name.strip().lower().replace("-", "_")
-                  for name in text.split(",") if name.strip())
+    names = tuple(
+        name.strip() if name.strip().startswith("tag.") else name.strip().lower().replace("-", "_")
+        for name in text.split(",")
+        if name.strip()
+    )
     unknown = next((name for name in names if not is_dimension(name)), None)
     if unknown is not None:
         known = ", ".join((*LABEL_NAMES, "tag.NAME", *CALENDAR))
@@ -111,7 +118,11 @@ def _echo(report: SpendReport, zone: ZoneInfo, match: dict[str, str]) -> None:
     rows = [*(_cells(row.values, len(report.by), row) for row in report.rows), *rest]
     total = _cells(("total",), len(report.by), report.total)
     names = [*report.by, "calls", *COUNTS, "cost", "presumed"]
-    kept = [index for index in range(len(names)) if names[index] not in (*COUNTS, "presumed") or total[index] not in ("0", "$0.0000")]
+    kept = [
+        index
+        for index in range(len(names))
+        if names[index] not in (*COUNTS, "presumed") or total[index] not in ("0", "$0.0000")
+    ]
     columns = [Column(names[index], is_text=index < len(report.by)) for index in kept]
     echo_table(columns, [[row[index] for index in kept] for row in rows], [total[index] for index in kept])
     if report.total.presumed.requests:
@@ -140,7 +151,9 @@ def _counts(amounts: Amounts) -> tuple[int, ...]:
 
 def _csv(report: SpendReport) -> str:
     names = [*report.by, "calls", *(f"{name.replace(' ', '_')}_tokens" for name in COUNTS), "cost_usd", "presumed_usd"]
-    rest = () if report.rest is None else (((f"({report.rest_count} more)", *[""] * (len(report.by) - 1)), report.rest),)
+    rest = (
+        () if report.rest is None else (((f"({report.rest_count} more)", *[""] * (len(report.by) - 1)), report.rest),)
+    )
     return csv_text(
         names,
         (

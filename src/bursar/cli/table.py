@@ -36,7 +36,9 @@ class Column:
     is_text: bool = False
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int, footer: Sequence[str] = ()) -> list[str]:
+def table(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int, footer: Sequence[str] = ()
+) -> list[str]:
     """Lay out a table as lines of at most `width` characters, as far as numbers allow. `footer` is a last row."""
     cells = [[_clean(cell) for cell in row] for row in rows]
     last = [_clean(cell) for cell in footer]

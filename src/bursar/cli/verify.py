@@ -42,7 +42,9 @@ def verify(config: Path | None, store: str | None, as_json: bool) -> None:
 
 
 def _echo(found: Audit, path: Path) -> None:
-    click.echo(f"ledger {path}: {found.balances:,} balances against {found.calls:,} calls and {found.open_calls:,} open holds")
+    click.echo(
+        f"ledger {path}: {found.balances:,} balances against {found.calls:,} calls and {found.open_calls:,} open holds"
+    )
     if found.is_proven:
         click.secho("every balance equals its entries", fg="green")
     for mismatch in found.mismatches[:SHOWN_MAX]:
@@ -50,11 +52,15 @@ def _echo(found: Audit, path: Path) -> None:
     if len(found.mismatches) > SHOWN_MAX:
         click.echo(f"and {len(found.mismatches) - SHOWN_MAX:,} more")
     click.echo(f"  settled   {money(found.settled.cost_nano)}")
-    click.echo(f"  presumed  {money(found.presumed.cost_nano)} in {found.presumed_calls:,} calls that nobody answered for")
+    click.echo(
+        f"  presumed  {money(found.presumed.cost_nano)} in {found.presumed_calls:,} calls that nobody answered for"
+    )
     if found.presumed_calls:
         click.echo("            `bursar holds list --state presumed` names them, `bursar holds correct` mends them")
     if found.orphans:
-        click.echo(f"  {len(found.orphans):,} open holds of processes that are gone: `bursar holds lapse` presumes them")
+        click.echo(
+            f"  {len(found.orphans):,} open holds of processes that are gone: `bursar holds lapse` presumes them"
+        )
     if found.flags:
         told = ", ".join(f"{flag} {count:,}" for flag, count in sorted(found.flags.items()))
         click.echo(f"  flags     {told} (of the latest {found.flags_of:,} calls)")

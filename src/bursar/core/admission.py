@@ -160,7 +160,7 @@ def room_for(cover: Cover, lines: Sequence[Line], balances: Sequence[Balance], a
         cover.tokens_within(line.unit, line.limit - balance.settled - balance.presumed - balance.held, attempts)
         for line, balance in zip(lines, balances, strict=True)
     )
-    return min(cover.tokens_countable(attempts), *rooms)
+    return min([cover.tokens_countable(attempts), *rooms])
 
 
 def admit(cover: Cover, ask: Ask, lines: Sequence[Line], balances: Sequence[Balance]) -> Grant | Denial:

@@ -128,6 +128,7 @@ class MemoryLedger(MemoryReads):
             hold = record.hold
             if hold.state is not State.OPEN:
                 return Extension(hold.tokens, is_granted=False)
+            attempts = max(attempts, hold.attempts)
             if hold.covers(at_least, attempts):
                 return Extension(hold.tokens, is_granted=True)
             lines = (*asked.lines, *(self._line(key) for key in record.keys[len(asked.lines) :]))

@@ -99,6 +99,7 @@ class SqliteLedger(SqliteReads):
             hold, ids, _ = self._find(asked.id)
             if hold.state is not State.OPEN:
                 return Extension(hold.tokens, is_granted=False)
+            attempts = max(attempts, hold.attempts)
             if hold.covers(at_least, attempts):
                 return Extension(hold.tokens, is_granted=True)
             lines = (*asked.lines, *(self._line(number) for number in ids[len(asked.lines) :]))

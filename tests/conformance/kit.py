@@ -1,0 +1,197 @@
+"""What every test of a store builds with: lines, calls, charges, and one blocking face over all stores.
+
+Owns the list of stores under test. A new store is one more line in STORES and passes everything here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from bursar.core.admission import Ask, Balance, Cover, Line
+from bursar.core.budget import Budget, Unit
+from bursar.core.charge import Amounts, Charge
+from bursar.core.hold import State, Verb
+from bursar.core.labels import Labels
+from bursar.core.ledger import (
+    BalanceRow,
+    Closed,
+    Extension,
+    Granted,
+    HoldRow,
+    Mismatch,
+    Note,
+    ProcessRow,
+    Refused,
+    Reservation,
+    SpendQuery,
+    SpendRow,
+)
+from bursar.core.window import FOREVER_NS, NS
+from bursar.stores.memory import MemoryLedger
+from bursar.stores.sqlite import SqliteLedger
+from bursar.stores.threaded import DirectStore, ThreadedStore
+from bursar.testing.clock import START_NS
+
+DAY_NS = 86_400 * NS
+DEFAULT_ASK = Ask(0, 0)
+ONE_REQUEST = Cover(0, 0, 0)
+
+
+class Ledger(Protocol):
+    """The whole contract, blocking."""
+
+    def define(self, budgets: Iterable[Budget], at_ns: int) -> None: ...
+    def reserve(self, asked: Reservation) -> Granted | Refused: ...
+    def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension: ...
+    def close(
+        self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
+    ) -> Closed: ...
+    def beat(self, process: str, at_ns: int) -> None: ...
+    def lapse(self, process: str, at_ns: int) -> int: ...
+    def processes(self) -> Sequence[ProcessRow]: ...
+    def latest_ns(self) -> int: ...
+    def balances(self, tenant: str, after_ns: int = 0) -> Sequence[BalanceRow]: ...
+    def hold(self, tenant: str, hold_id: str) -> HoldRow: ...
+    def holds(self, tenant: str, states: Sequence[State], most: int) -> Sequence[HoldRow]: ...
+    def spend(self, query: SpendQuery) -> Sequence[SpendRow]: ...
+    def verify(self) -> Sequence[Mismatch]: ...
+
+
+VERBS = ("reserve", "extend", "close", "beat", "lapse")
+
+
+class Faced:
+    """A blocking face over an asynchronous store: verbs go through the store, everything else through its `run`."""
+
+    def __init__(self, face: DirectStore | ThreadedStore, ledger: Any) -> None:
+        self._face, self._ledger = face, ledger
+        self._runner = asyncio.Runner()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> Any:
+            async def ask() -> Any:
+                if name in VERBS:
+                    return await getattr(self._face, name)(*args, **named)
+                return await self._face.run(partial(getattr(self._ledger, name), *args, **named))
+
+            return self._runner.run(ask())
+
+        return call
+
+    def end(self) -> None:
+        self._runner.close()
+
+
+@contextmanager
+def memory(_: Path) -> Iterator[Ledger]:
+    yield MemoryLedger()
+
+
+@contextmanager
+def sqlite(folder: Path) -> Iterator[Ledger]:
+    ledger = SqliteLedger(folder / "ledger.db")
+    yield ledger
+    ledger.close_store()
+
+
+@contextmanager
+def threaded_sqlite(folder: Path) -> Iterator[Any]:
+    ledger = SqliteLedger(folder / "ledger.db")
+    store = ThreadedStore(ledger)
+    face = Faced(store, ledger)
+    yield face
+    face.end()
+    store.stop()
+    ledger.close_store()
+
+
+@contextmanager
+def direct_memory(_: Path) -> Iterator[Any]:
+    ledger = MemoryLedger()
+    face = Faced(DirectStore(ledger), ledger)
+    yield face
+    face.end()
+
+
+STORES: Mapping[str, Callable[[Path], Any]] = {
+    "memory": memory,
+    "sqlite": sqlite,
+    "threaded-sqlite": threaded_sqlite,
+    "direct-memory": direct_memory,
+}
+
+_ids = itertools.count(1)
+
+
+def line(
+    name: str = "all",
+    limit: int = 10,
+    unit: Unit = Unit.REQUESTS,
+    *,
+    scope: str = "",
+    starts_ns: int = 0,
+    ends_ns: int = FOREVER_NS,
+    values_max: int = 0,
+) -> Line:
+    """Give a line of a budget that nobody defined: enough for the verbs."""
+    return Line(name, f'["{name}"]', scope, starts_ns, ends_ns, unit, limit, values_max)
+
+
+def lines_of(budgets: Iterable[Budget], labels: Mapping[str, str], at_ns: int, tenant: str = "default") -> list[Line]:
+    """Give the lines of a call as the pipeline does."""
+    seen = Labels(labels)
+    return [
+        Line(
+            budget.name,
+            budget.identity,
+            budget.scope(seen),
+            budget.window.span(at_ns).starts_ns,
+            budget.window.span(at_ns).ends_ns,
+            limit.unit,
+            limit.amount,
+            budget.values_max if budget.is_capped_in_values else 0,
+        )
+        for budget in sorted(budgets, key=lambda budget: budget.name)
+        if budget.tenant == tenant and budget.matches(seen)
+        for limit in budget.limits
+    ]
+
+
+def call(
+    *lines: Line,
+    id: str | None = None,  # noqa: A002 - the word of the contract
+    cover: Cover = ONE_REQUEST,
+    ask: Ask = DEFAULT_ASK,
+    at_ns: int = START_NS,
+    tenant: str = "default",
+    process: str = "here",
+    labels: Mapping[str, str] | None = None,
+) -> Reservation:
+    """Give a reservation; without more said it takes one request and nothing else."""
+    return Reservation(
+        id or f"call-{next(_ids):06}", tenant, process, at_ns, labels or {"model": "m"}, cover, ask, tuple(lines)
+    )
+
+
+def cost(nano: int) -> Cover:
+    """Give a cover that costs this much, whatever the answer."""
+    return Cover(nano * 1000, 0, 0)
+
+
+def charge(nano: int = 0, *, tokens: int = 0, output: int = 0, flags: Iterable[str] = (), price: str = "") -> Charge:
+    """Give the truth about one call."""
+    return Charge(Amounts(nano, tokens, 0, 0, output, 0, 1), frozenset(flags), price)
+
+
+def sums(ledger: Ledger, tenant: str = "default") -> dict[tuple[str, str, str], Balance]:
+    """Read all balances by (budget, scope, unit); only where each has one window."""
+    rows = ledger.balances(tenant)
+    found = {(row.budget, row.scope, str(row.unit)): row.balance for row in rows}
+    assert len(found) == len(rows)
+    return found
