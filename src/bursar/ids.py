@@ -4,16 +4,44 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 
 __all__ = ["is_id", "new_id"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
+_RANDOM_BYTES = 10
+_POOL_BYTES = 400 * _RANDOM_BYTES
+
+
+class _Pool:
+    """Random bytes fetched many ids at a time: a system call for each id would cost more than the rest of it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew, so that a forked child does not give its parent's ids again."""
+        self._bytes = b""
+        self._used = 0
+
+    def take(self) -> bytes:
+        with self._lock:
+            if self._used >= len(self._bytes):
+                self._bytes, self._used = os.urandom(_POOL_BYTES), 0
+            start = self._used
+            self._used += _RANDOM_BYTES
+            return self._bytes[start : self._used]
+
+
+_pool = _Pool()
+os.register_at_fork(after_in_child=_pool.forget)
 
 
 def new_id(at_ns: int) -> str:
     """Make an id: 48 bits of milliseconds, then 80 random bits, in Crockford's base 32."""
-    number = (at_ns // 1_000_000 & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
+    number = (at_ns // 1_000_000 & (1 << 48) - 1) << 80 | int.from_bytes(_pool.take(), "big")
     return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
 
 

@@ -6,6 +6,7 @@ Owns the choice of store, prices, facts, providers and stages, and their start a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from bursar.config.settings import Durability, PriceRow, Settings, StoreKind
 from bursar.core.hold import State
 from bursar.core.ledger import ProcessRow
 from bursar.core.provider import Provider
+from bursar.errors import StoreUnavailable
 from bursar.failpoints import arm
 from bursar.jobs.upkeep import Upkeep
 from bursar.metering.estimate import InputEstimates
@@ -166,9 +168,11 @@ class Engine:
         self._job = asyncio.create_task(self._upkeep.run(self._stopping))
 
     async def stop(self) -> None:
-        """Stop the jobs and let go of connections and file; what is still open lapses."""
+        """Stop the jobs and let go of connections and file; what is still open is presumed."""
         self._stopping.set()
         await self._job
+        with contextlib.suppress(StoreUnavailable):
+            await self._upkeep.leave()
         await self.upstream.stop()
         if isinstance(self._face, ThreadedStore):
             await asyncio.get_running_loop().run_in_executor(None, self._face.stop)

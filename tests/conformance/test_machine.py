@@ -249,7 +249,7 @@ class Machine(RuleBasedStateMachine):
         self.stack.close()
 
 
-EXAMPLES = {"memory": 120, "sqlite": 60, "threaded-sqlite": 25, "direct-memory": 25}
+EXAMPLES = {"memory": 150, "sqlite": 120, "threaded-sqlite": 30, "direct-memory": 20}
 
 
 def run_machine(store: str, examples: int) -> None:

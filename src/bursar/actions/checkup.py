@@ -132,8 +132,8 @@ def _ledger(audit: Audit) -> Iterator[Finding]:
     if audit.presumed_calls:
         yield Finding(
             Severity.PROBLEM,
-            f"{audit.presumed_calls:,} calls are presumed, {format_usd(audit.presumed.cost_nano)} in all: they count in full "
-            "until somebody knows better",
+            f"{audit.presumed_calls:,} calls are presumed, {format_usd(audit.presumed.cost_nano)} in all: "
+            "they count in full until somebody knows better",
             "look them up at the provider, then `bursar holds correct ID --cost USD`",
         )
     if audit.orphans:

@@ -70,8 +70,8 @@ def correct(ledger: Ledger, tenant: str, correction: Correction, at_ns: int) -> 
     before = ledger.hold(tenant, correction.hold_id)
     if before.state is State.OPEN:
         raise HoldConflict(
-            f"call {before.id} is still in flight in process {before.process}: its own truth will come. If that process "
-            "is gone, `bursar holds lapse` presumes what it left, and then it can be corrected"
+            f"call {before.id} is still in flight in process {before.process}: its own truth will come. If that "
+            "process is gone, `bursar holds lapse` presumes what it left, and then it can be corrected"
         )
     ledger.close(before.id, Verb.CORRECT, at_ns, Charge(_amounts(before, correction), price=before.price))
     return Corrected(before, ledger.hold(tenant, correction.hold_id))

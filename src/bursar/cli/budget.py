@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from bursar.actions.budgets import BudgetStatus, Level, Standing, budget_status, worst
-from bursar.cli.options import TENANT, config_options, json_option, ledger_of, load, now, tz_option, zone_of
+from bursar.cli.options import TENANT, Source, json_option, ledger_of, now, source_options, tz_option, zone_of
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.cli.words import amount_words, limits_words, plain_usd, scope_words, until_words
 from bursar.config.problems import near
@@ -46,36 +45,30 @@ def budget() -> None:
 
 
 @budget.command("list")
-@config_options
+@source_options
 @tz_option
 @all_option
 @check_option
 @json_option
-def list_(config: Path | None, store: str | None, tz: str | None, show_all: bool, check: bool, as_json: bool) -> None:
+def list_(source: Source, tz: str | None, show_all: bool, check: bool, as_json: bool) -> None:
     """All budgets in their current windows, the fullest scopes first."""
-    _run(_statuses(config, store, None), _zone(config, tz), show_all, check, as_json)
+    _run(_statuses(source, None), zone_of(tz, source.load()), show_all, check, as_json)
 
 
 @budget.command()
 @click.argument("name")
-@config_options
+@source_options
 @tz_option
 @all_option
 @check_option
 @json_option
-def show(
-    name: str, config: Path | None, store: str | None, tz: str | None, show_all: bool, check: bool, as_json: bool
-) -> None:
+def show(name: str, source: Source, tz: str | None, show_all: bool, check: bool, as_json: bool) -> None:
     """One budget by its name."""
-    _run(_statuses(config, store, name), _zone(config, tz), show_all, check, as_json)
+    _run(_statuses(source, name), zone_of(tz, source.load()), show_all, check, as_json)
 
 
-def _zone(config: Path | None, tz: str | None) -> ZoneInfo:
-    return zone_of(tz, load(config))
-
-
-def _statuses(config: Path | None, store: str | None, name: str | None) -> tuple[BudgetStatus, ...]:
-    settings = load(config, store)
+def _statuses(source: Source, name: str | None) -> tuple[BudgetStatus, ...]:
+    settings = source.load()
     budgets = settings.budgets
     if name is not None:
         budgets = tuple(budget for budget in budgets if budget.name == name)

@@ -5,13 +5,12 @@ Owns the words for states, flags and parts; the parts are made in `reports/anato
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
-from bursar.cli.options import TENANT, config_options, json_option, ledger_of, load, tz_option, zone_of
+from bursar.cli.options import TENANT, Source, json_option, ledger_of, source_options, tz_option, zone_of
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.cli.words import instant, money, plain_usd, short_money
 from bursar.config.settings import Settings
@@ -65,21 +64,18 @@ BASES = {
 @click.option(
     "--last", type=click.IntRange(1, 1_000), default=LAST, show_default=True, help="Without ID: how many calls."
 )
-@config_options
+@source_options
 @tz_option
 @json_option
-def call(call_id: str | None, last: int, config: Path | None, store: str | None, tz: str | None, as_json: bool) -> None:
+def call(call_id: str | None, last: int, source: Source, tz: str | None, as_json: bool) -> None:
     """The last calls, or, with an ID, one call explained: what each part of it cost, and why.
 
     The ID stands in the header x-bursar-call of every reply.
     """
-    settings = load(config, store)
+    settings = source.load()
     zone = zone_of(tz, settings)
     with ledger_of(settings) as ledger:
-        if call_id is None:
-            rows = ledger.holds(TENANT, tuple(State), last)
-        else:
-            rows = [ledger.hold(TENANT, call_id.strip())]
+        rows = [ledger.hold(TENANT, call_id.strip())] if call_id else ledger.holds(TENANT, tuple(State), last)
     if call_id is None:
         if as_json:
             echo_json([call_json(row) for row in rows])

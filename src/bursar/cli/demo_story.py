@@ -18,7 +18,7 @@ import click
 import openai
 
 from bursar.actions.budgets import budget_status
-from bursar.cli.options import TENANT, ledger_of, load, now
+from bursar.cli.options import TENANT, Source, ledger_of, now
 from bursar.cli.table import Column, echo_table
 from bursar.cli.words import money
 from bursar.config.settings import Settings
@@ -62,7 +62,7 @@ class World:
 
     @property
     def settings(self) -> Settings:
-        return load(self.directory / "bursar.yaml")
+        return Source(self.directory / "bursar.yaml").load()
 
 
 @dataclass(slots=True)
@@ -145,7 +145,8 @@ def _runaway(world: World) -> str:
             _echo_step(step, answer.usage, cost, spent, raw.headers["x-bursar-remaining-usd"])
             asked = answer.choices[0].message
             messages.append(asked.model_dump(exclude_none=True))
-            messages += [{"role": "tool", "tool_call_id": each.id, "content": RESULT} for each in asked.tool_calls or ()]
+            ids = [each.id for each in asked.tool_calls or ()]
+            messages += [{"role": "tool", "tool_call_id": tool_id, "content": RESULT} for tool_id in ids]
     click.echo(f"  it was not stopped within {STEPS_MAX} steps")
     return call_id
 
@@ -168,8 +169,7 @@ def _refused(world: World, error: openai.APIStatusError, *, attempts: int, bille
     for line in textwrap.wrap(f"{kind}: {error}", 100):
         click.secho(f"    {line}", fg="red")
     reached = world.invoice()["requests"] - billed
-    click.echo(f"\n  The SDK sent this call {attempts} time{'s' if attempts != 1 else ''} (no retries), and it reached the ", nl=False)
-    click.echo(ff"provider {reached} times.")
+    click.echo(f"\n  Requests that the SDK sent for this call: {attempts}; of these reached the provider: {reached}.")
 
 
 def _stream(world: World) -> None:
@@ -193,12 +193,13 @@ def _stream(world: World) -> None:
             if time.monotonic() - began >= due:
                 due += SHOW_EVERY_S
                 held.append(_held(world))
-                click.echo(f"  {time.monotonic() - began:>4.1f} s  {letters:>6,} letters have come   held {money(held[-1])}")
+                elapsed_s = time.monotonic() - began
+                click.echo(f"  {elapsed_s:>4.1f} s  {letters:>6,} letters have come   held {money(held[-1])}")
     tokens = f"{usage.completion_tokens:,} tokens" if usage else "an unknown number of tokens"
     click.echo(f"\n  It ended after {tokens} with finish_reason {ended!r}, as this API ends every answer at its cap.")
     if held and held[-1] > held[0]:
-        click.echo(f"  {money(held[0])} was held at first. The hold grew while the stream ran, before it was needed, and no further")
-        click.echo("  than the budget had room.")
+        grown = f"{money(held[0])} was held at first; the hold grew to {money(held[-1])} while the stream ran"
+        click.echo(f"  {grown}, before it was\n  needed, and no further than the budget had room.")
 
 
 def _held(world: World) -> Nano:
@@ -228,4 +229,4 @@ def _compare(world: World) -> None:
     columns = [Column("agent", is_text=True), *(Column(name) for name in ("provider's bill", "ledger", "budget"))]
     echo_table([*columns, Column("", is_text=True)], cells)
     if all(verdicts):
-        click.secho("The provider's bill equals the ledger to the last nano-dollar, and no budget was passed.", fg="green")
+        click.secho("The provider's bill equals the ledger, to the nano-dollar, and no budget was passed.", fg="green")

@@ -6,13 +6,12 @@ Owns the words around the findings; the checks are `actions/checkup.py`.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from bursar.actions.checkup import Finding, Severity, checkup, filesystem_of, mounts
 from bursar.actions.verify import FLAGGED_MAX, Audit, audit
-from bursar.cli.options import TENANT, config_options, json_option, ledger_of, load
+from bursar.cli.options import TENANT, Source, json_option, ledger_of, source_options
 from bursar.cli.table import echo_json
 from bursar.config.settings import Settings, StoreKind
 from bursar.core.hold import State
@@ -24,14 +23,14 @@ COLOURS = {Severity.NOTE: None, Severity.ADVICE: "yellow", Severity.PROBLEM: "re
 
 
 @click.command()
-@config_options
+@source_options
 @json_option
-def doctor(config: Path | None, store: str | None, as_json: bool) -> None:
+def doctor(source: Source, as_json: bool) -> None:
     """Check the configuration and the ledger: missing limits, unknown prices, money that waits for a person.
 
     Exit code 1 when there is a problem; advice and notes are no problem.
     """
-    settings = load(config, store)
+    settings = source.load()
     found, unpriced = _look(settings)
     filesystem = filesystem_of(settings.store.path.resolve(), mounts())
     findings = checkup(settings, found, unpriced, filesystem)

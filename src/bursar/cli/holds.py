@@ -5,13 +5,11 @@ Owns the words; the acts are `actions/holds.py`.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from bursar.actions.holds import Correction, correct, lapse_gone
 from bursar.cli.call import call_json, echo_calls
-from bursar.cli.options import TENANT, config_options, json_option, ledger_of, load, now, tz_option, zone_of
+from bursar.cli.options import TENANT, Source, json_option, ledger_of, now, source_options, tz_option, zone_of
 from bursar.cli.table import echo_json
 from bursar.cli.words import money
 from bursar.core.hold import State
@@ -33,12 +31,12 @@ def holds() -> None:
 @holds.command("list")
 @click.option("--state", type=click.Choice(tuple(STATES)), help="Only these (default: open and presumed).")
 @click.option("--top", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="The latest N.")
-@config_options
+@source_options
 @tz_option
 @json_option
-def list_(state: str | None, top: int, config: Path | None, store: str | None, tz: str | None, as_json: bool) -> None:
+def list_(state: str | None, top: int, source: Source, tz: str | None, as_json: bool) -> None:
     """List holds, the latest first: those that are open or presumed, or those of one state."""
-    settings = load(config, store)
+    settings = source.load()
     with ledger_of(settings) as ledger:
         rows = ledger.holds(TENANT, STATES[state] if state else WAITING, top)
     if as_json:
@@ -56,15 +54,14 @@ def list_(state: str | None, top: int, config: Path | None, store: str | None, t
 @click.option(
     "--output", "output_tokens", type=click.IntRange(0), metavar="N", help="Tokens of output, reasoning included."
 )
-@config_options
+@source_options
 @json_option
 def correct_(
     call_id: str,
     cost: str,
     input_tokens: int | None,
     output_tokens: int | None,
-    config: Path | None,
-    store: str | None,
+    source: Source,
     as_json: bool,
 ) -> None:
     """Record what a call really came to: a presumed one once you know better, or a wrong one.
@@ -73,7 +70,7 @@ def correct_(
     own, flagged `corrected`; nothing is overwritten. A call in flight is refused.
     """
     correction = Correction(call_id.strip(), _cost(cost), input_tokens, output_tokens)
-    settings = load(config, store)
+    settings = source.load()
     with ledger_of(settings) as ledger:
         lapsed = lapse_gone(ledger, now(ledger), settings.limits.lapse_s)
         done = correct(ledger, TENANT, correction, now(ledger))
@@ -83,23 +80,21 @@ def correct_(
     if lapsed:
         _say_lapsed(lapsed)
     before, after = amounts_of(done.before), amounts_of(done.after)
-    click.echo(
-        f"{done.after.id}: {done.before.state.name.lower()} {money(before.cost_nano)}, now settled at {money(after.cost_nano)}"
-    )
-    click.echo(
-        f"  input {before.input_tokens:,} → {after.input_tokens:,}, output {before.output_tokens:,} → {after.output_tokens:,} tokens"
-    )
+    was = f"{done.before.state.name.lower()} {money(before.cost_nano)}"
+    click.echo(f"{done.after.id}: {was}, now settled at {money(after.cost_nano)}")
+    click.echo(f"  input   {before.input_tokens:,} → {after.input_tokens:,} tokens")
+    click.echo(f"  output  {before.output_tokens:,} → {after.output_tokens:,} tokens")
 
 
 @holds.command()
-@config_options
+@source_options
 @json_option
-def lapse(config: Path | None, store: str | None, as_json: bool) -> None:
+def lapse(source: Source, as_json: bool) -> None:
     """Presume what processes left open that are gone: they were killed, and no gateway has started since.
 
     A gateway does this by itself, at its start and every few seconds. Presumed money stays counted; `correct` mends it.
     """
-    settings = load(config, store)
+    settings = source.load()
     with ledger_of(settings) as ledger:
         lapsed = lapse_gone(ledger, now(ledger), settings.limits.lapse_s)
     if as_json:

@@ -6,11 +6,12 @@ of an empty new file would say that nothing was spent.
 
 from __future__ import annotations
 
-import time
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 import click
@@ -21,16 +22,35 @@ from bursar.config.values import timezone
 from bursar.errors import NotFound, UsageError
 from bursar.wiring import StoreClock, open_ledger
 
-__all__ = ["TENANT", "OpenLedger", "config_options", "json_option", "ledger_of", "load", "now", "tz_option", "zone_of"]
+__all__ = ["TENANT", "Source", "json_option", "ledger_of", "now", "source_options", "tz_option", "zone_of"]
 
 TENANT = "default"
-Command = TypeVar("Command", bound=Callable[..., Any])
-OpenLedger = Any
-"""The ledger as wiring opens it; each action names what it needs of it in a Protocol of its own."""
+OpenLedger: TypeAlias = Any
+"""The ledger as wiring opens it; each action and report names what it needs of it in a Protocol of its own."""
 
 
-def config_options(command: Command) -> Command:
-    """Add --config and --store."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which configuration and which ledger a command is about: its --config and --store."""
+
+    config: Path | None = None
+    store: str | None = None
+
+    def load(self, flags: Flags | None = None) -> Settings:
+        """Load the settings as every command does: file < environment < flag."""
+        said = dict(flags or {})
+        if self.store:
+            said["store.path"] = self.store
+        return from_environment(self.config, said)
+
+
+def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --config and --store; the command gets them as one `source`."""
+
+    @functools.wraps(command)
+    def with_source(*args: Any, config: Path | None, store: str | None, **others: Any) -> Any:
+        return command(*args, source=Source(config, store), **others)
+
     config = click.option(
         "--config",
         type=click.Path(path_type=Path, dir_okay=False),
@@ -38,29 +58,18 @@ def config_options(command: Command) -> Command:
         help="The configuration (default: BURSAR_CONFIG, else bursar.yaml here, else none).",
     )
     store = click.option("--store", metavar="PATH", help="The ledger's file (default: store.path, else bursar.db).")
-    return config(store(command))
+    return config(store(with_source))
 
 
-def json_option(command: Command) -> Command:
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def tz_option(command: Command) -> Command:
+def tz_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --tz."""
-    return click.option(
-        "--tz",
-        metavar="ZONE",
-        help="Time zone of days and times (default: the budgets' own if they share one, else UTC).",
-    )(command)
-
-
-def load(config: Path | None, store: str | None = None, flags: Flags | None = None) -> Settings:
-    """Load the settings as every command does: file < environment < flag."""
-    said = dict(flags or {})
-    if store:
-        said["store.path"] = store
-    return from_environment(config, said)
+    words = "Time zone of days and times (default: the budgets' own if they share one, else UTC)."
+    return click.option("--tz", metavar="ZONE", help=words)(command)
 
 
 def zone_of(tz: str | None, settings: Settings) -> ZoneInfo:
@@ -71,7 +80,7 @@ def zone_of(tz: str | None, settings: Settings) -> ZoneInfo:
     try:
         return ZoneInfo(timezone(tz))
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"--tz: {error}") from error
 
 
 @contextmanager
@@ -93,4 +102,4 @@ def ledger_of(settings: Settings) -> Iterator[OpenLedger]:
 
 def now(ledger: OpenLedger) -> int:
     """Tell the time as the ledger knows it: never behind what it has seen."""
-    return StoreClock(ledger.latest_ns())() if ledger else time.time_ns()
+    return StoreClock(ledger.latest_ns())()

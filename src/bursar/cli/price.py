@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bursar.cli.options import config_options, json_option, load
+from bursar.cli.options import Source, json_option
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.config.problems import near
 from bursar.config.settings import Settings
@@ -61,7 +61,7 @@ def price() -> None:
 @json_option
 def show(model: str, provider: str | None, tier: str, config: Path | None, as_json: bool) -> None:
     """Show the price card and the facts that bursar uses for MODEL; `provider/model` works, too."""
-    settings = load(config)
+    settings = Source(config).load()
     places = _places(settings, model, provider)
     book, facts = open_prices(settings), open_facts(settings)
     at = to_datetime(time.time_ns())

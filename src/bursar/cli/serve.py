@@ -8,11 +8,10 @@ from __future__ import annotations
 import logging
 import socket
 import sys
-from pathlib import Path
 
 import click
 
-from bursar.cli.options import config_options, load
+from bursar.cli.options import Source, source_options
 from bursar.cli.words import limits_words, scope_words
 from bursar.config.settings import Settings, StoreKind
 from bursar.core.budget import Budget
@@ -29,14 +28,13 @@ WARNING: there is no budget. Every call is recorded, and NOTHING IS LIMITED.
 
 
 @click.command()
-@config_options
+@source_options
 @click.option("--budget", "budgets", multiple=True, metavar="TEXT", help="A budget, such as '$5/day'; repeatable.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on (default: 127.0.0.1).")
 @click.option("--port", type=int, metavar="PORT", help="Port to listen on (default: 8484; 0 takes a free one).")
 @click.option("--workers", type=int, metavar="N", help="Processes that share the port and the ledger (default: 1).")
 def serve(
-    config: Path | None,
-    store: str | None,
+    source: Source,
     budgets: tuple[str, ...],
     host: str | None,
     port: int | None,
@@ -52,7 +50,7 @@ def serve(
             flags[key] = str(said)
     if budgets:
         flags["budget"] = budgets
-    settings = load(config, store, flags)
+    settings = source.load(flags)
     open_ledger(settings).close_store()  # A ledger that cannot be opened is said here, in one line.
     listening = listen(settings)
     listening.listen(BACKLOG)  # From here on a client that connects waits, and is not turned away.

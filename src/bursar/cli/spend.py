@@ -5,15 +5,14 @@ Owns the report's options and its three forms. The sums are made in `reports/spe
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
-from bursar.cli.options import TENANT, config_options, json_option, ledger_of, load, now, tz_option, zone_of
+from bursar.cli.options import TENANT, Source, ledger_of, now, source_options, zone_of
 from bursar.cli.table import Column, csv_text, echo_json, echo_table
-from bursar.cli.when import EXAMPLES, parse_instant
+from bursar.cli.when import Period, period_options
 from bursar.cli.words import instant, plain_usd, short_money
 from bursar.core.charge import Amounts
 from bursar.core.labels import LABEL_NAMES, is_label
@@ -28,53 +27,33 @@ DIMENSIONS_MAX = 6
 
 
 @click.command()
-@config_options
-@click.option(
-    "--by", default="agent", show_default=True, metavar="LABELS", help="Labels, and hour, day, week or month."
-)
-@click.option("--since", default="month", metavar="TIME", help=f"From then on (default: this month): {EXAMPLES}.")
-@click.option("--until", default="now", metavar="TIME", help="Up to, not including, then (default: now).")
-@tz_option
+@source_options
+@click.option("--by", default="agent", show_default=True, metavar="LABELS", help="Labels; hour, day, week or month.")
+@period_options
 @click.option("--match", "matches", multiple=True, metavar="LABEL=VALUE", help="Only these calls; repeatable.")
-@click.option(
-    "--top", type=click.IntRange(1, 100_000), metavar="N", help="Only the first N groups, and the rest as one."
-)
-@json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-def spend(
-    config: Path | None,
-    store: str | None,
-    by: str,
-    since: str,
-    until: str,
-    tz: str | None,
-    matches: tuple[str, ...],
-    top: int | None,
-    as_json: bool,
-    as_csv: bool,
-) -> None:
+@click.option("--top", type=click.IntRange(1, 100_000), metavar="N", help="The first N groups, and the rest as one.")
+@click.option("--json", "form", flag_value="json", help="Print JSON.")
+@click.option("--csv", "form", flag_value="csv", help="Print CSV.")
+def spend(source: Source, by: str, period: Period, matches: tuple[str, ...], top: int | None, form: str | None) -> None:
     """Who spent what, the dearest first.
 
     Examples: `bursar spend --by agent,model`, `bursar spend --by day --since 7d`, `bursar spend --by user --match
     agent=support --csv`. A call without a label counts as (none).
     """
-    if as_json and as_csv:
-        raise UsageError("--json or --csv: choose one")
-    settings = load(config, store)
-    zone = zone_of(tz, settings)
+    settings = source.load()
+    zone = zone_of(period.tz, settings)
     dimensions = _dimensions(by)
     match = _match(matches)
     with ledger_of(settings) as ledger:
-        now_ns = now(ledger)
-        until_ns = now_ns + 1 if until == "now" else parse_instant(until, zone, now_ns)
-        query = SpendQuery(TENANT, dimensions, parse_instant(since, zone, now_ns), until_ns, match)
+        since_ns, until_ns = period.read(zone, now(ledger))
+        query = SpendQuery(TENANT, dimensions, since_ns, until_ns, match)
         try:
             report = spend_report(ledger, query, timezone=zone.key, most=top)
         except ValueError as error:
             raise UsageError(str(error)) from error
-    if as_json:
+    if form == "json":
         echo_json(_json(report, zone))
-    elif as_csv:
+    elif form == "csv":
         click.echo(_csv(report), nl=False)
     else:
         _echo(report, zone, match)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from bursar.actions.verify import Audit, audit
-from bursar.cli.options import TENANT, config_options, json_option, ledger_of, load
+from bursar.cli.options import TENANT, Source, json_option, ledger_of, source_options
 from bursar.cli.table import echo_json
 from bursar.cli.words import amount_words, money, plain_usd
 from bursar.core.ledger import Mismatch
@@ -24,14 +24,14 @@ SHOWN_MAX = 50
 
 
 @click.command()
-@config_options
+@source_options
 @json_option
-def verify(config: Path | None, store: str | None, as_json: bool) -> None:
+def verify(source: Source, as_json: bool) -> None:
     """Recompute every balance from the ledger's entries and open holds, and compare.
 
     Also tells what waits for a person. Exit code 1 when a balance differs. It is safe while the gateway runs.
     """
-    settings = load(config, store)
+    settings = source.load()
     with ledger_of(settings) as ledger:
         found = audit(ledger, TENANT)
     if as_json:

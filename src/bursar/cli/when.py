@@ -5,19 +5,54 @@ Owns that grammar. A day begins when the local calendar says so, whatever the cl
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import click
+
+from bursar.cli.options import tz_option
 from bursar.core.window import NS, Window, WindowKind, to_datetime
 from bursar.errors import UsageError
 
-__all__ = ["EXAMPLES", "parse_instant"]
+__all__ = ["EXAMPLES", "Period", "parse_instant", "period_options"]
 
 EXAMPLES = "today, yesterday, month, 7d, 12h, 2026-11-01, 2026-11-01T14:30, or all"
 _AGO = re.compile(r"([1-9][0-9]{0,4})(m|h|d|w)")
 _AGO_S = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The words of --since, --until and --tz."""
+
+    since: str
+    until: str
+    tz: str | None
+
+    def read(self, zone: ZoneInfo, now_ns: int) -> tuple[int, int]:
+        """Give `[since, until)`; `now` includes what happens at this very instant."""
+        until_ns = now_ns + 1 if self.until == "now" else parse_instant(self.until, zone, now_ns)
+        return parse_instant(self.since, zone, now_ns), until_ns
+
+
+def period_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --since, --until and --tz; the command gets them as one `period`."""
+
+    @functools.wraps(command)
+    def with_period(*args: Any, since: str, until: str, tz: str | None, **others: Any) -> Any:
+        return command(*args, period=Period(since, until, tz), **others)
+
+    since = click.option(
+        "--since", default="month", metavar="TIME", help=f"From then on (default: this month): {EXAMPLES}."
+    )
+    until = click.option("--until", default="now", metavar="TIME", help="Up to, not including, then (default: now).")
+    return since(until(tz_option(with_period)))
 
 
 def parse_instant(text: str, zone: ZoneInfo, now_ns: int) -> int:

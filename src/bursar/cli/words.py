@@ -81,7 +81,7 @@ def limits_words(budget: Budget) -> str:
 
 
 def scope_words(budget: Budget) -> str:
-    """Say whose calls a budget counts: `, for each user`, `, where agent is researcher`; nothing when it is everybody."""
+    """Say whose calls a budget counts: `, for each user`, `, where agent is researcher`; nothing for everybody."""
     each = f", for each {' and '.join(budget.per)}" if budget.per else ""
     where = " and ".join(f"{label} is {' or '.join(patterns)}" for label, patterns in budget.match)
     return f"{each}{', where ' + where if where else ''}"

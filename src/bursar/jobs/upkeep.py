@@ -59,6 +59,10 @@ class Upkeep:
         if count:
             log.warning("process %s is gone: %d open holds are presumed", process, count)
 
+    async def leave(self) -> None:
+        """End this process's part in the ledger: what is still open is presumed."""
+        await self._lapse(self.process)
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Repeat until told to stop."""
         while not stopping.is_set():

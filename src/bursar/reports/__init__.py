@@ -1,1 +1,1 @@
-"""Reports: pure functions over what a ledger reads, giving frozen dataclasses. They format nothing and print nothing."""
+"""Reports: functions over what a ledger reads, giving frozen dataclasses. They format nothing and print nothing."""
