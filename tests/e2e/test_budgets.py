@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import pytest
 from tests.e2e.world import ALL_STATES, World, scripted_settings, session, usd
 
 from bursar.config.load import load
-from bursar.core.budget import Budget
+from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.ledger import SpendQuery
-from bursar.core.window import FOREVER_NS
+from bursar.core.window import FOREVER_NS, Window, WindowKind
 from bursar.testing import ProviderProcess, Rates, Script
 from bursar.testing.gateway import GatewayProcess
 
@@ -135,3 +136,19 @@ async def test_every_reply_tells_its_call_its_cost_and_what_is_left(tmp_path: Pa
         assert {hold.id for hold in made.holds()} == {call, whole.headers["x-bursar-call"]}
         with made.ledger() as ledger:
             assert len(ledger.holds("default", ALL_STATES, 10)) == 2
+
+
+@pytest.mark.parametrize(("since", "status"), [(-3, 200), (-40, 402), (5, 402)], ids=["now", "over", "to-come"])
+async def test_a_sum_for_thirty_days_is_for_these_days_only(tmp_path: Path, since: int, status: int) -> None:
+    first = datetime.now(tz=UTC).date() + timedelta(days=since)
+    window = Window(WindowKind.DAYS, days=30, since=first)
+    budget = Budget("term", (Limit(Unit.USD, 10**9),), window)
+    with ProviderProcess({"*": SCRIPT}) as provider:
+        settings = scripted_settings(provider.url, tmp_path / "bursar.db", [budget])
+        with GatewayProcess(settings) as gateway:
+            async with session() as client:
+                response = await ask(client, gateway.url)
+                told = await response.text()
+        assert response.status == status
+        if status == 402:
+            assert f"30 days from {first}" in told

@@ -164,7 +164,21 @@ def test_what_cannot_be_bounded_is_refused(home: House, wire: str) -> None:
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize(
     "body",
-    [b"", b" ", b"null", b"[]", b'"a"', b"5", b"{", b"{}", b"\xff\xfe{}", b"\xef\xbb\xbf{}", b'{"model":"m"', b"{}{}", b"a=b"],
+    [
+        b"",
+        b" ",
+        b"null",
+        b"[]",
+        b'"a"',
+        b"5",
+        b"{",
+        b"{}",
+        b"\xff\xfe{}",
+        b"\xef\xbb\xbf{}",
+        b'{"model":"m"',
+        b"{}{}",
+        b"a=b",
+    ],
 )
 def test_what_is_no_json_object_is_refused(home: House, wire: str, body: bytes) -> None:
     got = home.send("POST", PATHS[wire], body)

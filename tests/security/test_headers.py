@@ -164,7 +164,14 @@ def test_what_describes_the_providers_hop_does_not_come_down(tmp_path: Path, met
     with rude(tmp_path) as gateway:
         got = send(gateway.url, method, path, body_of("openai") if method == "POST" else b"")
         assert got.status == 200
-        gone = {"x-secret-hop", "keep-alive", "set-cookie", "proxy-authenticate", "alt-svc", "strict-transport-security"}
+        gone = {
+            "x-secret-hop",
+            "keep-alive",
+            "set-cookie",
+            "proxy-authenticate",
+            "alt-svc",
+            "strict-transport-security",
+        }
         assert not gone & set(got.headers)
         assert got.headers["x-request-id"] == "kept"
         assert got.headers["x-ratelimit-remaining-tokens"] == "5"
@@ -182,7 +189,9 @@ def test_a_redirect_is_neither_followed_nor_handed_on(tmp_path: Path, method: st
         assert "redirect" in got.message
 
 
-@pytest.mark.parametrize("name", ["x-user-id", "x-org-id", "x-budget-id", "x-tenant", "x-bursar-tenant", "x-bursar-key"])
+@pytest.mark.parametrize(
+    "name", ["x-user-id", "x-org-id", "x-budget-id", "x-tenant", "x-bursar-tenant", "x-bursar-key"]
+)
 def test_no_header_chooses_tenant_key_or_budget(broke: House, name: str) -> None:
     assert broke.ask(headers={name: "other"}).status == 402
     assert broke.provider.invoice()["requests"] == 0

@@ -94,9 +94,7 @@ def test_a_reader_of_a_stream_that_stops_reading_is_let_go_and_settled(tmp_path:
 
 
 def test_a_reader_of_a_whole_answer_that_stops_reading_is_let_go(tmp_path: Path) -> None:
-    with house(
-        tmp_path, [usd(RICH)], scripts={"long": LONG}, limits=SHORT, is_process=True
-    ) as home:
+    with house(tmp_path, [usd(RICH)], scripts={"long": LONG}, limits=SHORT, is_process=True) as home:
         home.ask()
         files = home.files()
         small_reader(home, posted(body_of("openai", model="long", max_tokens=2_000_000)))

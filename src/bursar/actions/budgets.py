@@ -90,7 +90,7 @@ def _status(budget: Budget, kept: dict[tuple[str, int, str, str], Balance], at_n
         scopes.add("")
     standings = []
     for scope in scopes:
-        for limit in budget.limits:
+        for limit in budget.limits_in(span):
             balance = kept.get((identity, span.starts_ns, str(limit.unit), scope), Balance())
             standings.append(Standing(scope, limit, balance, _level(budget, limit, balance)))
     standings.sort(key=lambda standing: (-standing.percent, -standing.used, standing.scope, standing.limit.unit))

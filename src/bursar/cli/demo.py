@@ -176,6 +176,6 @@ The gateway stays up at {world.url}. Try it from another terminal:
   cd {world.directory}          # its bursar.yaml and ledger
   bursar budget list;  bursar spend --by user,model;  bursar call
 
-With x-bursar-agent: researcher the call is refused: that budget is used up. Ctrl-C ends everything.""")
+Each reply says in its headers what it cost and what is left. Ctrl-C ends everything.""")
     while True:
         time.sleep(3600)

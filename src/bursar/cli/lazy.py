@@ -31,17 +31,6 @@ class Entry:
     summary: str
 
 
-class _Failure(click.ClickException):
-    """A BursarError as click shows it: one clear line on stderr, never a traceback."""
-
-    def __init__(self, error: BursarError) -> None:
-        super().__init__(error.message)
-        self.exit_code = error.exit_code
-
-    def show(self, file: Any = None) -> None:
-        click.echo(f"{click.style('bursar:', fg='red')} {self.message}", file=file, err=file is None)
-
-
 class LazyGroup(click.Group):
     """A group whose commands are loaded on use."""
 
@@ -60,21 +49,13 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; a missing extra is an answer, too, not a traceback."""
-        try:
-            return super().resolve_command(ctx, args)
-        except BursarError as error:
-            raise _Failure(error) from error
-
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command: the outermost frame for what bursar raises on purpose."""
+        """Run the command: the outermost frame for what bursar raises on purpose, a missing extra included."""
         try:
             return super().invoke(ctx)
         except BursarError as error:
-            raise _Failure(error) from error
+            click.echo(f"{click.style('bursar:', fg='red')} {error.message}", err=True)
+            ctx.exit(error.exit_code)
 
 
 def _load(name: str, entry: Entry) -> click.Command:

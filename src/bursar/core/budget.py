@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 from bursar.core.labels import NONE, Labels, is_label
 from bursar.core.money import AMOUNT_MAX
-from bursar.core.window import Window, WindowKind
+from bursar.core.window import Span, Window, WindowKind
 
 __all__ = ["Budget", "Limit", "Policy", "Unit"]
 
@@ -105,6 +105,12 @@ class Budget:
         Commas, equals signs and backslashes inside a value are escaped, so two scopes never share a name.
         """
         return ",".join(f"{label}={_escaped(labels[label])}" for label in self.split)
+
+    def limits_in(self, span: Span) -> tuple[Limit, ...]:
+        """Give the limits that hold in a window: before and after a term of N days they are zero."""
+        if self.window.is_within_term(span):
+            return self.limits
+        return tuple(Limit(limit.unit, 0) for limit in self.limits)
 
     @property
     def identity(self) -> str:

@@ -209,5 +209,6 @@ class MeteredCall:
 
     def refused(self) -> Close:
         """End because the provider refused before any output: nothing was billed."""
+        assert self.phase in (Phase.HELD, Phase.SENT), "a call is closed once"
         self.phase = Phase.CLOSED
         return Close(Verb.RELEASE)

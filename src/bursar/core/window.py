@@ -49,8 +49,8 @@ class Span:
 class Window:
     """A kind of window in a time zone.
 
-    Minutes and hours are aligned to UTC. `days` counts periods of that many local days from the date `since`, before
-    and after it. `run` and `total` have one window each (a run's budget is split by run in its scope).
+    Minutes and hours are aligned to UTC. `days` is a term of that many local days from the date `since`; before and
+    after it time is parted into as many days again, in which nothing is allowed. `run` and `total` have one window each (a run's budget is split by run in its scope).
     `week_start` is 0 for Monday to 6 for Sunday.
     """
 
@@ -71,6 +71,12 @@ class Window:
     @property
     def is_endless(self) -> bool:
         return self.kind in (WindowKind.RUN, WindowKind.TOTAL)
+
+    def is_within_term(self, span: Span) -> bool:
+        """Tell whether money may be spent in this window: of a term of N days only in the one that it names."""
+        if self.since is None:
+            return True
+        return span.starts_ns == _day_start(self.since, self.timezone)
 
     def span(self, at_ns: int) -> Span:
         """Find the window that contains the instant `at_ns` (nanoseconds since 1970, UTC)."""

@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -38,6 +38,7 @@ QUERY_FIELDS_MAX = 20
 CLOSING_S = 5.0
 """How long a stop waits for calls that were cancelled at the end of the grace to settle."""
 Scope = MutableMapping[str, Any]
+_JSON = (("content-type", "application/json"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,20 @@ class App:
             await relay(reply, receive, sending, self.limits)
         except BursarError as error:
             await relay(_refused(wire, error), receive, sending, self.limits)
+        except asyncio.CancelledError:
+            # The grace of a stop is over. What was sent stays counted: a client that tries again would pay twice.
+            if not has_started:
+                failure = Refusal(
+                    503, "stopping", "bursar is stopping; what the provider may bill of this call is counted"
+                )
+                reply = Reply(503, (*_JSON, ("x-should-retry", "false")), wire.refusal(failure))
+                await relay(reply, receive, sending, self.limits)
         except Exception:
             log.exception("unforeseen error")
             if has_started:
                 raise
             failure = Refusal(500, "internal", "bursar failed; the log of the gateway says more")
-            reply = Reply(500, (("content-type", "application/json"),), wire.refusal(failure))
+            reply = Reply(500, _JSON, wire.refusal(failure))
             await relay(reply, receive, sending, self.limits)
 
     def _arrive(self, scope: Scope, headers: dict[str, str], hint: str) -> Arrival:
@@ -273,4 +282,4 @@ def _upstream_headers(arrival: Arrival, api_key: str) -> dict[str, str]:
 def _refused(wire: Wire, error: BursarError) -> Reply:
     codes = {400: "bad_request", 404: "not_found", 413: "too_large", 502: "upstream_failed", 503: "store_unavailable"}
     refusal = Refusal(error.status, codes.get(error.status, "internal"), error.message, getattr(error, "param", None))
-    return Reply(error.status, (("content-type", "application/json"),), wire.refusal(replace(refusal)))
+    return Reply(error.status, _JSON, wire.refusal(refusal))

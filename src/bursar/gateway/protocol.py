@@ -16,7 +16,7 @@ from bursar.config.settings import Limits
 
 __all__ = ["LINGER_S", "IdleConnections", "LimitedProtocol"]
 
-LINGER_S = 5.0
+LINGER_S = 2.0
 """How long a request that was answered before its body had come may go on sending; then it is cut off."""
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host"})
 """Headers that may come once: two of them, and two readers could see two requests."""

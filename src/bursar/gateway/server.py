@@ -56,7 +56,7 @@ def serve(settings: Settings, listening: socket.socket) -> int:
         Multiprocess(config, sockets=[listening]).run()
         return 0
     server = uvicorn.Server(config)
-    with _stopped_by_signals():
+    with _stopped_by_signals(), contextlib.suppress(SystemExit):  # It exits by itself, with a code of its own.
         server.run(sockets=[listening])
     return 0 if server.started else 1
 

@@ -6,6 +6,7 @@ and tried again by a job: the truth is never dropped.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass, field, replace
 
@@ -78,6 +79,10 @@ class Accounts:
         except StoreUnavailable:
             self.unclosed.append(unclosed)
             return None
+        except asyncio.CancelledError:
+            # The ledger has heard of it, but nobody will hear whether it could write: closing twice does no harm.
+            self.unclosed.append(unclosed)
+            raise
 
     async def close_kept(self) -> int:
         """Try the kept closes again; returns how many remain."""

@@ -42,7 +42,7 @@ class Budgets:
             )
             for budget in budgets
             for span in (self._span(budget, at_ns),)
-            for limit in budget.limits
+            for limit in budget.limits_in(span)
         )
 
     def named(self, name: str) -> Budget | None:

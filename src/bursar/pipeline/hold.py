@@ -108,7 +108,10 @@ class HoldStage:
 
     async def _failed(self, call: Call, account: Account, error: UpstreamFailed) -> Reply:
         """Tell that there was no answer. What may have been sent stays counted: a retry would pay twice."""
-        await account.lose()
+        if error.is_sent:
+            await account.lose()
+        else:
+            await account.close_error(0, is_billed=False)
         status = 504 if "within" in error.message else 502
         headers = dict(account.headers())
         if error.is_sent:

@@ -12,7 +12,7 @@ from bursar.core.admission import Balance, Line
 from bursar.core.budget import Budget, Unit
 from bursar.core.ledger import Refused, Reservation
 from bursar.core.money import format_usd
-from bursar.core.window import FOREVER_NS, to_datetime
+from bursar.core.window import FOREVER_NS, Span, to_datetime
 from bursar.pipeline.call import Call, Reply
 from bursar.wire.base import Refusal
 
@@ -43,13 +43,18 @@ def refuse(call: Call, refusal: Refusal) -> Reply:
 def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refused) -> Refusal:
     """Say which budget refused: spent, or only in flight."""
     line, balance = refused.line, refused.balance
-    link = next((budget.link for budget in budgets if budget.name == line.budget), "")
+    budget = next(budget for budget in budgets if budget.name == line.budget)
+    link = budget.link
     needs = asked.cover.amounts(asked.ask.at_least).amount(line.unit)
     used = balance.settled + balance.presumed
     who = f"Budget {line.budget!r}" + (f" of {line.scope}" if line.scope else "")
     until = "" if line.ends_ns >= FOREVER_NS else f" until {to_datetime(line.ends_ns):%Y-%m-%d %H:%M} UTC"
     more = f" To get more: {link}" if link else ""
     sums = f"{format_amount(line.unit, used)} of {format_amount(line.unit, line.limit)}"
+    if not budget.window.is_within_term(Span(line.starts_ns, line.ends_ns)):
+        since, days = budget.window.since, budget.window.days
+        full = f"{who} is for {days} days from {since} ({budget.window.timezone}), and this is another day.{more}"
+        return Refusal(402, "budget_exceeded", _clean(full, f"{who} is for other days.{more}", more))
     if refused.is_exhausted:
         plain = f"{who} has no room for this call{until}.{more}"
         full = f"{who}: {sums} used{until}; this call needs up to {format_amount(line.unit, needs)}.{more}"

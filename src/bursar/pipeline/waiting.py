@@ -34,6 +34,8 @@ class WaitingRoom:
         self._wait_s = wait_s
         self._waiting_max = waiting_max
         self._queues: dict[Key, OrderedDict[_Waiter, None]] = {}
+        self._refusals: dict[Key, Refused] = {}
+        """Why those in a queue wait: the last refusal, which one more than fit in is given as well."""
         self._count = 0
 
     async def admit(
@@ -48,22 +50,25 @@ class WaitingRoom:
             verdict = await attempt()
             if isinstance(verdict, Granted) or verdict.is_exhausted:
                 return verdict
-            place = _key(verdict.line)
+            refused = verdict
+        else:
+            refused = self._refusals[place]
         if self._count >= self._waiting_max or self._wait_s <= 0:
-            return await attempt()
+            return refused
         self._count += 1
         try:
-            return await self._wait(place, attempt, is_gone)
+            return await self._wait(refused, attempt, is_gone)
         finally:
             self._count -= 1
 
     async def _wait(
-        self, place: Key, attempt: Callable[[], Awaitable[Granted | Refused]], is_gone: Callable[[], bool]
+        self, refused: Refused, attempt: Callable[[], Awaitable[Granted | Refused]], is_gone: Callable[[], bool]
     ) -> Granted | Refused:
         waiter = _Waiter()
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._wait_s
-        self._join(place, waiter)
+        place = self._join(refused, waiter)
+        is_gone()  # The door begins to watch when it is first asked.
         try:
             while True:
                 is_late = await self._turn(place, waiter, ends)
@@ -72,8 +77,7 @@ class WaitingRoom:
                     return verdict
                 if _key(verdict.line) != place:
                     self._leave(place, waiter)
-                    place = _key(verdict.line)
-                    self._join(place, waiter)
+                    place = self._join(verdict, waiter)
         finally:
             self._leave(place, waiter)
 
@@ -93,8 +97,12 @@ class WaitingRoom:
             if next(iter(self._queues[place])) is waiter:
                 return False
 
-    def _join(self, place: Key, waiter: _Waiter) -> None:
+    def _join(self, refused: Refused, waiter: _Waiter) -> Key:
+        """Stand last in the queue of the line that refused."""
+        place = _key(refused.line)
+        self._refusals[place] = refused
         self._queues.setdefault(place, OrderedDict())[waiter] = None
+        return place
 
     def _leave(self, place: Key, waiter: _Waiter) -> None:
         """Leave the queue and give the turn to the next."""
@@ -105,7 +113,7 @@ class WaitingRoom:
         if waiting:
             next(iter(waiting)).turn.set()
         else:
-            del self._queues[place]
+            del self._queues[place], self._refusals[place]
 
     def freed(self, lines: Sequence[Line]) -> None:
         for line in lines:

@@ -140,7 +140,7 @@ class MemoryLedger(MemoryReads):
             room = room_for(hold.cover, lines, others, attempts)
             if room < at_least:
                 return Extension(hold.tokens, is_granted=False)
-            record.hold = longer = hold.longer(min(room, at_most), attempts)
+            record.hold = longer = hold.longer(min(room, max(at_least, at_most)), attempts)
             more = longer.held - held
             for key in record.keys:
                 self._move(key, Move(more.amount(key[4]), 0, 0))

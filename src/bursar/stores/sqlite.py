@@ -111,7 +111,7 @@ class SqliteLedger(SqliteReads):
             room = room_for(hold.cover, lines, others, attempts)
             if room < at_least:
                 return Extension(hold.tokens, is_granted=False)
-            longer = hold.longer(min(room, at_most), attempts)
+            longer = hold.longer(min(room, max(at_least, at_most)), attempts)
             more = longer.held - held
             self._hold(ids, [more.amount(line.unit) for line in lines], lines)
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)

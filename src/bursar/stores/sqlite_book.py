@@ -64,7 +64,11 @@ class SqliteBook:
 
     def _prepare(self, is_power_safe: bool, ends: float) -> None:
         try:
+            # Before anything is changed in a file that may be another program's; in one transaction, since the file may
+            # just be in the making.
+            self.db.execute("BEGIN")
             self._identify()
+            self.db.execute("COMMIT")
             _until(ends, self._is_logged, f"{self.path} stays locked by another process")
             self.db.execute(f"PRAGMA synchronous = {'FULL' if is_power_safe else 'NORMAL'}")
             self.db.execute("PRAGMA foreign_keys = ON")

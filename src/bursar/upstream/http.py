@@ -103,7 +103,9 @@ class HttpAnswer:
                 if len(body) > size_max:
                     raise TooLarge(f"{self._provider.name} answered more than {size_max:,} bytes")
             if piece is None:
-                raise UpstreamFailed(f"{self._provider.name} stopped in the middle of its answer", is_sent=True)
+                self._left_s()
+                wait_s = self._provider.deadlines.first_byte_s
+                raise UpstreamFailed(f"{self._provider.name} sent nothing more within {wait_s:g} s", is_sent=True)
             is_whole = True
             return bytes(body)
         finally:

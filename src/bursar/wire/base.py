@@ -71,6 +71,8 @@ class Request:
     """How often the provider may bill this input and a capped output for one request (server-side compaction: 2)."""
     dropped: tuple[str, ...] = ()
     """What the client sent and bursar leaves out, because it would bill another model than the one asked for."""
+    has_output: bool = True
+    """The answer holds generated tokens; False (embeddings, scoring with a cap of 0) bills input alone: no cap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,76 @@
+"""A ledger file filled through the ledger's own verbs, and the command line run on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from bursar.cli import main
+from bursar.core.admission import Ask, Cover, Line
+from bursar.core.budget import Budget
+from bursar.core.charge import Amounts, Charge
+from bursar.core.hold import Verb
+from bursar.core.labels import Labels
+from bursar.core.ledger import Granted, Note, Reservation
+from bursar.core.window import NS
+from bursar.ids import new_id
+from bursar.stores.sqlite import SqliteLedger
+
+HOUR = 3600 * NS
+NOTE = Note(400, 200, 1000, 400, 200, "complete", 1234, 512)
+
+
+@dataclass
+class Filled:
+    """A ledger with budgets; each call is held, then settled, presumed, released or left open."""
+
+    path: Path
+    budgets: tuple[Budget, ...] = ()
+    now_ns: int = field(default_factory=time.time_ns)
+
+    def __post_init__(self) -> None:
+        self.ledger = SqliteLedger(self.path)
+        self.ledger.define(self.budgets, self.now_ns)
+
+    def call(
+        self,
+        labels: dict[str, str],
+        amounts: Amounts | None = None,
+        verb: Verb | None = Verb.SETTLE,
+        *,
+        flags: Iterable[str] = (),
+        at_ns: int = 0,
+        process: str = "somewhere:1:2",
+        price: str = "",
+    ) -> str:
+        """Record one call; amounts go with settle. The hold is $0.02 for 1,000 tokens in and 500 out."""
+        at_ns = at_ns or self.now_ns
+        hold_id = new_id(at_ns)
+        all_labels = Labels.of({"provider": "openai", "model": "gpt-4o", "wire": "openai.chat", **labels})
+        cover = Cover(10_000_000_000, 20_000_000, 1000)
+        asked = Reservation(
+            hold_id, "default", process, at_ns, all_labels.pairs, cover, Ask(500, 500), self._lines(all_labels, at_ns)
+        )
+        assert isinstance(self.ledger.reserve(asked), Granted)
+        if verb is not None:
+            charge = Charge(amounts or Amounts(requests=1), frozenset(flags), price) if verb is Verb.SETTLE else None
+            self.ledger.close(hold_id, verb, at_ns + NS, charge, NOTE)
+        return hold_id
+
+    def _lines(self, labels: Labels, at_ns: int) -> tuple[Line, ...]:
+        return tuple(
+            Line(budget.name, budget.identity, budget.scope(labels), span.starts_ns, span.ends_ns, limit.unit, limit.amount)
+            for budget in self.budgets
+            if budget.matches(labels)
+            for span in (budget.window.span(at_ns),)
+            for limit in budget.limits
+        )
+
+
+def run(*words: object, env: dict[str, str] | None = None) -> Result:
+    """Run a command; what it writes to stderr is apart."""
+    return CliRunner().invoke(main, [str(word) for word in words], env=env)

@@ -1,0 +1,86 @@
+"""kill -9 at any moment loses nothing that was acknowledged, and leaves nothing half done (R17, P5, P7)."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bursar.core.hold import State
+from bursar.stores.sqlite import SqliteLedger
+from tests.race.crowd import child
+
+pytestmark = pytest.mark.slow
+
+
+class Survivor:
+    """One ledger file, and what it has acknowledged to processes that were killed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.reserved: set[str] = set()
+        self.settled: dict[str, int] = {}
+
+    def run(self, name: str, face: str, failpoint: str = "", acknowledged: int = 10**9) -> None:
+        """Let a process write until its failpoint, or until it has acknowledged so many verbs; then it is dead."""
+        process = child("tests.crash.worker", self.path, name, face, failpoint)
+        assert process.stdout is not None
+        with process:
+            for heard, said in enumerate(process.stdout):
+                self.take(said)
+                if heard == acknowledged:
+                    process.kill()
+        assert process.returncode == -signal.SIGKILL
+
+    def take(self, said: str) -> None:
+        words = said.split()
+        if words[0] == "reserved" and said.endswith("\n"):
+            self.reserved.add(words[1])
+        elif words[0] == "settled" and said.endswith("\n"):
+            self.settled[words[1]] = int(words[2])
+
+    def check(self) -> None:
+        """Open the file as the next process would, and compare it with what was acknowledged."""
+        ledger = SqliteLedger(self.path)
+        assert ledger.db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert ledger.verify() == []
+        rows = {row.id: row for row in ledger.holds("default", tuple(State), 10**9)}
+        assert self.reserved <= set(rows)
+        for id_, nano in self.settled.items():
+            assert rows[id_].state is State.SETTLED
+            assert rows[id_].settled.cost_nano == nano
+        unheard = sum(row.state is State.OPEN for row in rows.values()) - len(self.reserved - set(self.settled))
+        assert unheard <= 0 or len(rows) > len(self.reserved), "what is open was asked for"
+        ledger.close_store()
+
+
+@pytest.fixture
+def survivor(tmp_path: Path) -> Iterator[Survivor]:
+    yield Survivor(tmp_path / "ledger.db")
+
+
+@pytest.mark.parametrize("face", ["direct", "threaded"])
+def test_killed_inside_a_commit_nothing_of_it_stays_and_nothing_before_it_is_lost(survivor: Survivor, face: str) -> None:
+    for hit in range(1, 7):
+        survivor.run(f"p{hit}", face, failpoint=f"in_commit:{hit * hit}")
+        survivor.check()
+    assert survivor.settled
+
+
+def kill_at_random(survivor: Survivor, times: int) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    for turn in range(times):
+        face = chance.choice(["direct", "threaded"])
+        survivor.run(f"p{turn}", face, acknowledged=chance.randrange(1, 400))
+        survivor.check()
+    assert survivor.settled
+
+
+def test_killed_at_random_moments_nothing_acknowledged_is_lost(survivor: Survivor) -> None:
+    """R17, one file over all kills."""
+    kill_at_random(survivor, 48)
