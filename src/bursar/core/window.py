@@ -50,7 +50,8 @@ class Window:
     """A kind of window in a time zone.
 
     Minutes and hours are aligned to UTC. `days` is a term of that many local days from the date `since`; before and
-    after it time is parted into as many days again, in which nothing is allowed. `run` and `total` have one window each (a run's budget is split by run in its scope).
+    after it time is parted into as many days again, in which nothing is allowed. `run` and `total` have one window each
+    (a run's budget is split by run in its scope).
     `week_start` is 0 for Monday to 6 for Sunday.
     """
 

@@ -152,7 +152,7 @@ def _refuse_unpriced(call: Call, matched: tuple[Budget, ...]) -> Refusal | None:
     tiers = [tier for tier in call.request.service_tiers if tier]
     tier = f" in service tier {tiers[0]!r}" if tiers else ""
     message = (
-        f"no price for model {call.model!r}{tier} of provider {call.provider.name!r}, and budget {denying[0].name!r} is in "
-        f"USD: add one under prices:, declare it free, or set on_unknown_price: allow"
+        f"no price for model {call.model!r}{tier} of provider {call.provider.name!r}, and budget {denying[0].name!r} "
+        f"is in USD: add one under prices:, declare it free, or set on_unknown_price: allow"
     )
     return Refusal(402, "price_unknown", message, param="model")

@@ -112,7 +112,7 @@ def _read_request(wire: str, body: dict[str, Any]) -> Request:
         wants_usage=not is_stream or _wants_usage(body),
         cap=(count_field(body, "max_tokens") or CAP_DEFAULT) if has_output else None,
         choices=_choices(body, prompts.count),
-        anatomy=Anatomy(system=other, user=prompts.size_bytes + (text_bytes(suffix) if suffix else 0)),
+        anatomy=Anatomy(system=other, history=text_bytes(suffix) if suffix else 0, user=prompts.size_bytes),
         shape_key=shape_key(),
         body_labels=prompt_labels(body),
         has_output=has_output,

@@ -109,4 +109,4 @@ def _shown(request: Request) -> tuple[int, int]:
 
 def _echo_bytes(request: Request) -> int:
     """Say how much of what is shown repeats the prompt: once for every answer shown."""
-    return request.anatomy.user // _shown(request)[0] * _all(request) if request.body.get("echo") else 0
+    return request.anatomy.user * _shown(request)[1] if request.body.get("echo") else 0
