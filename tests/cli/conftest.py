@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.cli.filled import Filled
 
 from bursar.config.load import load
 from bursar.core.charge import Amounts
 from bursar.core.hold import Verb
-from tests.cli.filled import Filled
 
 CONFIG = """\
 budgets:

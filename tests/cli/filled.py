@@ -18,6 +18,7 @@ from bursar.core.labels import Labels
 from bursar.core.ledger import Granted, Note, Reservation
 from bursar.core.window import NS
 from bursar.ids import new_id
+from bursar.pipeline.budgets import Budgets
 from bursar.stores.sqlite import SqliteLedger
 
 HOUR = 3600 * NS
@@ -62,13 +63,8 @@ class Filled:
         return hold_id
 
     def _lines(self, labels: Labels, at_ns: int) -> tuple[Line, ...]:
-        return tuple(
-            Line(budget.name, budget.identity, budget.scope(labels), span.starts_ns, span.ends_ns, limit.unit, limit.amount)
-            for budget in self.budgets
-            if budget.matches(labels)
-            for span in (budget.window.span(at_ns),)
-            for limit in budget.limits
-        )
+        budgets = Budgets(self.budgets)
+        return budgets.lines(budgets.matching("default", labels), labels, at_ns)
 
 
 def run(*words: object, env: dict[str, str] | None = None) -> Result:

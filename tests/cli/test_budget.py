@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.cli.filled import Filled, run
 
 from bursar.core.charge import Amounts, Charge
 from bursar.core.hold import Verb
-from tests.cli.filled import Filled, run
 
 
 def test_used_is_settled_and_presumed_and_held_stands_apart(filled: Filled) -> None:

@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.cli.filled import Filled, run
 
 from bursar.cli.call import BASES, ENDINGS, FLAG_WORDS, STATE_WORDS
 from bursar.core.charge import FLAGS, Amounts
 from bursar.core.hold import State, Verb
 from bursar.processes import process_name
 from bursar.reports.anatomy import Basis
-from tests.cli.filled import Filled, run
 
 
 def test_every_flag_state_and_basis_has_words() -> None:
@@ -141,7 +141,7 @@ def test_verify_proves_and_counts(filled: Filled) -> None:
     assert told["calls"] == 4
     assert told["presumed_calls"] == 1
     assert told["presumed_usd"] == "0.02"
-    assert told["flags"] == {"estimated": 2}
+    assert told["flags"] == {"estimated": 2, "bound_violation": 3}
 
 
 def test_verify_finds_a_balance_that_somebody_changed(filled: Filled) -> None:

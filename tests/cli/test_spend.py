@@ -7,16 +7,16 @@ import io
 import json
 
 import pytest
+from tests.cli.filled import HOUR, Filled, run
 
 from bursar.core.charge import Amounts
-from tests.cli.filled import HOUR, Filled, run
 
 
 def test_the_dearest_agent_comes_first_and_the_total_last(filled: Filled) -> None:
     result = run("spend")
     assert result.exit_code == 0
-    lines = result.stdout.splitlines()
-    assert [line.split()[0] for line in lines[2:]][:4] == ["agent", "research", "(none)", "support"]
+    lines = [line for line in result.stdout.splitlines() if line]
+    assert [line.split()[0] for line in lines[1:5]] == ["agent", "research", "(none)", "support"]
     total = next(line for line in lines if line.startswith("total"))
     assert total.split()[-2:] == ["$0.3000", "$0.0200"]
 

@@ -38,13 +38,13 @@ def test_control_characters_are_replaced() -> None:
 
 @pytest.mark.parametrize("cell", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "\r=1", "  =1", "\n=1"])
 def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(cell: str) -> None:
-    (_, (read,)) = csv.reader(io.StringIO(csv_text(["label"], [[cell]])))
+    (_, (read,)) = csv.reader(io.StringIO(csv_text(["label"], [[cell]]), newline=""))
     assert read.startswith("'")
     assert read[1:] == cell
 
 
 def test_numbers_in_csv_stay_numbers() -> None:
-    assert csv_text(["n", "usd"], [[-5, "0.000000001"]]) == "n,usd\n-5,0.000000001\n"
+    assert csv_text(["n", "usd"], [[-5, "0.000000001"]]) == "n,usd\r\n-5,0.000000001\r\n"
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ class Model:
         attempts = max(attempts, call.attempts)
         if at_least <= call.tokens and attempts == call.attempts:
             return True
+        at_least = max(at_least, call.tokens)
         limits = [want.limit for want in call.asked]
         limits += [self.limits.get((p.tenant, p.identity, p.unit), NO_LIMIT) for p in call.places[len(limits) :]]
         rooms = [
@@ -145,7 +146,7 @@ class Model:
         room = self.largest(call, rooms, attempts)
         if room < at_least:
             return False
-        call.tokens = max(call.tokens, min(room, at_most))
+        call.tokens = min(room, max(at_least, at_most))
         call.attempts = attempts
         return True
 

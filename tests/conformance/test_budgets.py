@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.conformance.kit import DAY_NS, Ledger, call, charge, cost, lines_of, sums
 
 from bursar.core.admission import Ask, Balance, Cover
 from bursar.core.budget import Budget, Limit, Unit
@@ -12,7 +13,6 @@ from bursar.core.hold import Verb
 from bursar.core.ledger import Granted, Refused, Reservation
 from bursar.core.window import Window, WindowKind
 from bursar.testing.clock import START_NS
-from tests.conformance.kit import DAY_NS, Ledger, call, charge, cost, lines_of, sums
 
 DAY, TOTAL = Window(WindowKind.DAY), Window(WindowKind.TOTAL)
 USD = Budget("usd", (Limit(Unit.USD, 100),), DAY)

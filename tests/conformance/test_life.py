@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.conformance.kit import DAY_NS, Ledger, call, charge, cost, line, sums
 
 from bursar.core.admission import UNBOUNDED, Ask, Balance, Cover
 from bursar.core.budget import Unit
@@ -11,7 +12,6 @@ from bursar.core.hold import State, Verb
 from bursar.core.ledger import Extension, Granted, Note, Refused
 from bursar.errors import BadRequest, HoldConflict, NotFound
 from bursar.testing.clock import START_NS
-from tests.conformance.kit import DAY_NS, Ledger, call, charge, cost, line, sums
 
 
 def test_the_third_of_four_scopes_is_full_and_nothing_changes(ledger: Ledger) -> None:
@@ -140,7 +140,7 @@ def test_a_correction_replaces_the_truth_and_is_flagged(ledger: Ledger) -> None:
     closed = ledger.close("a", Verb.CORRECT, START_NS, charge(12))
     assert closed.balances == (Balance(settled=12), Balance(settled=1))
     row = ledger.hold("default", "a")
-    assert (row.settled.cost_nano, row.flags, row.price) == (12, {"corrected"}, "list 1")
+    assert (row.settled.cost_nano, row.flags, row.price) == (12, frozenset({"corrected"}), "list 1")
 
 
 def test_the_same_id_again_is_the_same_hold(ledger: Ledger) -> None:
@@ -246,6 +246,13 @@ def test_an_extension_that_comes_again_or_out_of_order_never_shrinks_the_hold(le
     assert ledger.extend(asked, 5, 12, attempts=1) == Extension(40, is_granted=True)
     assert ledger.extend(asked, 41, 42, attempts=1) == Extension(42, is_granted=True)
     assert sums(ledger)["t", "", "tokens"] == Balance(held=62)
+
+
+def test_another_attempt_must_fit_beside_all_that_is_covered_already(ledger: Ledger) -> None:
+    asked = call(line("t", 40, Unit.TOKENS), id="a", cover=Cover(0, 0, 10), ask=Ask(25, 25))
+    ledger.reserve(asked)
+    assert ledger.extend(asked, 1, 2, attempts=2) == Extension(25, is_granted=False)
+    assert sums(ledger)["t", "", "tokens"] == Balance(held=35)
 
 
 @pytest.mark.parametrize("rate", [10**15, 10**30])

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from tests.conformance.kit import DAY_NS, STORES, call, lines_of
+from tests.conformance.model import Call, Model, Place, Want
 
 from bursar.core.admission import Ask, Cover
 from bursar.core.budget import Budget, Limit, Unit
@@ -20,8 +29,6 @@ from bursar.core.ledger import Granted, Refused
 from bursar.core.window import Window, WindowKind
 from bursar.errors import HoldConflict
 from bursar.testing.clock import START_NS
-from tests.conformance.kit import DAY_NS, STORES, call, lines_of
-from tests.conformance.model import Call, Model, Place, Want
 
 DAY, TOTAL, RUN = Window(WindowKind.DAY), Window(WindowKind.TOTAL), Window(WindowKind.RUN)
 LABELS = st.fixed_dictionaries(
@@ -46,7 +53,7 @@ def asks(draw: st.DrawFn) -> Ask:
 
 @st.composite
 def configurations(draw: st.DrawFn) -> list[Budget]:
-    """Some of five budgets; their limits differ from one configuration to the next, and `tier` is redefined at times."""
+    """Some of six budgets; limits differ from one configuration to the next, and `tier` is redefined at times."""
     limit = st.sampled_from([0, 5, 40, 90, 300])
     users = draw(st.sampled_from([1, 2, 10]))
     pool = [
@@ -128,7 +135,9 @@ class Machine(RuleBasedStateMachine):
     def reserve(self, labels: dict[str, str], cover: Cover, ask: Ask, tenant: str, process: str) -> None:
         id_ = f"c{len(self.asked):04}"
         lines = lines_of(self.budgets, labels, self.now, tenant)
-        asked = call(*lines, id=id_, cover=cover, ask=ask, at_ns=self.now, tenant=tenant, process=process, labels=labels)
+        asked = call(
+            *lines, id=id_, cover=cover, ask=ask, at_ns=self.now, tenant=tenant, process=process, labels=labels
+        )
         self.asked[id_] = asked
         wants = self.wants(self.budgets, labels, self.now, tenant)
         new = Call(
@@ -254,7 +263,7 @@ EXAMPLES = {"memory": 150, "sqlite": 120, "threaded-sqlite": 30, "direct-memory"
 
 def run_machine(store: str, examples: int) -> None:
     kind = type(f"Machine_{store}", (Machine,), {"store": store})
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         kind,
         settings=settings(
             max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)

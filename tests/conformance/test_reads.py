@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.conformance.kit import DAY_NS, Ledger, call, charge, cost, line, sums
 
 from bursar.core.admission import Balance, Cover
 from bursar.core.budget import Unit
@@ -11,7 +12,6 @@ from bursar.core.hold import State, Verb
 from bursar.core.ledger import LAPSE_MAX, Note, ProcessRow, SpendQuery, SpendRow
 from bursar.errors import NotFound
 from bursar.testing.clock import START_NS
-from tests.conformance.kit import DAY_NS, Ledger, call, charge, cost, line, sums
 
 NOTE = Note(10, 20, 30, 40, 200, "complete", 1234, 4096, "shape")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conformance.kit import call, charge, line, sums
 
 from bursar.core.admission import Balance
 from bursar.core.hold import Verb
@@ -19,7 +20,6 @@ from bursar.stores import threaded
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import ThreadedStore
 from bursar.testing.clock import START_NS
-from tests.conformance.kit import call, charge, line, sums
 
 
 class House:
@@ -40,7 +40,7 @@ class House:
                 raise error
             insert(asked, *rest)
 
-        self.ledger._insert = broken  # type: ignore[method-assign]
+        self.ledger._insert = broken  # type: ignore[assignment, method-assign]
 
     async def together(self, *work: Any) -> list[Any]:
         """Queue all of it before the thread may begin, so that it makes one batch; give what each came to."""

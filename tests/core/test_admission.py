@@ -125,7 +125,9 @@ def test_contended_is_not_exhausted(limit: int, balance: Balance, expected: Gran
         (10, 10),
     ],
 )
-def test_a_call_without_a_cap_takes_the_worst_case_only_within_a_quarter_of_what_is_left(room: int, granted: int) -> None:
+def test_a_call_without_a_cap_takes_the_worst_case_only_within_a_quarter_of_what_is_left(
+    room: int, granted: int
+) -> None:
     ask = Ask(at_least=10, at_most=100, middle=100, share=4)
     assert admit(PER_TOKEN, ask, [line(room)], [FREE]) == Grant(granted, room)
 
@@ -194,5 +196,5 @@ def test_the_room_of_an_extension_is_the_most_that_fits(
     ],
 )
 def test_nonsense_cannot_be_made(wrong: object) -> None:
-    with pytest.raises(ValueError, match="needed|negative"):
+    with pytest.raises(ValueError, match=r"needed|negative"):
         wrong()  # type: ignore[operator]

@@ -139,7 +139,9 @@ def test_only_known_names_and_printable_tags_are_labels() -> None:
 
 
 def test_labels_keep_what_is_printable_cut_to_length() -> None:
-    labels = Labels.of({"agent": " a\x00b\n ", "user": "x" * 500, "colour": "red", "team": "", "task": "\t", "run": "日本"})
+    labels = Labels.of(
+        {"agent": " a\x00b\n ", "user": "x" * 500, "colour": "red", "team": "", "task": "\t", "run": "日本"}
+    )
     assert dict(labels) == {"agent": "a\ufffdb", "user": "x" * VALUE_LENGTH_MAX, "run": "日本"}
 
 

@@ -140,9 +140,8 @@ def test_a_settle_needs_a_charge() -> None:
         apply(HOLD_OF[State.OPEN], Verb.SETTLE)
 
 
-def test_an_extension_never_covers_less() -> None:
+def test_a_hold_knows_what_it_covers() -> None:
     hold = HOLD_OF[State.OPEN]
-    assert hold.longer(80, 2).longer(10, 1) == hold.longer(80, 2)
     assert hold.covers(60, 1)
     assert not hold.covers(61, 1)
     assert not hold.covers(60, 2)

@@ -77,13 +77,19 @@ def test_anything_else_is_refused(text: str | int) -> None:
     if text == "1\n":
         assert parse_usd(text) == USD, "white space around is no matter"
         return
-    with pytest.raises(ValueError, match="amount|decimals|limit"):
+    with pytest.raises(ValueError, match=r"amount|decimals|limit"):
         parse_usd(text)
 
 
 @pytest.mark.parametrize(
     ("nano", "text"),
-    [(0, "$0.00"), (1, "$0.000000001"), (USD // 2, "$0.50"), (-USD * 5 // 4, "-$1.25"), (1234567 * USD, "$1,234,567.00")],
+    [
+        (0, "$0.00"),
+        (1, "$0.000000001"),
+        (USD // 2, "$0.50"),
+        (-USD * 5 // 4, "-$1.25"),
+        (1234567 * USD, "$1,234,567.00"),
+    ],
 )
 def test_amounts_are_written_as_a_person_reads_them(nano: int, text: str) -> None:
     assert format_usd(nano) == text
@@ -103,7 +109,15 @@ def test_a_sum_of_rounded_costs_is_never_below_the_truth_and_at_most_one_nano_ea
 
 @pytest.mark.parametrize(
     ("price", "pico"),
-    [("1", 10**6), ("0.000001", 1), ("2.5", 2_500_000), (Decimal("0.15"), 150_000), (3, 3 * 10**6), ("0", 0), ("-0", 0)],
+    [
+        ("1", 10**6),
+        ("0.000001", 1),
+        ("2.5", 2_500_000),
+        (Decimal("0.15"), 150_000),
+        (3, 3 * 10**6),
+        ("0", 0),
+        ("-0", 0),
+    ],
 )
 def test_list_prices_are_exact(price: str | int | Decimal, pico: int) -> None:
     assert pico_per_token(price) == pico

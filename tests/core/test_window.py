@@ -197,5 +197,5 @@ def test_runs_and_totals_have_one_window(kind: WindowKind) -> None:
     ],
 )
 def test_nonsense_cannot_be_made(wrong: object) -> None:
-    with pytest.raises(ValueError, match="week_start|days"):
+    with pytest.raises(ValueError, match=r"week_start|days"):
         wrong()  # type: ignore[operator]

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.conformance.kit import call, charge, line
+from tests.race.crowd import child
 
 from bursar.core.hold import State, Verb
 from bursar.core.ledger import ProcessRow
@@ -14,8 +16,6 @@ from bursar.processes import process_name
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import ThreadedStore
 from bursar.testing.clock import START_NS, FixedClock
-from tests.conformance.kit import call, charge, line
-from tests.race.crowd import child
 
 pytestmark = pytest.mark.slow
 

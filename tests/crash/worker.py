@@ -12,13 +12,14 @@ import os
 import sys
 from pathlib import Path
 
+from tests.conformance.kit import call, charge, cost, line
+
 from bursar.core.budget import Unit
 from bursar.core.hold import Verb
 from bursar.failpoints import arm
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import ThreadedStore
 from bursar.testing.clock import START_NS
-from tests.conformance.kit import call, charge, cost, line
 
 LIMIT = 10**12
 

@@ -119,6 +119,8 @@ class GatewayThread:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        until(lambda: self.server.started or not self._thread.is_alive())
+        assert self.server.started, "the gateway did not start"
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -21,7 +21,7 @@ from bursar.core.ledger import HoldRow
 from bursar.ids import new_id
 from bursar.pipeline.call import Call, Reply
 from bursar.testing import ScriptedProvider
-from bursar.wiring import Engine
+from bursar.wiring.engine import Engine
 
 PATHS = {"openai.chat": "/chat/completions", "anthropic.messages": "/v1/messages"}
 

@@ -6,12 +6,12 @@ import random
 from pathlib import Path
 
 import pytest
+from tests.conformance.kit import call, line, sums
+from tests.race.crowd import run_at_once
 
 from bursar.core.admission import Balance
 from bursar.core.budget import Unit
 from bursar.stores.sqlite import SqliteLedger
-from tests.conformance.kit import call, line, sums
-from tests.race.crowd import run_at_once
 
 pytestmark = pytest.mark.slow
 PROCESSES = 8

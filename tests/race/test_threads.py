@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conformance.kit import call, charge, cost, line, sums
 
 from bursar.core.admission import Balance
 from bursar.core.budget import Unit
@@ -20,7 +21,6 @@ from bursar.stores.memory import MemoryLedger
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.testing.clock import START_NS
-from tests.conformance.kit import call, charge, cost, line, sums
 
 THREADS = 100
 

@@ -9,13 +9,14 @@ import random
 import sys
 from pathlib import Path
 
+from tests.conformance.kit import call, charge, cost, line
+
 from bursar.core.budget import Unit
 from bursar.core.hold import Verb
 from bursar.core.ledger import Granted
 from bursar.errors import StoreUnavailable
 from bursar.stores.sqlite import SqliteLedger
 from bursar.testing.clock import START_NS
-from tests.conformance.kit import call, charge, cost, line
 
 
 def say(text: object) -> None:

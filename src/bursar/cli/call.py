@@ -22,7 +22,7 @@ from bursar.core.money import Nano
 from bursar.core.rates import Card
 from bursar.core.window import to_datetime
 from bursar.reports.anatomy import Anatomy, Basis, Part, amounts_of, anatomy
-from bursar.wiring import open_prices
+from bursar.wiring.prices import open_prices
 
 __all__ = ["BASES", "ENDINGS", "FLAG_WORDS", "STATE_WORDS", "call", "call_json", "echo_calls"]
 

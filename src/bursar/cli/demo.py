@@ -88,7 +88,8 @@ def _interrupt(_number: int, _frame: object) -> None:
 def _world(port: int, store: Path | None) -> Iterator[World]:
     directory = Path(tempfile.mkdtemp(prefix="bursar-demo-"))
     try:
-        with ProviderProcess(_scripts()) as provider, _environment(directory) as environment:
+        environment = _environment()
+        with ProviderProcess(_scripts()) as provider:
             text = CONFIG.format(url=provider.url, input=INPUT_USD, cached=CACHED_USD, output=OUTPUT_USD)
             ledger = store.resolve() if store else directory / "bursar.db"
             (directory / "bursar.yaml").write_text(f"{text}store:\n  path: {ledger}\n", encoding="utf-8")
@@ -106,12 +107,10 @@ def _scripts() -> Mapping[str, Script]:
     }
 
 
-@contextmanager
-def _environment(directory: Path) -> Iterator[dict[str, str]]:
+def _environment() -> dict[str, str]:
     """Give the environment of the demo's processes: none of the user's settings, and the same package."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
-    kept["PYTHONPATH"] = str(Path(bursar.__file__).resolve().parents[1])
-    yield kept
+    return {**kept, "PYTHONPATH": str(Path(bursar.__file__).resolve().parents[1])}
 
 
 @contextmanager
@@ -132,10 +131,10 @@ def _gateway(directory: Path, port: int, environment: Mapping[str, str]) -> Iter
     finally:
         process.terminate()
         try:
-            process.wait(STOP_S)
+            process.communicate(timeout=STOP_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(STOP_S)
+            process.communicate(timeout=STOP_S)
 
 
 def _address(process: subprocess.Popen[str], directory: Path) -> str:

@@ -20,7 +20,7 @@ from bursar.config.load import Flags, from_environment
 from bursar.config.settings import Settings, StoreKind
 from bursar.config.values import timezone
 from bursar.errors import NotFound, UsageError
-from bursar.wiring import StoreClock, open_ledger
+from bursar.wiring.ledger import StoreClock, open_ledger
 
 __all__ = ["TENANT", "Source", "json_option", "ledger_of", "now", "source_options", "tz_option", "zone_of"]
 

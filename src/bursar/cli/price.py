@@ -21,7 +21,7 @@ from bursar.core.window import to_datetime
 from bursar.errors import BadRequest, NotFound
 from bursar.pricing.facts import FactsBook, ModelFacts
 from bursar.upstream.choice import ProviderChoice
-from bursar.wiring import open_facts, open_prices
+from bursar.wiring.prices import open_facts, open_prices
 
 __all__ = ["price"]
 
@@ -65,7 +65,12 @@ def show(model: str, provider: str | None, tier: str, config: Path | None, as_js
     places = _places(settings, model, provider)
     book, facts = open_prices(settings), open_facts(settings)
     at = to_datetime(time.time_ns())
-    cards = [card for name, bare in places if (card := book.card(name, bare, tier=tier, at=at)) is not None]
+    cards: list[Card] = []
+    for name, bare in places:
+        card = book.card(name, bare, tier=tier, at=at)
+        # An override for every provider is one answer, not one for each.
+        if card is not None and all((card.version, card.tiers) != (each.version, each.tiers) for each in cards):
+            cards.append(card)
     if not cards:
         raise NotFound(_unknown(places, tier))
     if as_json:

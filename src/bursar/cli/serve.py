@@ -18,7 +18,7 @@ from bursar.core.budget import Budget
 from bursar.core.provider import Provider
 from bursar.gateway.server import BACKLOG, listen
 from bursar.gateway.server import serve as serve_gateway
-from bursar.wiring import open_ledger
+from bursar.wiring.ledger import open_ledger
 
 __all__ = ["serve"]
 

@@ -107,7 +107,7 @@ def _letter_width(letter: str) -> int:
 def csv_text(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Write CSV. A text cell that a spreadsheet would run as a formula gets an apostrophe before it; numbers stay."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(names)
     for row in rows:
         writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in row])

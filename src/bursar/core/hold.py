@@ -89,10 +89,6 @@ class Hold:
         """Tell whether that much is covered already: an extension that comes again changes nothing."""
         return tokens <= self.tokens and attempts <= self.attempts
 
-    def longer(self, tokens: int, attempts: int) -> Hold:
-        """Cover this much in all, never less than before."""
-        return replace(self, tokens=max(tokens, self.tokens), attempts=max(attempts, self.attempts))
-
 
 class Book(StrEnum):
     """The side of a balance that an entry adds to."""

@@ -24,11 +24,13 @@ from bursar.gateway.routes import Route, find_route
 from bursar.identity.labels import labels_of
 from bursar.ids import new_id
 from bursar.pipeline.call import Call, Reply
+from bursar.pipeline.refusals import harmless
 from bursar.upstream.headers import down, up
 from bursar.wire.base import Refusal, Wire
 from bursar.wire.fields import model_field
 from bursar.wire.strict_json import dump, parse
-from bursar.wiring import TENANT, Engine
+from bursar.wiring.engine import Engine
+from bursar.wiring.ledger import TENANT
 
 __all__ = ["App"]
 
@@ -282,4 +284,4 @@ def _upstream_headers(arrival: Arrival, api_key: str) -> dict[str, str]:
 def _refused(wire: Wire, error: BursarError) -> Reply:
     codes = {400: "bad_request", 404: "not_found", 413: "too_large", 502: "upstream_failed", 503: "store_unavailable"}
     refusal = Refusal(error.status, codes.get(error.status, "internal"), error.message, getattr(error, "param", None))
-    return Reply(error.status, _JSON, wire.refusal(refusal))
+    return Reply(error.status, _JSON, wire.refusal(harmless(refusal)))

@@ -16,11 +16,16 @@ from bursar.core.window import FOREVER_NS, Span, to_datetime
 from bursar.pipeline.call import Call, Reply
 from bursar.wire.base import Refusal
 
-__all__ = ["balance_headers", "format_amount", "refuse", "refuse_budget", "remaining"]
+__all__ = ["balance_headers", "format_amount", "harmless", "refuse", "refuse_budget", "remaining"]
 
 CONTENDED_RETRY_S = 5
 """Short: the money that is in flight comes back within seconds."""
 _FORBIDDEN = ("429", "rate limit")
+_INSTEAD = {
+    "price_unknown": "no price is known for this model, and a budget is in USD: add one under prices:",
+    "not_found": "bursar does not serve this path",
+    "upstream_failed": "the provider did not answer as it should",
+}
 
 
 def refuse(call: Call, refusal: Refusal) -> Reply:
@@ -30,6 +35,7 @@ def refuse(call: Call, refusal: Refusal) -> Reply:
     with the code insufficient_quota.
     """
     headers = {"x-bursar-call": call.id, **refusal.headers}
+    refusal = harmless(refusal)
     if refusal.status == 402:
         headers["x-should-retry"] = "false"
         if call.client.startswith("codex"):
@@ -38,6 +44,18 @@ def refuse(call: Call, refusal: Refusal) -> Reply:
         headers["retry-after"] = str(refusal.retry_after_s)
     headers["content-type"] = "application/json"
     return Reply(refusal.status, tuple(headers.items()), call.wire.refusal(refusal))
+
+
+def harmless(refusal: Refusal) -> Refusal:
+    """Leave out the words where a name, which a client may have chosen, puts forbidden ones among them."""
+    if not _is_forbidden(refusal.message):
+        return refusal
+    words = _INSTEAD.get(refusal.code, "bursar refuses this request, and a name in it forbids to say more.")
+    return replace(refusal, message=words)
+
+
+def _is_forbidden(text: str) -> bool:
+    return any(word in text.lower() for word in _FORBIDDEN)
 
 
 def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refused) -> Refusal:
@@ -68,7 +86,7 @@ def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refu
 def _clean(full: str, plain: str, more: str) -> str:
     """Fall back to fewer words where an amount or a name happens to read like a forbidden one."""
     for text in (full, plain, f"This budget has no room for this call.{more}"):
-        if not any(word in text.lower() for word in _FORBIDDEN):
+        if not _is_forbidden(text):
             return text
     return "This budget has no room for this call."
 

@@ -56,6 +56,8 @@ class MeteredStream:
         """Read what comes, but no longer than until something is due."""
         deadlines = self._call.provider.deadlines
         now = time.monotonic()
+        if now >= self._ends:
+            return None  # Also when something could be read: bytes that never stop do not move the end.
         waits = [self._quiet_since + deadlines.idle_s - now, self._ends - now]
         due = None if self._account.is_closed else self._account.tick_s()
         if due is not None:
@@ -88,7 +90,10 @@ class MeteredStream:
             self._close_connection()
             return self._comment()
         now = time.monotonic()
-        if now >= self._ends or now - self._quiet_since >= self._call.provider.deadlines.idle_s:
+        if now >= self._ends:
+            total_s = self._call.provider.deadlines.total_s
+            return await self._break(f"{self._call.provider.name} did not end its answer within {total_s:g} s")
+        if now - self._quiet_since >= self._call.provider.deadlines.idle_s:
             return await self._break(f"{self._call.provider.name} went silent in the middle of its answer")
         if await self._account.progress(self._reader.visible_tokens):
             return await self._cut()

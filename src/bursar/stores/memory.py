@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from bursar.core.admission import Balance, Denial, Line, admit, room_for
@@ -128,9 +129,10 @@ class MemoryLedger(MemoryReads):
             hold = record.hold
             if hold.state is not State.OPEN:
                 return Extension(hold.tokens, is_granted=False)
-            attempts = max(attempts, hold.attempts)
             if hold.covers(at_least, attempts):
                 return Extension(hold.tokens, is_granted=True)
+            # An extension never takes away what is covered already.
+            at_least, attempts = max(at_least, hold.tokens), max(attempts, hold.attempts)
             lines = (*asked.lines, *(self._line(key) for key in record.keys[len(asked.lines) :]))
             held = hold.held
             others = [
@@ -140,7 +142,7 @@ class MemoryLedger(MemoryReads):
             room = room_for(hold.cover, lines, others, attempts)
             if room < at_least:
                 return Extension(hold.tokens, is_granted=False)
-            record.hold = longer = hold.longer(min(room, max(at_least, at_most)), attempts)
+            record.hold = longer = replace(hold, tokens=min(room, max(at_least, at_most)), attempts=attempts)
             more = longer.held - held
             for key in record.keys:
                 self._move(key, Move(more.amount(key[4]), 0, 0))

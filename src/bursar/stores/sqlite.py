@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bursar.core.admission import Ask, Balance, Cover, Denial, Line, admit, room_for
@@ -48,20 +49,14 @@ class SqliteLedger(SqliteReads):
                 for number, line in zip(found, asked.lines, strict=True)
             ]
             held = asked.cover.amounts(verdict.tokens)
-            amounts = [held.amount(line.unit) for line in asked.lines]
-            self._hold(ids, amounts, asked.lines)
+            self._hold(ids, [held.amount(line.unit) for line in asked.lines], asked.lines)
             self._insert(asked, verdict.tokens, ids)
-            after = tuple(
-                Balance(was.settled, was.presumed, was.held + amount)
-                for was, amount in zip(balances, amounts, strict=True)
-            )
-            return Granted(verdict.tokens, verdict.room, after)
+            return Granted(verdict.tokens, verdict.room, tuple(self.read_balances(ids)))
 
     def _read_found(self, found: Sequence[int | None]) -> list[Balance]:
         """Read balances; one that is not opened yet is at zero."""
-        ids = [number for number in found if number is not None]
-        known = dict(zip(ids, self.read_balances(ids), strict=True))
-        return [Balance() if number is None else known[number] for number in found]
+        known = iter(self.read_balances([number for number in found if number is not None]))
+        return [Balance() if number is None else next(known) for number in found]
 
     def _hold(self, ids: Sequence[int], amounts: Sequence[int], lines: Sequence[Line]) -> None:
         self.hold_balances(
@@ -99,9 +94,10 @@ class SqliteLedger(SqliteReads):
             hold, ids, _ = self._find(asked.id)
             if hold.state is not State.OPEN:
                 return Extension(hold.tokens, is_granted=False)
-            attempts = max(attempts, hold.attempts)
             if hold.covers(at_least, attempts):
                 return Extension(hold.tokens, is_granted=True)
+            # An extension never takes away what is covered already.
+            at_least, attempts = max(at_least, hold.tokens), max(attempts, hold.attempts)
             lines = (*asked.lines, *(self._line(number) for number in ids[len(asked.lines) :]))
             held = hold.held
             others = [
@@ -111,7 +107,7 @@ class SqliteLedger(SqliteReads):
             room = room_for(hold.cover, lines, others, attempts)
             if room < at_least:
                 return Extension(hold.tokens, is_granted=False)
-            longer = hold.longer(min(room, max(at_least, at_most)), attempts)
+            longer = replace(hold, tokens=min(room, max(at_least, at_most)), attempts=attempts)
             more = longer.held - held
             self._hold(ids, [more.amount(line.unit) for line in lines], lines)
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)

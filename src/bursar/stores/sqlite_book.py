@@ -44,6 +44,8 @@ class SqliteBook:
         self._lock = threading.RLock()
         self._ids: dict[tuple[str, str, str, int, Unit], int] = {}
         self._rows: dict[int, tuple[Unit, int]] = {}
+        self._balances: dict[int, Balance] = {}
+        self._version = 0
         self._is_open = False
         self._has_opened = False
         self.q = load_queries("queries.sql")
@@ -119,6 +121,7 @@ class SqliteBook:
             try:
                 self.db.execute("BEGIN IMMEDIATE")
                 self._is_open = True
+                self._forget_if_changed()
                 yield
                 failpoint("in_commit")
                 self.db.execute("COMMIT")
@@ -145,6 +148,7 @@ class SqliteBook:
         try:
             if not self.db.in_transaction:
                 return
+            self._balances.clear()
             self.db.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the ledger {self.path} cannot be used: {error}") from error
@@ -152,6 +156,13 @@ class SqliteBook:
             if self._has_opened:
                 # Ids of rows that this transaction opened may be gone with it.
                 self.forget()
+
+    def _forget_if_changed(self) -> None:
+        """Forget the remembered balances when another connection has written since they were read."""
+        (version,) = self.db.execute("PRAGMA data_version").fetchone()
+        if version != self._version or len(self._balances) > IDS_MAX:
+            self._balances.clear()
+            self._version = version
 
     def forget(self) -> None:
         """Forget which row is which line."""
@@ -170,18 +181,32 @@ class SqliteBook:
         return self.db.execute(sql, ids)
 
     def read_balances(self, ids: Sequence[int]) -> list[Balance]:
-        """Read the sums of balances, in the order asked for."""
-        rows = {row[0]: row for row in self.run_list("balance_read", ids)}
-        return [Balance(*rows[number][1:]) for number in ids]
+        """Read the sums of balances, in the order asked for. Only within a transaction: what was read in an earlier
+        one is remembered as long as nobody else writes."""
+        known = self._balances
+        unknown = [number for number in ids if number not in known]
+        if unknown:
+            for number, *sums in self.run_list("balance_read", unknown):
+                known[number] = Balance(*sums)
+        return [known[number] for number in ids]
 
     def hold_balances(self, amounts: Sequence[tuple[int, int, int]]) -> None:
         """Hold (amount, id, limit). Raises StoreUnavailable when one has no room after all."""
         if amounts and self.db.executemany(self.q["balance_hold"], amounts).rowcount != len(amounts):
             raise StoreUnavailable(f"{self.path}: no room for what was admitted, the ledger is inconsistent")
+        for amount, number, _ in amounts:
+            self._remember(number, amount, 0, 0)
 
     def move_balances(self, moves: Sequence[tuple[int, int, int, int]]) -> None:
         """Add (held, settled, presumed) to the balance with the id that comes last."""
         self.db.executemany(self.q["balance_move"], moves)
+        for held, settled, presumed, number in moves:
+            self._remember(number, held, settled, presumed)
+
+    def _remember(self, number: int, held: int, settled: int, presumed: int) -> None:
+        was = self._balances.get(number)
+        if was is not None:
+            self._balances[number] = Balance(was.settled + settled, was.presumed + presumed, was.held + held)
 
     def find_balance(self, tenant: str, line: Line) -> int | None:
         """Find the balance of a line, beyond `values_max` scopes the shared `(other)`; None while it is not opened."""

@@ -71,6 +71,8 @@ class Request:
     """How often the provider may bill this input and a capped output for one request (server-side compaction: 2)."""
     dropped: tuple[str, ...] = ()
     """What the client sent and bursar leaves out, because it would bill another model than the one asked for."""
+    previous_id: str = ""
+    """The earlier response whose input and output the provider adds to this input; its size is in the ledger alone."""
     has_output: bool = True
     """The answer holds generated tokens; False (embeddings, scoring with a cap of 0) bills input alone: no cap."""
 
@@ -92,6 +94,8 @@ class Answer:
     tool_calls: int = 0
     usage_input: Usage | None = None
     """The input side alone, where it was told before the output was (a stream cut short); output leaves are 0."""
+    response_id: str = ""
+    """The name under which a later request can continue this answer (`Request.previous_id`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,14 @@
-"""From settings to an engine: the only file that names concrete classes. It never names a door.
-
-Owns the choice of store, prices, facts, providers and stages, and their start and stop.
-"""
+"""Everything between the doors, from settings: store, prices, stages, jobs, and their start and stop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
-from bursar.config.settings import Durability, PriceRow, Settings, StoreKind
+from bursar.config.settings import Settings
 from bursar.core.hold import State
 from bursar.core.ledger import ProcessRow
 from bursar.core.provider import Provider
@@ -29,9 +24,6 @@ from bursar.pipeline.call import Call, Reply
 from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.quote import Quoter
 from bursar.pipeline.waiting import WaitingRoom
-from bursar.pricing.book import PriceBook
-from bursar.pricing.facts import FactOverride, FactsBook
-from bursar.pricing.override import PriceOverride
 from bursar.processes import process_name
 from bursar.stores.memory import MemoryLedger
 from bursar.stores.sqlite import SqliteLedger
@@ -41,67 +33,10 @@ from bursar.upstream.http import HttpUpstream
 from bursar.wire.anthropic_messages import AnthropicMessages
 from bursar.wire.base import Wire
 from bursar.wire.openai_chat import OpenAIChat
+from bursar.wiring.ledger import TENANT, StoreClock, open_ledger
+from bursar.wiring.prices import open_facts, open_prices
 
-__all__ = ["Engine", "StoreClock", "open_ledger", "open_prices"]
-
-
-TENANT = "default"
-"""The one tenant, until keys exist."""
-
-
-class StoreClock:
-    """The wall clock, never behind what the ledger has seen and never running back."""
-
-    def __init__(self, floor_ns: int = 0) -> None:
-        self._last_ns = floor_ns
-
-    def __call__(self) -> int:
-        self._last_ns = max(self._last_ns, time.time_ns())
-        return self._last_ns
-
-
-def open_ledger(settings: Settings) -> SqliteLedger | MemoryLedger:
-    """Open the ledger that the settings name. Raises StoreUnavailable."""
-    store = settings.store
-    if store.kind is StoreKind.MEMORY:
-        return MemoryLedger()
-    return SqliteLedger(store.path, is_power_safe=store.durability is Durability.POWER, timeout_s=store.timeout_s)
-
-
-def open_prices(settings: Settings) -> PriceBook:
-    """Make the price book: operator's prices first, then free providers, then the list."""
-    overrides = tuple(_override(row) for row in settings.prices)
-    free = frozenset(provider.name for provider in settings.providers if provider.is_free)
-    price_as = {provider.name: provider.price_as for provider in settings.providers if provider.price_as}
-    return PriceBook(overrides, free, price_as=price_as)
-
-
-_PER_1000 = {"web_search": 1, "request": 1000}
-"""Configured per thousand searches, and per request; the price book takes both per thousand."""
-
-
-def _override(row: PriceRow) -> PriceOverride:
-    rates: dict[str, Any] = {
-        f"{name}_per_1000" if name in _PER_1000 else name: Decimal(text) * _PER_1000.get(name, 1)
-        for name, text in row.rates
-    }
-    where: dict[str, Any] = {"provider": row.provider, "model": row.model, "is_free": row.is_free}
-    return PriceOverride(**where, **rates, tier="*" if row.is_free else "")
-
-
-def open_facts(settings: Settings) -> FactsBook:
-    """Make the book of model facts, the operator's first."""
-    return FactsBook(
-        tuple(
-            FactOverride(
-                provider=row.provider,
-                model=row.model,
-                max_output_tokens=row.max_output_tokens,
-                top_speed_tokens_per_s=row.top_speed,
-            )
-            for row in settings.models
-        )
-    )
+__all__ = ["Engine"]
 
 
 @dataclass(slots=True)

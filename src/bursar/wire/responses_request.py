@@ -1,0 +1,181 @@
+"""A responses request read: what it may cost at most, where its input sits, whose it is.
+
+Owns the fields of `POST /v1/responses` that decide money. It must never let through what it cannot bound, nor refuse a
+field only because it is new: Codex sends new ones every month.
+
+Refused, each naming its field: `background` (it would be billed unseen), `conversation`, stored prompts and references
+to items (their content stays at the provider), files by id or URL, audio, tools that the provider runs (a web search
+passes with `max_tool_calls`), `models` and `plugins` of routers, unknown service tiers, and the fields of
+`refuse_control_fields`. Left out, and told in `dropped`: the web search that Codex adds to its tools by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bursar.errors import BadRequest
+from bursar.wire.anatomy import shape_key, split
+from bursar.wire.base import Request
+from bursar.wire.fields import (
+    clean_label,
+    count_field,
+    find_key,
+    flag_field,
+    has_hidden_names,
+    list_field,
+    metadata_labels,
+    model_field,
+    refuse_control_fields,
+)
+from bursar.wire.responses_items import measure_input
+from bursar.wire.responses_tools import check_tools, searches_most, without_unasked_search
+from bursar.wire.strict_json import dump
+from bursar.wire.text import strings_bytes, text_bytes
+
+__all__ = ["CAP_LEAST", "CAP_NAME", "SEARCH_TOKENS_MOST", "read_request"]
+
+CAP_NAME = "max_output_tokens"
+CAP_LEAST = 16
+"""The smallest cap that the API takes."""
+SEARCH_TOKENS_MOST = 25_000
+"""What one web search can add to the input, beside the conversation that is read again."""
+ID_LENGTH_MAX = 256
+_TIERS: dict[str, tuple[str, ...]] = {
+    "auto": ("",),
+    "default": ("",),
+    "standard": ("",),
+    "flex": ("", "flex"),
+    "priority": ("", "priority"),
+    "fast": ("", "priority"),
+    "scale": ("", "scale"),
+    "ultrafast": ("", "ultrafast"),
+}
+"""Service tiers by request value; what asks for another tier may still be served, and billed, as ordinary."""
+_CACHE_KEYS = ("prompt_cache_breakpoint", "prompt_cache_options", "cache_control")
+_COUNTED_ELSEWHERE = frozenset(
+    {
+        "model", "input", "instructions", "tools", "text", "metadata", "client_metadata", "user", "safety_identifier",
+        "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "service_tier", "reasoning",
+        "tool_choice", "include", "truncation", "previous_response_id", "stream_options", "moderation",
+        "access_programs", "background_options", "context_management", "image", "modalities",
+    }
+)  # fmt: skip
+"""Fields that are no input text, or are counted by name; the text of every other field counts as system prompt."""
+
+
+def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
+    """Read a parsed body. Raises BadRequest with `param` for what cannot be bounded."""
+    refuse_control_fields(body)
+    model = model_field(body)
+    _refuse_unbounded(body)
+    body, dropped = without_unasked_search(body)
+    tools = list_field(body, "tools")
+    has_search = check_tools(tools)
+    measured = measure_input(body, model)
+    searches = searches_most(body) if has_search or measured.has_search else 0
+    tools_text = dump([*tools, *measured.tools]) if tools or measured.tools else b""
+    schema_text = _schema(body)
+    instructions = _instructions(body)
+    other = sum(strings_bytes(value) for name, value in body.items() if name not in _COUNTED_ELSEWHERE)
+    system = measured.system + text_bytes(instructions) + other
+    anatomy = split(system, len(tools_text) + len(schema_text), measured.turns)
+    cap = count_field(body, CAP_NAME)
+    return Request(
+        wire=wire,
+        model=model,
+        body=body,
+        is_stream=flag_field(body, "stream"),
+        wants_usage=True,
+        cap=cap,
+        cap_least=CAP_LEAST if cap is None else min(cap, CAP_LEAST),
+        anatomy=anatomy,
+        images_tokens_most=measured.beyond + searches * (SEARCH_TOKENS_MOST + anatomy.total // 4),
+        shape_key=shape_key(instructions, *measured.system_text, tools_text, schema_text),
+        has_cache_write=_mentions_cache(body, raw),
+        searches_most=searches,
+        service_tiers=_service_tiers(body),
+        body_labels=_labels(body),
+        passes_most=2 if measured.has_compaction or _compacts(body) else 1,
+        dropped=dropped,
+        previous_id=_previous_id(body),
+    )
+
+
+_UNBOUNDED = (
+    ("background", "it would be billed unseen, after this connection has ended; send it without"),
+    ("conversation", "its content stays at the provider; send the items themselves as `input`"),
+    ("prompt", "the content of a stored prompt stays at the provider; send it as `instructions` and `input`"),
+    ("audio", "audio answers are billed apart from the cap"),
+    ("plugins", "they run and bill at the router"),
+    ("models", "another model than the one priced could answer"),
+    ("search_parameters", "it bills by source"),
+)
+
+
+def _refuse_unbounded(body: Mapping[str, Any]) -> None:
+    flag_field(body, "background")
+    for name, why in _UNBOUNDED:
+        if body.get(name):
+            raise BadRequest(f"`{name}` cannot be bounded: {why}", param=name)
+    modalities = body.get("modalities")
+    if modalities is not None and modalities != ["text"]:
+        raise BadRequest('only text answers can be bounded: `modalities` must be ["text"]', param="modalities")
+
+
+def _instructions(body: Mapping[str, Any]) -> str:
+    instructions = body.get("instructions")
+    if instructions is None:
+        return ""
+    if not isinstance(instructions, str):
+        raise BadRequest("`instructions` must be a string", param="instructions")
+    return instructions
+
+
+def _schema(body: Mapping[str, Any]) -> bytes:
+    """Give the output schema; a verbosity is no schema, and plain text needs none."""
+    text = body.get("text")
+    shape = text.get("format") if isinstance(text, Mapping) else None
+    return b"" if not shape or shape == {"type": "text"} else dump(shape)
+
+
+def _previous_id(body: Mapping[str, Any]) -> str:
+    previous = body.get("previous_response_id")
+    if previous is None:
+        return ""
+    if type(previous) is not str or not 0 < len(previous) <= ID_LENGTH_MAX or not previous.isprintable():
+        raise BadRequest(
+            f"`previous_response_id` must be 1 to {ID_LENGTH_MAX} printable characters", param="previous_response_id"
+        )
+    return previous
+
+
+def _service_tiers(body: Mapping[str, Any]) -> tuple[str, ...]:
+    tier = body.get("service_tier")
+    if tier is None:
+        return ("",)
+    tiers = _TIERS.get(tier) if isinstance(tier, str) else None
+    if tiers is None:
+        raise BadRequest(f"the service tier is unknown: use one of {', '.join(_TIERS)}", param="service_tier")
+    return tiers
+
+
+def _compacts(body: Mapping[str, Any]) -> bool:
+    """Does the body allow the provider to summarise the conversation first? That bills its input once more."""
+    management = body.get("context_management")
+    entries = management if isinstance(management, list) else []
+    return any(isinstance(entry, Mapping) and entry.get("type") == "compaction" for entry in entries)
+
+
+def _mentions_cache(body: dict[str, Any], raw: bytes) -> bool:
+    if not has_hidden_names(raw) and not any(key.encode() in raw for key in _CACHE_KEYS):
+        return False
+    return any(value is not None for key in _CACHE_KEYS for value in find_key(body, key))
+
+
+def _labels(body: Mapping[str, Any]) -> dict[str, str]:
+    labels = metadata_labels(body.get("metadata"))
+    user = clean_label(body.get("safety_identifier")) or clean_label(body.get("user"))
+    if user:
+        labels["user"] = user
+    return labels

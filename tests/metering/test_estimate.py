@@ -1,0 +1,70 @@
+"""How much input is expected: cold, calibrated, strict; and a memory that stays bounded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bursar.metering.estimate import EstimateKey, InputEstimates
+
+KEY = EstimateKey("t", "p", "w", "m", "s")
+sizes = st.integers(0, 10_000_000)
+
+
+@given(sizes)
+def test_a_first_call_is_half_its_bytes_and_1500(text_bytes: int) -> None:
+    assert InputEstimates().estimate(KEY, text_bytes) == -(-text_bytes // 2) + 1500
+
+
+@given(sizes, st.integers(0, 10_000_000))
+def test_the_same_call_again_is_covered_with_fifteen_percent_and_32(text_bytes: int, actual: int) -> None:
+    estimates = InputEstimates()
+    estimates.learn(KEY, text_bytes, actual)
+    estimate = estimates.estimate(KEY, text_bytes)
+    assert actual * 115 / 100 <= estimate - 32 < actual * 115 / 100 + 1
+
+
+@given(sizes, sizes, st.integers(0, 100_000))
+def test_what_providers_add_unseen_is_kept_for_a_longer_call(first: int, second: int, overhead: int) -> None:
+    estimates = InputEstimates()
+    estimates.learn(KEY, first, -(-first // 4) + overhead)
+    assert estimates.estimate(KEY, second) >= -(-second // 4) + overhead
+
+
+@given(sizes, st.integers(0, 10_000), st.integers(0, 10**6))
+def test_an_estimate_is_never_negative(text_bytes: int, actual: int, later: int) -> None:
+    estimates = InputEstimates()
+    estimates.learn(KEY, text_bytes, actual)
+    assert estimates.estimate(KEY, later) >= 32
+
+
+def test_the_last_difference_counts() -> None:
+    estimates = InputEstimates()
+    estimates.learn(KEY, 400, 1000)
+    estimates.learn(KEY, 400, 100)
+    assert estimates.estimate(KEY, 400) == 115 + 32
+
+
+@given(st.text(max_size=200), st.integers(0, 5000))
+def test_the_ceiling_covers_a_token_for_every_byte(text: str, overhead: int) -> None:
+    size = len(text.encode())
+    assert InputEstimates.ceiling(size, overhead) >= size + overhead
+
+
+def test_keys_do_not_teach_each_other() -> None:
+    estimates = InputEstimates()
+    estimates.learn(KEY, 400, 10_000)
+    for name in ("tenant", "provider", "wire", "model", "shape"):
+        assert estimates.estimate(replace(KEY, **{name: "other"}), 400) == 1700
+
+
+def test_the_least_recently_used_shape_goes_first() -> None:
+    estimates = InputEstimates(keys_max=2)
+    keys = [replace(KEY, shape=shape) for shape in "abc"]
+    estimates.learn(keys[0], 400, 100)
+    estimates.learn(keys[1], 400, 100)
+    estimates.estimate(keys[0], 400)  # Used, so b is the oldest now.
+    estimates.learn(keys[2], 400, 100)
+    assert [estimates.estimate(key, 400) for key in keys] == [147, 1700, 147]

@@ -1,0 +1,72 @@
+"""U, the usual answer: p95 of recent ones, doubled where our own cap ended them, never less than 1,024."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bursar.metering.usual import LEAST, RECENT, UNKNOWN, UsualAnswers, UsualKey
+
+KEY = UsualKey("t", "a", "m", "w")
+
+
+def learnt(*lengths: int, is_cut: bool = False) -> int:
+    usuals = UsualAnswers()
+    for length in lengths:
+        usuals.learn(KEY, length, is_cut_by_us=is_cut)
+    return usuals.usual(KEY)
+
+
+def test_nothing_known_is_4096() -> None:
+    assert UsualAnswers().usual(KEY) == UNKNOWN == 4096
+
+
+@pytest.mark.parametrize(
+    ("lengths", "usual"),
+    [
+        ([10], 1024),
+        ([2000], 2000),
+        ([2000, 9000], 9000),
+        ([2000] * 19 + [9000], 2000),
+        ([2000] * 18 + [9000] * 2, 9000),
+        ([2000] * 60 + [9000] * 4, 9000),
+        ([2000] * 61 + [9000] * 3, 2000),
+    ],
+)
+def test_it_is_the_95th_percentile(lengths: list[int], usual: int) -> None:
+    assert learnt(*lengths) == usual
+
+
+def test_an_answer_that_our_cap_ended_counts_double() -> None:
+    assert learnt(3000, is_cut=True) == 6000
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=100))
+def test_it_lies_between_the_least_and_the_longest(lengths: list[int]) -> None:
+    usual = learnt(*lengths)
+    recent = lengths[-RECENT:]
+    assert max(LEAST, sorted(recent)[len(recent) // 2]) <= usual <= max(LEAST, *recent)
+
+
+def test_old_answers_are_forgotten() -> None:
+    assert learnt(*[100_000] * RECENT, *[2000] * RECENT) == 2000
+
+
+def test_keys_do_not_teach_each_other() -> None:
+    usuals = UsualAnswers()
+    usuals.learn(KEY, 50_000, is_cut_by_us=False)
+    for name in ("tenant", "agent", "model", "wire"):
+        assert usuals.usual(replace(KEY, **{name: "other"})) == UNKNOWN
+
+
+def test_the_least_recently_used_key_goes_first() -> None:
+    usuals = UsualAnswers(keys_max=2)
+    keys = [replace(KEY, agent=agent) for agent in "abc"]
+    usuals.learn(keys[0], 2000, is_cut_by_us=False)
+    usuals.learn(keys[1], 2000, is_cut_by_us=False)
+    usuals.usual(keys[0])
+    usuals.learn(keys[2], 2000, is_cut_by_us=False)
+    assert [usuals.usual(key) for key in keys] == [2000, UNKNOWN, 2000]
