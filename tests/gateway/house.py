@@ -1,4 +1,4 @@
-"""A gateway in this process: the shipped application and protocol, in a thread of their own, before a truthful provider.
+"""A gateway in this process: the shipped application and protocol, in a thread, before a truthful provider.
 
 Everything goes over real sockets on loopback; the ledger is a file that a test may open beside the gateway.
 """

@@ -74,7 +74,9 @@ async def cancelled_at(made: Rig, wire: str, way: str, step: int) -> bool:
 @pytest.mark.parametrize("is_memory", [True, False], ids=["memory", "sqlite"])
 async def test_a_call_may_be_cancelled_at_every_await(tmp_path: Path, is_memory: bool, wire: str, way: str) -> None:
     top_speed = 20_000 if way == "streamed and extended" else None
-    script = {"m": Script(output_tokens=6_000, tokens_per_event=300, tokens_per_s=20_000)} if top_speed else {"m": SCRIPT}
+    script = (
+        {"m": Script(output_tokens=6_000, tokens_per_event=300, tokens_per_s=20_000)} if top_speed else {"m": SCRIPT}
+    )
     async with rig(tmp_path, [usd(10**13)], is_memory=is_memory, scripts=script, top_speed=top_speed) as made:
         steps = 0
         while steps < STEPS_MAX and await cancelled_at(made, wire, way, steps):

@@ -1,4 +1,4 @@
-"""R34 to R38: whatever a provider does, the hold ends by the table, the books hold at least its invoice, and the client is told.
+"""R34 to R38: whatever a provider does, the hold ends by the table, and the client is told.
 
 `invoice <= settled + presumed` is asserted by `assert_sound` after every single one.
 """

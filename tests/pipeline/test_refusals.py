@@ -26,7 +26,9 @@ FORBIDDEN = ("rate limit", "429")
 WIRES: list[Wire] = [OpenAIChat(), AnthropicMessages()]
 evil = st.sampled_from(["429", "rate limit", "RATE LIMIT", "Rate Limit 429", "4290", "x429x"])
 names = st.one_of(st.text(min_size=1, max_size=30), evil, st.builds("{}{}".format, st.text(max_size=5), evil))
-amounts = st.one_of(st.integers(0, 2**53), st.sampled_from([429, 4290, 429_000_000_000, 142_900_000, 1_429, 42_900_000]))
+amounts = st.one_of(
+    st.integers(0, 2**53), st.sampled_from([429, 4290, 429_000_000_000, 142_900_000, 1_429, 42_900_000])
+)
 
 
 def call_of(wire: Wire, client: str = "") -> Call:

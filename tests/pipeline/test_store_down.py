@@ -1,4 +1,4 @@
-"""P10: a ledger that is down denies in bounded time; with `on_store_down: allow` the call goes through, and is told later."""
+"""P10: a ledger that is down denies in bounded time; with leave the call goes through and is told later."""
 
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ def flooded(made: Rig, first: bytes) -> Flood:
     flood = Flood(first)
 
     class Upstream:
-        async def send(self, provider: Provider, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Any:
+        async def send(
+            self, provider: Provider, method: str, path: str, headers: Mapping[str, str], body: bytes
+        ) -> Any:
             return flood
 
     made.engine._stage = replace(made.engine._stage, upstream=Upstream())

@@ -154,6 +154,7 @@ UNPRICED = {
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_what_cannot_be_bounded_is_refused(home: House, wire: str) -> None:
+    fields: dict[str, Any]
     for fields in UNPRICED[wire]:
         got = home.ask(wire, **fields)
         assert got.status == 400, fields

@@ -61,13 +61,13 @@ def test_ten_thousand_idle_connections_keep_nobody_out(tmp_path: Path, files_max
 
 
 def test_where_connections_run_out_the_longest_idle_one_gives_way(tmp_path: Path) -> None:
-    with house(tmp_path, [usd()], is_process=True, limits=Limits(connections_max=20)) as home:
-        with crowd(home, 60) as socks:
-            assert home.ask().status == 200
-            assert home.files() < 60
-            assert read_to_close(socks[0]) == b""
-            socks[-2].sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert status_of(socks[-2].recv(1000)) == 404
+    few = Limits(connections_max=20)
+    with house(tmp_path, [usd()], is_process=True, limits=few) as home, crowd(home, 60) as socks:
+        assert home.ask().status == 200
+        assert home.files() < 60
+        assert read_to_close(socks[0]) == b""
+        socks[-2].sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert status_of(socks[-2].recv(1000)) == 404
 
 
 def test_one_that_is_being_answered_never_gives_way(tmp_path: Path) -> None:

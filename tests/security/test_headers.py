@@ -57,7 +57,8 @@ OWN = {"host", "content-length", "content-type", "accept-encoding"}
 
 
 def seen_by(home: House) -> dict[str, str]:
-    return {name: value for name, value in home.provider.requests()[-1]["headers"]}
+    pairs = [(name, value) for name, value in home.provider.requests()[-1]["headers"]]
+    return dict(pairs)
 
 
 def test_only_listed_headers_go_up(home: House) -> None:

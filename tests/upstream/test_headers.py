@@ -7,10 +7,23 @@ from hypothesis import strategies as st
 
 from bursar.upstream.headers import down, up
 
-HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "proxy-authorization", "content-length"}
+HOP = {
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-authorization",
+    "content-length",
+}
 token = st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True)
-listed = st.sampled_from(["authorization", "x-api-key", "user-agent", "x-stainless-os", "x-claude-code-x", *sorted(HOP)])
-headers = st.dictionaries(st.one_of(token, listed), st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=20))
+listed = st.sampled_from(
+    ["authorization", "x-api-key", "user-agent", "x-stainless-os", "x-claude-code-x", *sorted(HOP)]
+)
+headers = st.dictionaries(
+    st.one_of(token, listed), st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=20)
+)
 
 
 @given(headers)
@@ -33,7 +46,12 @@ def test_nothing_of_the_hop_comes_down(sent: dict[str, str]) -> None:
 
 
 def test_connection_may_name_several_in_any_case() -> None:
-    sent = {"connection": "X-Request-Id,  AUTHORIZATION ,,close", "x-request-id": "1", "authorization": "a", "accept": "b"}
+    sent = {
+        "connection": "X-Request-Id,  AUTHORIZATION ,,close",
+        "x-request-id": "1",
+        "authorization": "a",
+        "accept": "b",
+    }
     assert up(sent) == {"accept": "b"}
     pairs = [("Connection", "X-Hop"), ("Connection", "x-Two"), ("X-HOP", "1"), ("x-two", "2"), ("X-Three", "3")]
     assert down(pairs) == [("x-three", "3")]

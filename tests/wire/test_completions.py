@@ -131,12 +131,11 @@ def test_the_usage_chunk_that_the_client_did_not_ask_for_is_kept_back() -> None:
 
 def test_a_stream_ends_when_every_shown_answer_has_ended() -> None:
     reader = WIRE.reader(parse(stream=True, prompt=["a", "b"], n=2))
-    for index in range(4):
-        assert not reader.is_complete
-        reader.feed(chunk("x", index=index, reason="length"))
-    assert reader.is_complete and not reader.is_finished
-    reader.feed(chunk(None, usage=TOLD))
-    assert reader.is_finished
+    states = []
+    for event in (*(chunk("x", index=index, reason="length") for index in range(4)), chunk(None, usage=TOLD)):
+        reader.feed(event)
+        states.append((reader.is_complete, reader.is_finished))
+    assert states == [(False, False)] * 3 + [(True, False), (True, True)]
     assert reader.answer().is_capped
 
 
@@ -235,6 +234,7 @@ SAMPLES = [
     chunk("y", usage=TOLD),
     b'data: {"choices":[5,{"text":5,"index":"x"},{"index":99999999}],"usage":7}\n\n',
     b'data: {"error":{"message":"x"}}\n\n',
+    b'data: {"id":"\\ud800","created":NaN,"model":1e999,"choices":[]}\n\n',
     b"data: {broken\n\n",
     b": ping\n\n",
     DONE,
@@ -251,3 +251,4 @@ def test_any_split_of_any_stream_gives_the_same_answer(events: list[bytes], size
         at += size
     got += reader.feed(raw[at:]) + reader.rest()
     assert (got, reader.answer()) == run(request, raw)
+    reader.cut(Usage())

@@ -96,7 +96,7 @@ def echo_calls(rows: list[HoldRow], zone: ZoneInfo) -> None:
         click.echo("no calls")
         return
     columns = [
-        Column("call", is_text=True),
+        Column("call", is_text=True, is_id=True),
         Column("time", is_text=True),
         Column("agent", is_text=True),
         Column("model", is_text=True),

@@ -30,10 +30,11 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. `is_text` ones are left-aligned and may be cut to fit."""
+    """One column. `is_text` ones are left-aligned and may be cut to fit, but for ids (`is_id`): half of one is none."""
 
     name: str
     is_text: bool = False
+    is_id: bool = False
 
 
 def table(
@@ -63,7 +64,11 @@ def echo_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], footer:
 def _shrink(columns: Sequence[Column], widths: list[int], most: int) -> None:
     """Take from the widest text columns what does not fit."""
     while sum(widths) + len(GAP) * (len(widths) - 1) > most:
-        texts = [index for index, column in enumerate(columns) if column.is_text and widths[index] > CELL_MIN]
+        texts = [
+            index
+            for index, column in enumerate(columns)
+            if column.is_text and not column.is_id and widths[index] > CELL_MIN
+        ]
         if not texts:
             return
         widths[max(texts, key=lambda index: widths[index])] -= 1

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bursar.config.settings import Settings
@@ -26,7 +27,7 @@ from bursar.ids import new_id
 from bursar.pipeline.call import Call, Reply
 from bursar.pipeline.refusals import harmless
 from bursar.upstream.headers import down, up
-from bursar.wire.base import Refusal, Wire
+from bursar.wire.base import Refusal, Request, Wire
 from bursar.wire.fields import model_field
 from bursar.wire.strict_json import dump, parse
 from bursar.wiring.engine import Engine
@@ -37,9 +38,11 @@ __all__ = ["App"]
 log = logging.getLogger("bursar.gateway")
 
 QUERY_FIELDS_MAX = 20
+PARSED_AT_ONCE_BYTES = 2**18
 CLOSING_S = 5.0
 """How long a stop waits for calls that were cancelled at the end of the grace to settle."""
 Scope = MutableMapping[str, Any]
+T = TypeVar("T")
 _JSON = (("content-type", "application/json"),)
 
 
@@ -118,9 +121,7 @@ class App:
         except asyncio.CancelledError:
             # The grace of a stop is over. What was sent stays counted: a client that tries again would pay twice.
             if not has_started:
-                failure = Refusal(
-                    503, "stopping", "bursar is stopping; what the provider may bill of this call is counted"
-                )
+                failure = Refusal(503, "stopping", "bursar is stopping; what may be billed of this call is counted")
                 reply = Reply(503, (*_JSON, ("x-should-retry", "false")), wire.refusal(failure))
                 await relay(reply, receive, sending, self.limits)
         except Exception:
@@ -148,12 +149,12 @@ class App:
     async def _answer(self, arrival: Arrival, receive: Receive) -> Reply:
         body = await self._body(arrival.headers, receive)
         if arrival.route.is_billable:
-            return await self._engine.handle(self._call(arrival, body, receive))
+            # Parsed once: from here on nobody looks at bytes.
+            request = await _parsed(arrival.wire.parse, body)
+            return await self._engine.handle(self._call(arrival, request, receive))
         return await self._free(arrival, body)
 
-    def _call(self, arrival: Arrival, body: bytes, receive: Receive) -> Call:
-        """Parse once: from here on nobody looks at bytes."""
-        request = arrival.wire.parse(body)
+    def _call(self, arrival: Arrival, request: Request, receive: Receive) -> Call:
         provider, model = self._engine.choice.choose(arrival.wire.name, request.model)
         labels = labels_of(arrival.headers, request.body_labels)
         labels = Labels({**labels.pairs, "provider": provider.name, "model": model, "wire": arrival.wire.name})
@@ -173,7 +174,7 @@ class App:
 
     async def _free(self, arrival: Arrival, body: bytes) -> Reply:
         """Relay a route that costs nothing; what names a model goes where a call of that model would."""
-        provider, body = self._free_choice(arrival, body)
+        provider, body = await self._free_choice(arrival, body)
         headers = _upstream_headers(arrival, provider.api_key)
         path = arrival.route.upstream + arrival.query
         answer = await self._engine.upstream.send(provider, arrival.route.method, path, headers, body)
@@ -192,11 +193,11 @@ class App:
             raise UpstreamFailed(f"{provider.name} answered with a redirect, which is not followed", is_sent=True)
         return Reply(answer.status, tuple(down(answer.headers)), told)
 
-    def _free_choice(self, arrival: Arrival, body: bytes) -> tuple[Provider, bytes]:
+    async def _free_choice(self, arrival: Arrival, body: bytes) -> tuple[Provider, bytes]:
         """Pick the provider of a free route, and write its body anew so that nobody reads another one."""
         if arrival.route.method == "GET":
             return self._engine.choice.first(arrival.route.wire), b""
-        asked = parse(body, size_max=self.limits.body_bytes_max)
+        asked = await _parsed(partial(parse, size_max=self.limits.body_bytes_max), body)
         provider, asked["model"] = self._engine.choice.choose(arrival.route.wire, model_field(asked))
         return provider, dump(asked)
 
@@ -245,6 +246,11 @@ def _headers(scope: Scope) -> dict[str, str]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+async def _parsed(read: Callable[[bytes], T], body: bytes) -> T:
+    """Parse a body; a large one in a thread of its own, since it can take seconds and others are waiting."""
+    return read(body) if len(body) <= PARSED_AT_ONCE_BYTES else await asyncio.to_thread(read, body)
 
 
 def _query(raw: bytes) -> list[tuple[str, str]]:

@@ -92,9 +92,9 @@ class GeminiGenerate:
         """The model's output maximum, when an error names it."""
         return named_maximum(status, body)
 
-    def named_room(self, status: int, body: bytes) -> None:
+    def named_room(self, status: int, body: bytes) -> int | None:
         """The input and the output of these models have limits of their own: no error names room."""
-        return
+        return None
 
     def refusal(self, refusal: Refusal) -> bytes:
         """Write a refusal's body."""

@@ -87,6 +87,7 @@ def read_request(wire: str, model: str, body: dict[str, Any], *, is_stream: bool
         shape_key=shape_key(*system_text, tools_text, schema_text),
         service_tiers=_service_tiers(top),
         body_labels=metadata_labels(top.get("labels")),
+        takes_comments=False,
     )
 
 

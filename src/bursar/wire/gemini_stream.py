@@ -27,6 +27,9 @@ IMAGE_BYTES = 3 * 2_520
 _CANDIDATES_SEEN_MAX = 64
 _CAPPED = ("MAX_TOKENS", 2)
 """Reasons come by name, or by number to clients that ask for numbers."""
+_HEAD = ("modelVersion", "responseId")
+"""What every chunk repeats, the one that ends a cut stream included."""
+_WORD_LENGTH_MAX = 512
 _UNENDED = (None, "", "FINISH_REASON_UNSPECIFIED", 0)
 
 
@@ -39,7 +42,7 @@ class GenerateReader(EventReader):
         super().__init__()
         self._request = request
         self._open: dict[int, bool] = {}
-        self._head: dict[str, Any] = {}
+        self._head: dict[str, str] = {}
         self._usage: object = None
         self._is_usage_last = False
         self._had_open_chunk = False
@@ -77,7 +80,7 @@ class GenerateReader(EventReader):
             usage=gemini_usage(self._usage) if self._is_usage_last else None,
             visible_tokens=self.visible_tokens,
             is_capped=self._is_capped,
-            model=str(self._head.get("modelVersion") or ""),
+            model=self._head.get("modelVersion", ""),
             service_tier=billed_tier(self._request, self._usage),
             tool_calls=self._tools,
             usage_input=gemini_input(self._usage),
@@ -115,7 +118,7 @@ class GenerateReader(EventReader):
     def _read(self, value: dict[str, Any]) -> bool:
         if value.get("error"):
             self.is_error = True
-        self._head.update((name, value[name]) for name in ("modelVersion", "responseId") if name in value)
+        self._head.update((name, value[name]) for name in _HEAD if _is_word(value.get(name)))
         size = self._bytes
         self._is_plain = True
         candidates = value.get("candidates")
@@ -168,11 +171,16 @@ def read_response(request: Request, body: Mapping[str, Any]) -> Answer | None:
         usage=gemini_usage(usage),
         visible_tokens=visible_tokens(0, sum(map(part_bytes, parts)), CALL_TOKENS * tools),
         is_capped=any(candidate.get("finishReason") in _CAPPED for candidate in shown),
-        model=str(body.get("modelVersion") or ""),
+        model=body["modelVersion"] if _is_word(body.get("modelVersion")) else "",
         service_tier=billed_tier(request, usage),
         tool_calls=tools,
         usage_input=gemini_input(usage),
     )
+
+
+def _is_word(value: object) -> bool:
+    """Can this be written again as it came?"""
+    return type(value) is str and len(value) <= _WORD_LENGTH_MAX and value.isprintable()
 
 
 def _parts(candidate: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

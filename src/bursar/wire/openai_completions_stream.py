@@ -43,7 +43,8 @@ class CompletionsReader(ChatReader):
         if self._is_done:
             return b""
         self._is_done = True
-        head = {"id": "cmpl-cut", "object": "text_completion", "created": 0, "model": self._request.model, **self._head}
+        seen = {name: value for name, value in self._head.items() if type(value) is int or _is_word(value)}
+        head = {"id": "cmpl-cut", "object": "text_completion", "created": 0, "model": self._request.model, **seen}
         ended = {"text": "", "logprobs": None, "finish_reason": "length"}
         chunks = [
             write_event(dump({**head, "choices": [{"index": index, **ended}]}))
@@ -99,6 +100,11 @@ def completions_usage(raw: object) -> Usage | None:
         if total is not None and total == raw.get("prompt_tokens"):
             raw = {**raw, "completion_tokens": 0}
     return openai_usage(raw)
+
+
+def _is_word(value: object) -> bool:
+    """Can this be written again as it came?"""
+    return type(value) is str and value.isprintable()
 
 
 def _shown(request: Request) -> tuple[int, int]:

@@ -91,13 +91,13 @@ class OpenAIEmbeddings:
         """Is this the provider's own error, before any output?"""
         return is_openai_error(status, body)
 
-    def named_maximum(self, status: int, body: bytes) -> None:
+    def named_maximum(self, status: int, body: bytes) -> int | None:
         """There is no output to have a maximum."""
-        return
+        return None
 
-    def named_room(self, status: int, body: bytes) -> None:
+    def named_room(self, status: int, body: bytes) -> int | None:
         """There is no output to have room for."""
-        return
+        return None
 
     def refusal(self, refusal: Refusal) -> bytes:
         """Write a refusal's body."""
