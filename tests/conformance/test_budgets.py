@@ -163,14 +163,14 @@ def test_a_refused_call_takes_no_place_among_the_values(ledger: Ledger) -> None:
 def test_a_raised_values_max_gives_newcomers_a_scope_of_their_own(ledger: Ledger) -> None:
     users = Budget("users", (Limit(Unit.USD, 100),), DAY, per=("user",), values_max=1)
     ledger.define([users], START_NS)
-    for id_, user in enumerate(["ada", "bob"]):
+    for id_, user in enumerate(["ada", "bob", "bob"]):
         ledger.reserve(asked(users, id=str(id_), nano=10, user=user))
     more = replace(users, values_max=2)
     ledger.define([more], START_NS)
     ledger.reserve(asked(more, id="c", nano=5, user="bob"))
     kept = sums(ledger)
     assert kept["users", "user=bob", "usd"] == Balance(held=5)
-    assert kept["users", "(other)", "usd"] == Balance(held=10)
+    assert kept["users", "(other)", "usd"] == Balance(held=20)
 
 
 def test_values_max_holds_when_a_budget_begins_in_mid_window(ledger: Ledger) -> None:

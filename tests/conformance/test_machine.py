@@ -258,7 +258,7 @@ class Machine(RuleBasedStateMachine):
         self.stack.close()
 
 
-EXAMPLES = {"memory": 150, "sqlite": 120, "threaded-sqlite": 30, "direct-memory": 20}
+EXAMPLES = {"memory": 100, "sqlite": 100, "threaded-sqlite": 30, "direct-memory": 20}
 
 
 def run_machine(store: str, examples: int) -> None:

@@ -76,7 +76,9 @@ async def test_nothing_of_an_operation_that_fails_in_its_middle_is_committed(hou
     assert sums(house.ledger) == {("all", "", "requests"): Balance(held=2)}
     with pytest.raises(NotFound):
         house.ledger.hold("default", "bad")
-    assert isinstance(await house.store.reserve(call(line(limit=100), id="c")), Granted), "the thread lives on"
+    after = await house.store.reserve(call(line(limit=100), id="c"))
+    assert isinstance(after, Granted), "the thread lives on"
+    assert after.balances == (Balance(held=3),), "and remembers nothing of what was undone"
 
 
 async def test_a_refusal_that_wrote_nothing_leaves_its_batch_alone(house: House) -> None:

@@ -143,6 +143,18 @@ def test_a_truncated_ledger_is_refused(tmp_path: Path) -> None:
     assert "malformed" in refused(path) or "disk image" in refused(path)
 
 
+def test_a_file_that_another_process_is_just_preparing_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R22: two that switch to the log at once would wait for each other, so SQLite refuses one of them at once."""
+    refusals = [1, 2]
+    switch = SqliteLedger._is_logged
+    monkeypatch.setattr(SqliteLedger, "_is_logged", lambda self: not refusals and switch(self))
+    monkeypatch.setattr("bursar.stores.sqlite_book.time.sleep", lambda _: refusals.pop())
+    SqliteLedger(tmp_path / "ledger.db").close_store()
+    assert refusals == []
+
+
 @pytest.mark.parametrize("place", ["missing/ledger.db", "."])
 def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path, place: str) -> None:
     assert "cannot be opened" in refused(tmp_path / place)

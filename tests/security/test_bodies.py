@@ -125,7 +125,7 @@ def test_every_choice_is_held(home: House, choices: int) -> None:
     assert home.assert_sound().settled == home.invoice_nano()
 
 
-UNPRICED = {
+UNPRICED: dict[str, list[dict[str, Any]]] = {
     "openai": [
         {"n": 129},
         {"best_of": 2},
@@ -154,7 +154,6 @@ UNPRICED = {
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_what_cannot_be_bounded_is_refused(home: House, wire: str) -> None:
-    fields: dict[str, Any]
     for fields in UNPRICED[wire]:
         got = home.ask(wire, **fields)
         assert got.status == 400, fields

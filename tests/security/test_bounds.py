@@ -160,7 +160,7 @@ def test_a_body_that_takes_long_to_parse_does_not_keep_others(home: House) -> No
         while not call.done():
             answered += home.send("GET", "/nowhere").status == 404
         assert call.result().status == 400
-        assert answered > 10
+        assert answered > 3  # Without a thread of its own: one that came before it, and one after.
 
 
 def test_a_body_above_the_limit_is_413_in_json(home: House) -> None:

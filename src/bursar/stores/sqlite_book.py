@@ -102,7 +102,7 @@ class SqliteBook:
         return False
 
     def _is_logged(self) -> bool:
-        """Switch to the write-ahead log. SQLite does not wait for others here, and so has to be asked again."""
+        """Switch to the write-ahead log. Where two do so at once SQLite refuses one without waiting: it asks again."""
         try:
             return bool(self.db.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal")
         except sqlite3.OperationalError as error:

@@ -21,7 +21,7 @@ from bursar.wire.fields import COUNT_MAX, MODEL_LENGTH_MAX, count_field, metadat
 from bursar.wire.gemini_fields import Fields, items_of
 from bursar.wire.gemini_media import MediaAsked, is_text, media_cost, text_size
 from bursar.wire.strict_json import dump
-from bursar.wire.text import json_bytes, strings_bytes
+from bursar.wire.text import json_bytes, strings_bytes, text_bytes
 
 __all__ = ["CHOICES_MAX", "read_request"]
 
@@ -185,6 +185,10 @@ def _contents(top: Fields, asked: MediaAsked) -> tuple[list[tuple[bool, int]], i
 
 def _measure(part: Fields, tally: Tally, asked: MediaAsked) -> None:
     """Measure one part. What is neither text nor a file (calls, their results, code) counts as it is written."""
+    text = part.body.get("text")
+    if len(part.body) == 1 and type(text) is str:
+        tally.size_bytes += text_bytes(text)
+        return
     if part.get("fileData") is not None:
         raise BadRequest(
             "a file by reference has no known length and cannot be bounded: send it as `inlineData`",
