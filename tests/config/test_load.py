@@ -60,7 +60,6 @@ limits:
   headers_s: 6
   body_s: 7
   answer_bytes_max: 8 MiB
-  event_bytes_max: 9 KiB
   read_ahead_bytes_max: 10
   stall_s: 11
   connections_max: 12

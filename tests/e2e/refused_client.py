@@ -1,6 +1,8 @@
+# mypy: ignore-errors
 """Run under any SDK generation: make one call that is refused, and tell as JSON what the SDK's user sees.
 
-Arguments: openai|anthropic, whole|stream, base URL. It imports nothing of bursar.
+Arguments: openai|anthropic, whole|stream, base URL. It imports nothing of bursar, and is written for two generations of
+each SDK at once, which no type checker can see.
 """
 
 import json

@@ -13,10 +13,10 @@ from bursar.metering.usual import LEAST, RECENT, UNKNOWN, UsualAnswers, UsualKey
 KEY = UsualKey("t", "a", "m", "w")
 
 
-def learnt(*lengths: int, is_cut: bool = False) -> int:
+def learnt(*lengths: int) -> int:
     usuals = UsualAnswers()
     for length in lengths:
-        usuals.learn(KEY, length, is_cut_by_us=is_cut)
+        usuals.learn(KEY, length)
     return usuals.usual(KEY)
 
 
@@ -40,10 +40,6 @@ def test_it_is_the_95th_percentile(lengths: list[int], usual: int) -> None:
     assert learnt(*lengths) == usual
 
 
-def test_an_answer_that_our_cap_ended_counts_double() -> None:
-    assert learnt(3000, is_cut=True) == 6000
-
-
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=100))
 def test_it_lies_between_the_least_and_the_longest(lengths: list[int]) -> None:
     usual = learnt(*lengths)
@@ -57,7 +53,7 @@ def test_old_answers_are_forgotten() -> None:
 
 def test_keys_do_not_teach_each_other() -> None:
     usuals = UsualAnswers()
-    usuals.learn(KEY, 50_000, is_cut_by_us=False)
+    usuals.learn(KEY, 50_000)
     for name in ("tenant", "agent", "model", "wire"):
         assert usuals.usual(replace(KEY, **{name: "other"})) == UNKNOWN
 
@@ -65,8 +61,8 @@ def test_keys_do_not_teach_each_other() -> None:
 def test_the_least_recently_used_key_goes_first() -> None:
     usuals = UsualAnswers(keys_max=2)
     keys = [replace(KEY, agent=agent) for agent in "abc"]
-    usuals.learn(keys[0], 2000, is_cut_by_us=False)
-    usuals.learn(keys[1], 2000, is_cut_by_us=False)
+    usuals.learn(keys[0], 2000)
+    usuals.learn(keys[1], 2000)
     usuals.usual(keys[0])
-    usuals.learn(keys[2], 2000, is_cut_by_us=False)
+    usuals.learn(keys[2], 2000)
     assert [usuals.usual(key) for key in keys] == [2000, UNKNOWN, 2000]

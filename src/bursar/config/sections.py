@@ -44,7 +44,6 @@ _LIMITS: Mapping[str, Read] = {
     "headers_s": scalar(_WAIT),
     "body_s": scalar(_WAIT),
     "answer_bytes_max": scalar(_BYTES),
-    "event_bytes_max": scalar(_BYTES),
     "read_ahead_bytes_max": scalar(_BYTES),
     "stall_s": scalar(_WAIT),
     "connections_max": scalar(_MANY),

@@ -85,8 +85,6 @@ class Limits:
     """How long a client may take to send a request's body."""
     answer_bytes_max: int = 64 * 2**20
     """A whole answer; a longer one is cut off and presumed."""
-    event_bytes_max: int = 4 * 2**20
-    """One server-sent event."""
     read_ahead_bytes_max: int = 2**20
     """How far a stream is read ahead of a slow client."""
     stall_s: float = 300.0

@@ -102,6 +102,8 @@ class Note:
     """The output cap that was sent; 0 for none."""
     shape_key: str = ""
     """Key of the input estimate's calibration."""
+    answer_tokens: int = 0
+    """What this answer teaches about the usual one, per choice (doubled where our own cap ended it); 0 for nothing."""
 
     def as_list(self) -> list[int | str]:
         """Give the fields in their order, as rows keep them."""

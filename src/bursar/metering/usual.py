@@ -47,11 +47,11 @@ class UsualAnswers:
             ordered = sorted(recent)
         return max(LEAST, ordered[-(-len(ordered) * 95 // 100) - 1])
 
-    def learn(self, key: UsualKey, tokens: int, *, is_cut_by_us: bool) -> None:
-        """Take one answer; one that our own cap ended would have been longer and counts twice its length."""
+    def learn(self, key: UsualKey, tokens: int) -> None:
+        """Take the length of one answer, per choice."""
         with self._lock:
             recent = self._recent.setdefault(key, deque(maxlen=RECENT))
-            recent.append(tokens * 2 if is_cut_by_us else tokens)
+            recent.append(tokens)
             self._recent.move_to_end(key)
             while len(self._recent) > self._keys_max:
                 self._recent.popitem(last=False)

@@ -31,4 +31,5 @@ def learn_from(rows: Iterable[HoldRow], estimates: InputEstimates, usuals: Usual
         key = EstimateKey(row.tenant, labels["provider"], wire, model, note.shape_key)
         estimates.learn(key, text_bytes, row.settled.input_tokens)
         usual = UsualKey(row.tenant, labels["agent"], model, wire)
-        usuals.learn(usual, row.settled.output_tokens, is_cut_by_us=False)
+        if note.answer_tokens:
+            usuals.learn(usual, note.answer_tokens)

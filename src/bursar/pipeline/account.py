@@ -106,6 +106,7 @@ class Account:
         self._earlier_tokens = 0
         self._is_reserving = False
         self._charge: Charge | None = None
+        self._answer_tokens = 0
         self._started_ns = accounts.clock()
 
     @property
@@ -226,6 +227,8 @@ class Account:
                 charge = told_in_part(answer, usage, card, cover, close.tokens)
             else:
                 charge = estimated(card, cover, close.tokens)
+            if ended == "cut" and answer is not None:
+                self._learn_usual(answer.visible_tokens, is_ours=True)
             if ended in ("cut", "hangup"):
                 charge = replace(charge, flags=charge.flags | {ended})
         await self._close(close, charge, status, ended)
@@ -267,8 +270,12 @@ class Account:
         self._accounts.estimates.learn(quote.estimate_key, quote.text_bytes, answer.usage.input_total)
         cap = self._machine.cap
         is_ours = answer.is_capped and cap is not None and (request.cap is None or cap < request.cap)
-        tokens = -(-answer.usage.output_total // request.choices)
-        self._accounts.usuals.learn(quote.usual_key, tokens, is_cut_by_us=is_ours)
+        self._learn_usual(answer.usage.output_total, is_ours=is_ours)
+
+    def _learn_usual(self, output_tokens: int, *, is_ours: bool) -> None:
+        """Learn an answer's length; one that our own cap ended would have been longer, and counts twice."""
+        self._answer_tokens = -(-output_tokens // self._call.request.choices) * (2 if is_ours else 1)
+        self._accounts.usuals.learn(self._quote.usual_key, self._answer_tokens)
 
     def _note(self, status: int, ended: str, at_ns: int) -> Note:
         anatomy = self._call.request.anatomy
@@ -282,6 +289,7 @@ class Account:
             (at_ns - self._started_ns) // 1_000_000,
             self._machine.cap or 0,
             self._call.request.shape_key,
+            self._answer_tokens,
         )
 
     def headers(self) -> list[tuple[str, str]]:

@@ -110,7 +110,7 @@ class ChatReader(EventReader):
             self._head = {
                 name: value[name]
                 for name in ("id", "object", "created", "model", "system_fingerprint")
-                if name in value
+                if _is_writable(value.get(name))
             }
         if not self._model and isinstance(value.get("model"), str):
             self._model = value["model"]
@@ -231,3 +231,10 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 
 def _inner_usage(value: object) -> object:
     return value.get("usage") if isinstance(value, Mapping) else None
+
+
+def _is_writable(value: object) -> bool:
+    """Tell whether a provider's value can be written again as strict JSON."""
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return type(value) is int

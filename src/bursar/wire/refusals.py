@@ -90,6 +90,7 @@ def is_anthropic_error(status: int, body: bytes) -> bool:
 
 
 _CAP_NAME = r"max[_ ]?(?:completion_|output_|new_)?tokens"
+_OUTPUT_FIELD = r"max[_ ]?(?:completion|output|new)?[_ ]?tokens"
 _MAXIMA = tuple(
     re.compile(pattern, re.IGNORECASE | re.DOTALL)
     for pattern in (
@@ -126,7 +127,7 @@ def named_maximum(status: int, body: bytes) -> int | None:
     if not text:
         return None
     exclusive = _EXCLUSIVE_MAXIMUM.search(text)
-    if exclusive is not None:
+    if exclusive is not None and re.search(_OUTPUT_FIELD, text, re.IGNORECASE):
         return _positive(int(exclusive.group(1)) - 1)
     if re.search(_CAP_NAME + r"|completion tokens|output tokens|maximum tokens", text, re.IGNORECASE) is None:
         return None

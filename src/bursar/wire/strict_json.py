@@ -22,6 +22,9 @@ DEPTH_MAX = 100
 DIGITS_MAX = 4_300
 """How many digits a number may have; Python's own limit for turning text into an integer."""
 
+VALUES_MAX = 2_000_000
+"""How many commas a body may hold, and so values: each becomes an object in memory, however short its text."""
+
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -33,6 +36,8 @@ def parse(raw: bytes, *, size_max: int = BODY_BYTES_MAX) -> dict[str, Any]:
     """
     if len(raw) > size_max:
         raise TooLarge(f"the body has {len(raw):,} bytes; at most {size_max:,} are allowed")
+    if len(raw) > VALUES_MAX and raw.count(b",") > VALUES_MAX:
+        raise TooLarge(f"the body holds more than {VALUES_MAX:,} values")
     try:
         value = _DECODER.decode(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
