@@ -58,7 +58,8 @@ def lapse_gone(ledger: Ledger, at_ns: int, lapse_s: float) -> int:
     count = 0
     for row in ledger.processes():
         if is_gone(row.id) or row.beat_ns < at_ns - int(lapse_s * NS):
-            count += ledger.lapse(row.id, at_ns)
+            while lapsed := ledger.lapse(row.id, at_ns):
+                count += lapsed
     return count
 
 

@@ -7,6 +7,7 @@ and tried again by a job: the truth is never dropped.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +16,7 @@ from bursar.core.charge import ZERO, Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
 from bursar.core.meter import Close, Cut, Extend, MeteredCall, Phase
-from bursar.errors import NotFound, StoreUnavailable
+from bursar.errors import HoldConflict, NotFound, StoreUnavailable
 from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
 from bursar.pipeline.call import Call
@@ -87,8 +88,10 @@ class Accounts:
     async def close_kept(self) -> int:
         """Try the kept closes again; returns how many remain."""
         for _ in range(len(self.unclosed)):
-            if await self.close(self.unclosed.popleft()) is None and self.unclosed:
-                break
+            # What the ledger has heard otherwise meanwhile stands: the first word counts.
+            with contextlib.suppress(HoldConflict):
+                if await self.close(self.unclosed.popleft()) is None and self.unclosed:
+                    break
         return len(self.unclosed)
 
 
@@ -171,7 +174,9 @@ class Account:
             self._machine.unsent()
             return True
         spent = self._machine.tokens
-        extension = await self._extend(spent + self._quote.terms.usual, 2 * spent, self._attempts + 1)
+        covered = self._earlier_tokens + spent
+        least = covered + min(self._quote.terms.usual, spent)
+        extension = await self._extend(least, covered + spent, self._attempts + 1)
         if not extension.is_granted:
             return False
         self._attempts += 1
@@ -205,13 +210,19 @@ class Account:
     async def settle(self, answer: Answer, *, status: int) -> None:
         """Close with the provider's word; what it did not tell is estimated from what was visible."""
         self._machine.see(answer.visible_tokens)
-        close = self._machine.ended()
         card = self._quote.card(answer.service_tier)
         cover = self._quote.reservation.cover
+        charge = None
         if answer.usage is not None:
-            charge = told(answer, answer.usage, card, cover)
+            try:
+                charge = told(answer, answer.usage, card, cover)
+            except ValueError:
+                # Counts that no ledger can add up are no truth.
+                await self.lose(status=status)
+                return
             self._learn(answer)
-        else:
+        close = self._machine.ended()
+        if charge is None:
             charge = estimated(card, cover, close.tokens)
         await self._close(Close(Verb.SETTLE), charge, status, "capped" if answer.is_capped else "complete")
 
