@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -138,7 +140,7 @@ def test_a_stream_of_unknown_speed_that_is_lost_is_presumed() -> None:
 def test_an_end_is_settled_with_what_was_visible() -> None:
     machine = sent(Terms(400, 1000, is_extendable=True, top_speed=100, choices=3))
     machine.see(100)
-    assert machine.ended() == Close(Verb.SETTLE, 34)
+    assert machine.ended(SENT_NS) == Close(Verb.SETTLE, 34)
 
 
 def test_a_learnt_maximum_lowers_the_cap_once() -> None:
@@ -167,7 +169,7 @@ def test_a_call_is_closed_once(first: str, second: str) -> None:
     machine = sent()
     ends = {
         "lost": lambda: machine.lost(SENT_NS, is_streaming=True),
-        "ended": machine.ended,
+        "ended": lambda: machine.ended(SENT_NS),
         "refused": machine.refused,
     }
     ends[first]()
@@ -252,7 +254,7 @@ class Streaming(RuleBasedStateMachine):
     @rule(how=st.sampled_from(["ended", "lost"]))
     def end(self, how: str) -> None:
         held = self.machine.tokens
-        close = self.machine.ended() if how == "ended" else self.machine.lost(self.now, is_streaming=True)
+        close = self.machine.ended(self.now) if how == "ended" else self.machine.lost(self.now, is_streaming=True)
         self.closes.append(close)
         assert len(self.closes) == 1
         assert close.verb is Verb.SETTLE
@@ -263,7 +265,12 @@ class Streaming(RuleBasedStateMachine):
     @precondition(lambda self: self.machine.phase is Phase.CLOSED)
     @rule()
     def nothing_follows_a_close(self) -> None:
-        for end in (self.machine.ended, self.machine.refused, lambda: self.machine.lost(self.now, is_streaming=True)):
+        ends: tuple[Callable[[], object], ...] = (
+            lambda: self.machine.ended(self.now),
+            self.machine.refused,
+            lambda: self.machine.lost(self.now, is_streaming=True),
+        )
+        for end in ends:
             with pytest.raises(AssertionError):
                 end()
         assert len(self.closes) == 1

@@ -36,8 +36,10 @@ def test_the_tour_of_the_readme_works_as_written(tmp_path: Path) -> None:
     assert serve[0] == "serve"
     assert [look[0] for look in looks] == ["spend", "budget", "call", "verify", "doctor"]
     with ScriptedProvider({"*": Script(output_tokens=20)}) as provider:
+        (budgets,) = re.findall(r"^echo '(budgets:.*)' >bursar.yaml$", README, re.MULTILINE)
         (tmp_path / "bursar.yaml").write_text(
-            f"providers:\n  openai:\n    base_url: {provider.url}/v1\nprices:\n  '*': {{input: 2.5, output: 10}}\n"
+            f"{budgets}\nproviders:\n  openai:\n    base_url: {provider.url}/v1\n"
+            "prices:\n  '*': {input: 2.5, output: 10}\n"
         )
         words = [str(BURSAR), *serve, "--port", "0"]
         with subprocess.Popen(

@@ -36,6 +36,7 @@ async def restart(made: World, settings_of: GatewayProcess) -> GatewayProcess:
     return fresh
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client's half-open sockets
 async def test_two_hundred_streams_die_with_the_gateway_and_every_hold_ends(tmp_path: Path) -> None:
     script = Script(output_tokens=1000, tokens_per_s=100, tokens_per_event=10, run_ahead_tokens=20, rates=RATES)
     limit = 3 * DOLLAR

@@ -58,13 +58,27 @@ def test_cache_writes_are_unasked_from_gpt_5_6_on() -> None:
     ]
 
 
-def test_a_learned_maximum_comes_before_an_override_and_that_before_the_data() -> None:
-    book = FactsBook((FactOverride(provider="*", model="gpt-5*", max_output_tokens=9),))
-    assert book.facts("openai", "gpt-5").max_output_tokens == 9
+def test_a_learned_maximum_only_lowers_what_is_stated() -> None:
+    book = FactsBook((FactOverride(provider="*", model="gpt-5*", max_output_tokens=9_000),))
+    assert book.facts("openai", "gpt-5").max_output_tokens == 9_000
     assert book.facts("openai", "gpt-5").top_speed_tokens_per_s == 300
     book.learn_maximum("openai", "gpt-5", 4_000)
     assert book.facts("openai", "gpt-5").max_output_tokens == 4_000
-    assert book.facts("azure", "gpt-5").max_output_tokens == 9
+    assert book.facts("azure", "gpt-5").max_output_tokens == 9_000
+    book.learn_maximum("azure", "gpt-5", 200_000)
+    assert book.facts("azure", "gpt-5").max_output_tokens == 9_000
+
+
+def test_a_senselessly_small_maximum_is_not_learnt() -> None:
+    book = FactsBook()
+    book.learn_maximum("p", "m", 1)
+    assert book.facts("p", "m").max_output_tokens is None
+
+
+def test_a_stated_speed_is_found_whatever_the_case_and_dots() -> None:
+    book = FactsBook((FactOverride(provider="*", model="GPT-4.1*", top_speed_tokens_per_s=70),))
+    assert book.stated_speed("openai", "gpt-4.1-mini") == 70
+    assert book.stated_speed("openai", "o3") is None
 
 
 def test_the_closest_override_wins() -> None:
@@ -92,12 +106,12 @@ def test_a_senseless_maximum_is_not_learned(tokens: int) -> None:
 def test_what_is_remembered_is_bounded() -> None:
     book = FactsBook()
     for number in range(LEARNED_MAX + 50):
-        book.learn_maximum("p", f"m-{number}", 7)
+        book.learn_maximum("p", f"m-{number}", 700)
         book.facts("p", f"m-{number}")
     assert len(book._learned) == len(book._resolved) == LEARNED_MAX
-    assert book.facts("p", f"m-{LEARNED_MAX + 49}").max_output_tokens == 7
+    assert book.facts("p", f"m-{LEARNED_MAX + 49}").max_output_tokens == 700
     assert book.facts("p", "x" * 1_000_000).max_output_tokens is None
-    book.learn_maximum("p", "x" * 1_000_000, 7)
+    book.learn_maximum("p", "x" * 1_000_000, 700)
     assert len(book._learned) == LEARNED_MAX
 
 

@@ -74,7 +74,11 @@ def correct(ledger: Ledger, tenant: str, correction: Correction, at_ns: int) -> 
             f"call {before.id} is still in flight in process {before.process}: its own truth will come. If that "
             "process is gone, `bursar holds lapse` presumes what it left, and then it can be corrected"
         )
-    ledger.close(before.id, Verb.CORRECT, at_ns, Charge(_amounts(before, correction), price=before.price))
+    try:
+        charge = Charge(_amounts(before, correction), price=before.price)
+    except ValueError as error:
+        raise UsageError(f"no ledger can count that: {error}") from error
+    ledger.close(before.id, Verb.CORRECT, at_ns, charge)
     return Corrected(before, ledger.hold(tenant, correction.hold_id))
 
 

@@ -20,6 +20,8 @@ __all__ = ["Close", "Cut", "Extend", "MeteredCall", "Phase", "Send", "Terms"]
 OVERRUN = 4
 """A provider that shows this many times its cap does not honour it: the stream is cut (bytes only estimate tokens)."""
 OVERRUN_SLACK = 1024
+SPEED_UNKNOWN = 300
+"""Tokens per second that are assumed after the fact, where no top speed is known."""
 
 
 class Phase(StrEnum):
@@ -43,6 +45,8 @@ class Terms:
     top_speed: int | None
     """Tokens per second and choice that this provider never exceeds; None when unknown."""
     choices: int = 1
+    is_strict: bool = False
+    """A strict budget counts this call: nothing is estimated below what was held."""
 
     def __post_init__(self) -> None:
         if self.is_extendable and not self.top_speed:
@@ -201,11 +205,19 @@ class MeteredCall:
             return Close(Verb.SETTLE, min(most, self.generated(at_ns) + self._reserve))
         return Close(Verb.PRESUME)
 
-    def ended(self) -> Close:
-        """End with the provider's word, or with an end that its API calls normal."""
+    def ended(self, at_ns: int) -> Close:
+        """End with the provider's word, or with an end that its API calls normal.
+
+        Where it told no usage, `tokens` is what is visible or what may have been generated unseen in the time, never
+        more than the cap; a strict budget counts all that was held.
+        """
         assert self.phase in (Phase.SENT, Phase.CUT)
         self.phase = Phase.CLOSED
-        return Close(Verb.SETTLE, -(-self._visible // self.terms.choices))
+        shown = -(-self._visible // self.terms.choices)
+        speed = self.terms.top_speed or SPEED_UNKNOWN
+        unseen = self.tokens if self.terms.is_strict else -(-(at_ns - self._sent_ns) * speed // NS)
+        most = self.tokens if self.cap is None else self.cap
+        return Close(Verb.SETTLE, max(shown, min(unseen, most)))
 
     def refused(self) -> Close:
         """End because the provider refused before any output: nothing was billed."""

@@ -1,7 +1,11 @@
 """How much input a request has, before the provider counts it.
 
-Owns the estimate and its calibration. Base = bytes of text / 4 (images by formula); the last difference between truth
-and base is kept per shape of request and added to the next. No tokenizer runs on the path of a call.
+Owns the estimate and its calibration. Base = bytes of text / 4 (images by formula); the last base and the truth beside
+it are kept per shape of request and correct the next. No tokenizer runs on the path of a call.
+
+A correction is believed only as far as one call can speak for another: upwards in proportion to size (or the few
+thousand tokens that a provider may add unseen), downwards by a quarter at most. Otherwise one odd call, of white space
+or of Chinese, would set free or lock out all that come after it.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ from dataclasses import dataclass
 __all__ = ["EstimateKey", "InputEstimates"]
 
 KEYS_MAX = 20_000
+OVERHEAD_MOST = 2000
+"""What a provider may add to a request of any size: tool prompts, framing."""
 COLD_SLACK = 1500
 """First call of a shape: bytes/2 + 1,500 covered 99.4 % of real calls."""
 
@@ -33,18 +39,18 @@ class InputEstimates:
     """Estimates of input tokens; learns from every settled call. Bounded: the least recently used shapes go first."""
 
     def __init__(self, keys_max: int = KEYS_MAX) -> None:
-        self._residuals: OrderedDict[EstimateKey, int] = OrderedDict()
+        self._last: OrderedDict[EstimateKey, tuple[int, int]] = OrderedDict()
         self._keys_max = keys_max
         self._lock = threading.Lock()
 
     def estimate(self, key: EstimateKey, text_bytes: int) -> int:
         """Expect this many input tokens at most: calibrated × 1.15 + 32 (held for 98 % of real follow-up calls)."""
         with self._lock:
-            residual = self._residuals.get(key)
-            if residual is None:
+            last = self._last.get(key)
+            if last is None:
                 return -(-text_bytes // 2) + COLD_SLACK
-            self._residuals.move_to_end(key)
-        return -(-max(0, _base(text_bytes) + residual) * 115 // 100) + 32
+            self._last.move_to_end(key)
+        return -(-_corrected(_base(text_bytes), *last) * 115 // 100) + 32
 
     @staticmethod
     def ceiling(text_bytes: int, overhead: int) -> int:
@@ -54,10 +60,19 @@ class InputEstimates:
     def learn(self, key: EstimateKey, text_bytes: int, actual: int) -> None:
         """Take the true count (tokens, cached included) of a request that had this many bytes of text."""
         with self._lock:
-            self._residuals[key] = actual - _base(text_bytes)
-            self._residuals.move_to_end(key)
-            while len(self._residuals) > self._keys_max:
-                self._residuals.popitem(last=False)
+            self._last[key] = (_base(text_bytes), actual)
+            self._last.move_to_end(key)
+            while len(self._last) > self._keys_max:
+                self._last.popitem(last=False)
+
+
+def _corrected(base: int, last_base: int, last_actual: int) -> int:
+    """Correct a base by the last truth of its shape."""
+    residual = last_actual - last_base
+    in_proportion = -(-residual * base // max(1, last_base))
+    if residual < 0:
+        return base + max(residual, in_proportion, -(base // 4))
+    return base + max(in_proportion, min(residual, OVERHEAD_MOST))
 
 
 def _base(text_bytes: int) -> int:

@@ -44,7 +44,7 @@ def plan(wish: Wish) -> tuple[Ask, Terms]:
     usual = min(max(wish.usual, wish.cap_least), most)
     is_small = wish.cap is not None and wish.cap <= CAP_SMALL
     is_extendable = wish.is_stream and wish.top_speed is not None and not is_small and not wish.is_strict
-    terms = Terms(usual, cap_most, is_extendable, wish.top_speed, wish.choices)
+    terms = Terms(usual, cap_most, is_extendable, wish.top_speed, wish.choices, wish.is_strict)
     if wish.is_strict:
         return Ask(usual, most, min(4 * usual, most), share=4), terms
     if is_small:

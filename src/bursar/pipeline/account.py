@@ -161,7 +161,9 @@ class Account:
 
     def learn_maximum(self, maximum: int) -> bool:
         """Take the model's true maximum from its refusal; True when sending again with it makes sense."""
-        self._accounts.facts.learn_maximum(self._call.provider.name, self._call.model, maximum)
+        is_lower = self._machine.cap is None or maximum < self._machine.cap
+        if is_lower:
+            self._accounts.facts.learn_maximum(self._call.provider.name, self._call.model, maximum)
         return self.lower_cap(maximum)
 
     def lower_cap(self, most: int) -> bool:
@@ -221,7 +223,7 @@ class Account:
                 await self.lose(status=status)
                 return
             self._learn(answer)
-        close = self._machine.ended()
+        close = self._machine.ended(self._accounts.clock())
         if charge is None:
             charge = estimated(card, cover, close.tokens)
         await self._close(Close(Verb.SETTLE), charge, status, "capped" if answer.is_capped else "complete")

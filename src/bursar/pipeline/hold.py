@@ -23,6 +23,9 @@ from bursar.wire.base import Refusal
 
 __all__ = ["HoldStage"]
 
+NEVER_BILLED = frozenset(range(300, 500)) - {408, 499}
+"""A redirect or a refusal of the request, whoever wrote its body; 408 and 499 tell of a time-out."""
+
 
 @dataclass(frozen=True, slots=True)
 class HoldStage:
@@ -35,6 +38,17 @@ class HoldStage:
     answer_bytes_max: int
 
     async def __call__(self, call: Call, following: Next | None = None) -> Reply:
+        reply = await self._enter(call)
+        if reply is None:
+            # It has waited over the end of a window: the next one may have room.
+            reply = await self._enter(call)
+        if reply is None:
+            refusal = Refusal(429, "contended", "the budget's window ended while this call waited", retry_after_s=1)
+            return refuse(call, refusal)
+        return reply
+
+    async def _enter(self, call: Call) -> Reply | None:
+        """Quote, hold, send; None when the window of the refusing line ended while the call waited."""
         quote = self.quoter.quote(call)
         if isinstance(quote, Refusal):
             return refuse(call, quote)
@@ -43,6 +57,8 @@ class HoldStage:
         try:
             verdict = await self._admit(call, quote, account)
             if isinstance(verdict, Refused):
+                if verdict.line.ends_ns <= self.accounts.clock():
+                    return None
                 return refuse(call, refuse_budget(quote.budgets, quote.reservation, verdict))
             failpoint("after_hold")
             if call.is_gone():
@@ -85,7 +101,7 @@ class HoldStage:
             if answer.status < 300:
                 return await self._answered(call, account, answer)
             refused = await self._refused_body(answer)
-            is_free = answer.status < 400 or call.wire.is_provider_error(answer.status, refused)
+            is_free = answer.status in NEVER_BILLED or call.wire.is_provider_error(answer.status, refused)
             if is_free and not is_adjusted and _adjust(call, account, answer.status, refused):
                 is_adjusted, left = True, left + 1
                 continue

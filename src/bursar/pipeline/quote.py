@@ -5,7 +5,9 @@ Owns everything that is known before the store is asked. Nothing here waits; a q
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from bursar.core.admission import Cover
 from bursar.core.budget import Budget, Policy, Unit
@@ -40,9 +42,14 @@ class Quote:
     usual_key: UsualKey
     text_bytes: int
 
+    look_up: Callable[[str], Card | None]
+    """Finds the card of a tier that nobody asked for, at the moment of the request."""
+
     def card(self, tier: str) -> Card | None:
         """Give the card of the tier that was billed; where it is not known, the dearest that was asked for."""
         found = self.cards.get(tier)
+        if found is None and self.cards:
+            found = self.look_up(tier)
         if found is None and self.cards:
             found = max(self.cards.values(), key=lambda card: card.tiers[-1].rates.output_most)
         return found
@@ -80,17 +87,21 @@ class Quoter:
         cover = _cover(call.request, most, input_most)
         lines = self.budgets.lines(matched, call.labels, at_ns)
         reservation = Reservation(call.id, call.tenant, self.process, at_ns, call.labels.pairs, cover, ask, lines)
-        return Quote(reservation, terms, matched, cards or {}, estimate_key, usual_key, call.request.anatomy.total)
+        text_bytes = call.request.anatomy.total
+        look_up = partial(self._card, call, at_ns)
+        return Quote(reservation, terms, matched, cards or {}, estimate_key, usual_key, text_bytes, look_up)
 
     def _cards(self, call: Call, at_ns: int) -> dict[str, Card] | None:
-        at = to_datetime(at_ns)
         cards: dict[str, Card] = {}
         for tier in call.request.service_tiers:
-            card = self.prices.card(call.provider.name, call.model, tier=tier, at=at)
+            card = self._card(call, at_ns, tier)
             if card is None:
                 return None
             cards[tier] = card
         return cards
+
+    def _card(self, call: Call, at_ns: int, tier: str) -> Card | None:
+        return self.prices.card(call.provider.name, call.model, tier=tier, at=to_datetime(at_ns))
 
     def _input_most(self, call: Call, key: EstimateKey, facts: ModelFacts, *, is_strict: bool) -> int:
         request = call.request
@@ -106,7 +117,7 @@ class Quoter:
         asked = Asked(
             input_most=input_most,
             choices=request.choices,
-            has_cache_write=request.has_cache_write or facts.charges_writes_unasked,
+            has_cache_write=request.has_cache_write or facts.charges_writes_unasked or _has_stated_write(cards),
             has_cache_write_1h=request.has_cache_write_1h,
             searches_most=request.searches_most,
         )
@@ -125,6 +136,15 @@ class Quoter:
             or (call.provider.top_speed and max(call.provider.top_speed, facts.top_speed_tokens_per_s)),
             choices=request.choices,
         )
+
+
+def _has_stated_write(cards: dict[str, Card]) -> bool:
+    """Tell whether the operator prices cache writes above input: nobody else knows when this server writes."""
+    return any(
+        card.source == "override" and tier.rates.cache_write_tokens > tier.rates.input_tokens
+        for card in cards.values()
+        for tier in card.tiers
+    )
 
 
 def _cover(request: Request, most: Bound, input_most: int) -> Cover:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from threading import Lock
@@ -22,6 +22,8 @@ __all__ = ["LEARNED_MAX", "FactOverride", "FactsBook", "ModelFacts"]
 
 LEARNED_MAX = 1_024
 """How many learned maxima, and as many resolved facts, are remembered."""
+LEARNED_LEAST = 256
+"""No model writes less: a smaller number is a client's text, quoted in a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def _resolve(records: Iterable[FactOverride], provider: str, model: str) -> Mode
 class FactsBook:
     """Find the facts of a model. Safe from several threads.
 
-    What a provider itself said (`learn_maximum`) comes before an operator's `overrides`, and these before the data.
+    An operator's `overrides` come before the data; what a provider said (`learn_maximum`) only lowers what is stated.
     """
 
     def __init__(self, overrides: tuple[FactOverride, ...] = ()) -> None:
@@ -118,8 +120,9 @@ class FactsBook:
             learned = self._learned.get(key)
         if max(len(provider), len(model)) > MODEL_CHARS_MAX:
             return _resolve(_dated()[-1:], "", "")
-        taught = () if learned is None else (FactOverride(provider="*", model="*", max_output_tokens=learned),)
-        found = _resolve((*taught, *self._overrides, *_dated()), _fold(provider), _fold(model))
+        found = _resolve((*self._overrides, *_dated()), _fold(provider), _fold(model))
+        if learned is not None and (found.max_output_tokens is None or learned < found.max_output_tokens):
+            found = replace(found, max_output_tokens=learned)
         with self._lock:
             if self._learned.get(key) == learned:
                 _remember(self._resolved, key, found)
@@ -129,13 +132,14 @@ class FactsBook:
         """Give the top speed that the operator states for a model, in tokens a second; None when none is stated."""
         provider, model = _fold(provider), _fold(model)
         for record in self._overrides:
-            if record.top_speed_tokens_per_s and matches(record.provider, provider) and matches(record.model, model):
+            is_meant = matches(_fold(record.provider), provider) and matches(_fold(record.model), model)
+            if is_meant and record.top_speed_tokens_per_s:
                 return record.top_speed_tokens_per_s
         return None
 
     def learn_maximum(self, provider: str, model: str, tokens: int) -> None:
         """Remember the output maximum that a provider's refusal named. A senseless number is not believed."""
-        if not 1 <= tokens <= COUNT_MAX or max(len(provider), len(model)) > MODEL_CHARS_MAX:
+        if not LEARNED_LEAST <= tokens <= COUNT_MAX or max(len(provider), len(model)) > MODEL_CHARS_MAX:
             return
         key = (provider, model)
         with self._lock:

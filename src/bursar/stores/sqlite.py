@@ -168,6 +168,7 @@ class SqliteLedger(SqliteReads):
         )
 
     def beat(self, process: str, at_ns: int) -> None:
+        self.check_file()
         with self.transaction():
             self.run("process_beat", id=process, beat_ns=at_ns)
 

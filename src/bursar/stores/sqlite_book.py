@@ -47,6 +47,7 @@ class SqliteBook:
         self._balances: dict[int, Balance] = {}
         self._version = 0
         self._is_open = False
+        self._is_lost = False
         self._has_opened = False
         self.q = load_queries("queries.sql")
         self._lists: dict[tuple[str, int], str] = {}
@@ -60,6 +61,8 @@ class SqliteBook:
             raise StoreUnavailable(f"the ledger {path} cannot be opened: {error}") from error
         try:
             self._prepare(is_power_safe, ends)
+            found = path.stat()
+            self._file = (found.st_dev, found.st_ino)
         except BaseException:
             self.db.close()
             raise
@@ -118,6 +121,8 @@ class SqliteBook:
                 yield from self._join()
                 return
             self._has_opened = False
+            if self._is_lost:
+                raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
             try:
                 self.db.execute("BEGIN IMMEDIATE")
                 self._is_open = True
@@ -130,6 +135,17 @@ class SqliteBook:
             finally:
                 self._is_open = False
                 self._roll_back()
+
+    def check_file(self) -> None:
+        """Stop writing when the path no longer leads to the file that is open: nobody would ever find the entries.
+
+        Raises StoreUnavailable then, and from every later verb.
+        """
+        try:
+            found = self.path.stat()
+            self._is_lost = (found.st_dev, found.st_ino) != self._file
+        except OSError:
+            self._is_lost = True
 
     def _join(self) -> Iterator[None]:
         """Take the whole transaction down with an operation that is refused after it has written."""

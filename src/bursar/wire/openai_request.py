@@ -4,8 +4,9 @@ Owns the fields of `POST /v1/chat/completions` that decide money. It must never 
 refuse a field only because it is new.
 
 Refused, each naming its field: `best_of` above 1, audio in or out, images out, web search (`web_search_options`,
-`search_parameters`, `plugins`), tools that the provider runs, other models to fall back to (`models`), unknown service
-tiers, files by id or that are no PDF, and the fields of `refuse_control_fields`. `store` bills nothing and passes.
+`search_parameters`, `plugins`, models that always search), tools that the provider runs, other models to fall back to
+(`models`), unknown service tiers, files by id or that are no PDF, and the fields of `refuse_control_fields`. `store`
+bills nothing and passes.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
     refuse_control_fields(body)
     model = model_field(body)
     _refuse_unbounded(body)
+    if any(word in model.lower() for word in _SEARCHES):
+        raise BadRequest(
+            "this model searches the web at a fee for each call, which its usage does not tell", param="model"
+        )
     is_stream = flag_field(body, "stream")
     tools = list_field(body, "tools")
     _check_tools(tools)
@@ -109,6 +114,8 @@ def _refuse_unbounded(body: Mapping[str, Any]) -> None:
             param="web_search_options",
         )
 
+
+_SEARCHES = ("-search-preview", "-search-api")
 
 _UNBOUNDED = (
     ("audio", "audio answers are billed apart from the cap"),

@@ -15,7 +15,7 @@ from bursar.wire.events import EventReader, write_event
 from bursar.wire.refusals import openai_refusal
 from bursar.wire.strict_json import dump
 from bursar.wire.text import strings_bytes, text_bytes, visible_tokens
-from bursar.wire.usage import openai_cost, openai_usage
+from bursar.wire.usage import openai_cost, openai_usage, output_told
 
 __all__ = ["ChatReader", "read_completion", "usage_object"]
 
@@ -70,7 +70,7 @@ class ChatReader(EventReader):
         """Say what is known now."""
         return Answer(
             usage=openai_usage(self._usage),
-            visible_tokens=self.visible_tokens,
+            visible_tokens=max(self.visible_tokens, output_told(self._usage)),
             is_capped=self._is_capped,
             model=self._model,
             service_tier=self._tier,
@@ -183,7 +183,7 @@ def read_completion(body: Mapping[str, Any]) -> Answer | None:
     model = body.get("model")
     return Answer(
         usage=openai_usage(usage),
-        visible_tokens=visible_tokens(0, size, TOOL_CALL_TOKENS * tools),
+        visible_tokens=max(visible_tokens(0, size, TOOL_CALL_TOKENS * tools), output_told(usage)),
         is_capped=is_capped,
         model=model if isinstance(model, str) else "",
         service_tier=tier_name(body.get("service_tier")),

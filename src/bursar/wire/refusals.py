@@ -124,7 +124,7 @@ _ROOMS = tuple(
 def named_maximum(status: int, body: bytes) -> int | None:
     """Find the model's output maximum in an error that complains of the cap."""
     text = _error_text(status, body)
-    if not text:
+    if not text or not _is_about_cap(body):
         return None
     exclusive = _EXCLUSIVE_MAXIMUM.search(text)
     if exclusive is not None and re.search(_OUTPUT_FIELD, text, re.IGNORECASE):
@@ -135,6 +135,16 @@ def named_maximum(status: int, body: bytes) -> int | None:
         return None
     found = next((match for pattern in _MAXIMA if (match := pattern.search(text)) is not None), None)
     return _positive(int(found.group(1))) if found is not None else None
+
+
+def _is_about_cap(body: bytes) -> bool:
+    """Tell whether an error's `param`, where it has one, is the cap; the text may quote what a client wrote."""
+    try:
+        error = json.loads(body)["error"]
+        param = error.get("param")
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        return True
+    return not isinstance(param, str) or not param or re.search(_OUTPUT_FIELD, param, re.IGNORECASE) is not None
 
 
 def named_room(status: int, body: bytes) -> int | None:

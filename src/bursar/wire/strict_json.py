@@ -22,7 +22,7 @@ DEPTH_MAX = 100
 DIGITS_MAX = 4_300
 """How many digits a number may have; Python's own limit for turning text into an integer."""
 
-VALUES_MAX = 2_000_000
+VALUES_MAX = 500_000
 """How many commas a body may hold, and so values: each becomes an object in memory, however short its text."""
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")

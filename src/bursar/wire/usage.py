@@ -13,7 +13,7 @@ from typing import Any
 from bursar.core.money import NANO_PER_USD, Nano
 from bursar.core.usage import COUNT_MAX, Usage
 
-__all__ = ["anthropic_input", "anthropic_usage", "openai_cost", "openai_usage"]
+__all__ = ["anthropic_input", "anthropic_usage", "openai_cost", "openai_usage", "output_told"]
 
 _COST_USD_MAX = 9_000_000
 """No single answer costs more; what says so is no cost."""
@@ -37,6 +37,14 @@ def openai_usage(raw: object) -> Usage | None:
         return _openai_usage(raw)
     except (_NotTold, ValueError):
         return None
+
+
+def output_told(raw: object) -> int:
+    """Read the output alone where the rest contradicts itself: it was billed all the same. 0 when it is not told."""
+    if not isinstance(raw, Mapping):
+        return 0
+    counts = [raw.get(name) for name in ("completion_tokens", "output_tokens")]
+    return max((count for count in counts if type(count) is int and 0 < count <= COUNT_MAX), default=0)
 
 
 def _openai_usage(raw: Mapping[str, Any]) -> Usage:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -12,6 +14,7 @@ from bursar.config.settings import Settings
 from bursar.core.hold import State
 from bursar.core.ledger import ProcessRow
 from bursar.core.provider import Provider
+from bursar.core.window import NS
 from bursar.errors import StoreUnavailable
 from bursar.failpoints import arm
 from bursar.jobs.upkeep import Upkeep
@@ -37,6 +40,11 @@ from bursar.wiring.ledger import TENANT, StoreClock, open_ledger
 from bursar.wiring.prices import open_facts, open_prices
 
 __all__ = ["Engine"]
+
+log = logging.getLogger("bursar.engine")
+
+AHEAD_MOST_NS = 60 * NS
+"""How far the ledger may be ahead of this machine's clock before that is reported."""
 
 
 @dataclass(slots=True)
@@ -67,6 +75,7 @@ class Engine:
     clock: StoreClock = field(init=False)
     _stage: HoldStage = field(init=False)
     _upkeep: Upkeep = field(init=False)
+    _accounts: Accounts = field(init=False)
     _face: ThreadedStore | DirectStore = field(init=False)
     _stopping: asyncio.Event = field(init=False)
     _job: asyncio.Task[None] = field(init=False)
@@ -77,6 +86,9 @@ class Engine:
         arm(settings.failpoint)
         ledger = self.ledger = open_ledger(settings)
         self.clock = StoreClock(ledger.latest_ns())
+        ahead_ns = self.clock() - time.time_ns()
+        if ahead_ns > AHEAD_MOST_NS:
+            log.error("the ledger is %d s ahead of this clock: windows stand still until then", ahead_ns // NS)
         process = process_name()
         budgets = Budgets(replace(budget, link=budget.link or settings.link) for budget in settings.budgets)
         ledger.beat(process, self.clock())
@@ -88,7 +100,7 @@ class Engine:
         self.choice = ProviderChoice(settings.providers)
         self.upstream = HttpUpstream(limits.connections_max)
         await self.upstream.start()
-        accounts = Accounts(self._face, waiting, facts, estimates, usuals, self.clock)
+        accounts = self._accounts = Accounts(self._face, waiting, facts, estimates, usuals, self.clock)
         quoter = Quoter(process, budgets, open_prices(settings), facts, estimates, usuals, self.clock)
         self._stage = HoldStage(quoter, accounts, waiting, self.upstream, limits.answer_bytes_max)
         self._upkeep = Upkeep(
@@ -106,6 +118,10 @@ class Engine:
         """Stop the jobs and let go of connections and file; what is still open is presumed."""
         self._stopping.set()
         await self._job
+        await self._accounts.close_kept()
+        for lost in self._accounts.unclosed:
+            cost = lost.charge.amounts.cost_nano if lost.charge else 0
+            log.error("call %s could not be recorded: %s, %d nano-USD", lost.asked.id, lost.verb, cost)
         with contextlib.suppress(StoreUnavailable):
             await self._upkeep.leave()
         await self.upstream.stop()
