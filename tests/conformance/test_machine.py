@@ -279,4 +279,4 @@ def test_a_store_is_what_the_model_is(store: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
 def test_a_store_is_what_the_model_is_at_length(store: str) -> None:
-    run_machine(store, 1500)
+    run_machine(store, 300)
