@@ -4,7 +4,8 @@ Owns the estimate and its calibration. Base = bytes of text / 4 (images by formu
 it are kept per shape of request and correct the next. No tokenizer runs on the path of a call.
 
 A correction is believed only as far as one call can speak for another: upwards in proportion to size (or the few
-thousand tokens that a provider may add unseen), downwards by a quarter at most. Otherwise one odd call, of white space
+thousand tokens that a provider may add unseen), downwards by an eighth at most,
+which the margin outweighs. Otherwise one odd call, of white space
 or of Chinese, would set free or lock out all that come after it.
 """
 
@@ -71,7 +72,7 @@ def _corrected(base: int, last_base: int, last_actual: int) -> int:
     residual = last_actual - last_base
     in_proportion = -(-residual * base // max(1, last_base))
     if residual < 0:
-        return base + max(residual, in_proportion, -(base // 4))
+        return base + max(residual, in_proportion, -(base // 8))
     return base + max(in_proportion, min(residual, OVERHEAD_MOST))
 
 
