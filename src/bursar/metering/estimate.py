@@ -4,9 +4,8 @@ Owns the estimate and its calibration. Base = bytes of text / 4 (images by formu
 it are kept per shape of request and correct the next. No tokenizer runs on the path of a call.
 
 A correction is believed only as far as one call can speak for another: upwards in proportion to size (or the few
-thousand tokens that a provider may add unseen), downwards by an eighth at most,
-which the margin outweighs. Otherwise one odd call, of white space
-or of Chinese, would set free or lock out all that come after it.
+thousand tokens that a provider may add unseen), downwards by an eighth at most, which the margin outweighs. Otherwise
+one odd call, of white space or of Chinese, would set free or lock out all that come after it.
 """
 
 from __future__ import annotations
