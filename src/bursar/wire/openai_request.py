@@ -18,17 +18,14 @@ from bursar.errors import BadRequest
 from bursar.wire.anatomy import FRAME_BYTES, Tally, shape_key, split
 from bursar.wire.base import Request
 from bursar.wire.fields import (
-    clean_label,
     count_field,
-    find_key,
     flag_field,
-    has_hidden_names,
     list_field,
-    metadata_labels,
     model_field,
     refuse_control_fields,
 )
 from bursar.wire.images import image_size, openai_image, pdf_cost
+from bursar.wire.openai_common import labels, mentions_cache, service_tiers
 from bursar.wire.strict_json import dump
 from bursar.wire.text import strings_bytes, text_bytes
 
@@ -48,7 +45,6 @@ _TIERS: dict[str, tuple[str, ...]] = {
 }
 """Service tiers by request value; what asks for another tier may still be served, and billed, as ordinary."""
 
-_CACHE_KEYS = ("prompt_cache_breakpoint", "prompt_cache_options", "cache_control")
 _COUNTED_ELSEWHERE = frozenset(
     {
         "model", "messages", "tools", "functions", "response_format", "prediction", "metadata", "user",
@@ -87,9 +83,9 @@ def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
         anatomy=split(system + other, len(tools_text) + len(schema_text), turns),
         images_tokens_most=beyond,
         shape_key=shape_key(*system_text, tools_text, schema_text),
-        has_cache_write=_mentions_cache(body, raw),
-        service_tiers=_service_tiers(body),
-        body_labels=_labels(body),
+        has_cache_write=mentions_cache(body, raw),
+        service_tiers=service_tiers(body, _TIERS),
+        body_labels=labels(body),
         output_beyond_cap=_prediction_bytes(body),
     )
 
@@ -150,16 +146,6 @@ def _wants_usage(body: Mapping[str, Any]) -> bool:
     return options.get("include_usage") is True
 
 
-def _service_tiers(body: Mapping[str, Any]) -> tuple[str, ...]:
-    tier = body.get("service_tier")
-    if tier is None:
-        return ("",)
-    tiers = _TIERS.get(tier) if isinstance(tier, str) else None
-    if tiers is None:
-        raise BadRequest(f"the service tier is unknown: use one of {', '.join(_TIERS)}", param="service_tier")
-    return tiers
-
-
 def _prediction_bytes(body: Mapping[str, Any]) -> int:
     """Bound what a prediction bills: its rejected tokens are output, and a token has at least one byte."""
     prediction = body.get("prediction")
@@ -168,20 +154,6 @@ def _prediction_bytes(body: Mapping[str, Any]) -> int:
     if not isinstance(prediction, Mapping) or not isinstance(prediction.get("content"), str | list):
         raise BadRequest("`prediction` must be an object with `content`", param="prediction")
     return strings_bytes(prediction["content"])
-
-
-def _mentions_cache(body: dict[str, Any], raw: bytes) -> bool:
-    if not has_hidden_names(raw) and not any(key.encode() in raw for key in _CACHE_KEYS):
-        return False
-    return any(value is not None for key in _CACHE_KEYS for value in find_key(body, key))
-
-
-def _labels(body: Mapping[str, Any]) -> dict[str, str]:
-    labels = metadata_labels(body.get("metadata"))
-    user = clean_label(body.get("safety_identifier")) or clean_label(body.get("user"))
-    if user:
-        labels["user"] = user
-    return labels
 
 
 # --- messages ------------------------------------------------------------------------------------------------------

@@ -18,16 +18,13 @@ from bursar.errors import BadRequest
 from bursar.wire.anatomy import shape_key, split
 from bursar.wire.base import Request
 from bursar.wire.fields import (
-    clean_label,
     count_field,
-    find_key,
     flag_field,
-    has_hidden_names,
     list_field,
-    metadata_labels,
     model_field,
     refuse_control_fields,
 )
+from bursar.wire.openai_common import labels, mentions_cache, service_tiers
 from bursar.wire.responses_items import measure_input
 from bursar.wire.responses_tools import check_tools, searches_most, without_unasked_search
 from bursar.wire.strict_json import dump
@@ -52,7 +49,6 @@ _TIERS: dict[str, tuple[str, ...]] = {
     "ultrafast": ("", "ultrafast"),
 }
 """Service tiers by request value; what asks for another tier may still be served, and billed, as ordinary."""
-_CACHE_KEYS = ("prompt_cache_breakpoint", "prompt_cache_options", "cache_control")
 _COUNTED_ELSEWHERE = frozenset(
     {
         "model", "input", "instructions", "tools", "text", "metadata", "client_metadata", "user", "safety_identifier",
@@ -92,10 +88,10 @@ def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
         anatomy=anatomy,
         images_tokens_most=measured.beyond + searches * (SEARCH_TOKENS_MOST + anatomy.total // 4),
         shape_key=shape_key(instructions, *measured.system_text, tools_text, schema_text),
-        has_cache_write=_mentions_cache(body, raw),
+        has_cache_write=mentions_cache(body, raw),
         searches_most=searches,
-        service_tiers=_service_tiers(body),
-        body_labels=_labels(body),
+        service_tiers=service_tiers(body, _TIERS),
+        body_labels=labels(body),
         passes_most=2 if measured.has_compaction or _compacts(body) else 1,
         dropped=dropped,
         previous_id=_previous_id(body),
@@ -150,32 +146,8 @@ def _previous_id(body: Mapping[str, Any]) -> str:
     return previous
 
 
-def _service_tiers(body: Mapping[str, Any]) -> tuple[str, ...]:
-    tier = body.get("service_tier")
-    if tier is None:
-        return ("",)
-    tiers = _TIERS.get(tier) if isinstance(tier, str) else None
-    if tiers is None:
-        raise BadRequest(f"the service tier is unknown: use one of {', '.join(_TIERS)}", param="service_tier")
-    return tiers
-
-
 def _compacts(body: Mapping[str, Any]) -> bool:
     """Does the body allow the provider to summarise the conversation first? That bills its input once more."""
     management = body.get("context_management")
     entries = management if isinstance(management, list) else []
     return any(isinstance(entry, Mapping) and entry.get("type") == "compaction" for entry in entries)
-
-
-def _mentions_cache(body: dict[str, Any], raw: bytes) -> bool:
-    if not has_hidden_names(raw) and not any(key.encode() in raw for key in _CACHE_KEYS):
-        return False
-    return any(value is not None for key in _CACHE_KEYS for value in find_key(body, key))
-
-
-def _labels(body: Mapping[str, Any]) -> dict[str, str]:
-    labels = metadata_labels(body.get("metadata"))
-    user = clean_label(body.get("safety_identifier")) or clean_label(body.get("user"))
-    if user:
-        labels["user"] = user
-    return labels

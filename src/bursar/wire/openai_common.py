@@ -1,0 +1,43 @@
+"""What both of OpenAI's request shapes hold alike: service tiers, explicit cache writes, labels.
+
+Owns these three readings. What only one of the shapes has stays with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bursar.errors import BadRequest
+from bursar.wire.fields import clean_label, find_key, has_hidden_names, metadata_labels
+
+__all__ = ["labels", "mentions_cache", "service_tiers"]
+
+_CACHE_KEYS = ("prompt_cache_breakpoint", "prompt_cache_options", "cache_control")
+
+
+def service_tiers(body: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Give every tier that a body can be billed at, out of those that its API knows. Raises BadRequest."""
+    tier = body.get("service_tier")
+    if tier is None:
+        return ("",)
+    tiers = known.get(tier) if isinstance(tier, str) else None
+    if tiers is None:
+        raise BadRequest(f"the service tier is unknown: use one of {', '.join(known)}", param="service_tier")
+    return tiers
+
+
+def mentions_cache(body: dict[str, Any], raw: bytes) -> bool:
+    """Tell whether a body asks for cache writes, however its names are written."""
+    if not has_hidden_names(raw) and not any(key.encode() in raw for key in _CACHE_KEYS):
+        return False
+    return any(value is not None for key in _CACHE_KEYS for value in find_key(body, key))
+
+
+def labels(body: Mapping[str, Any]) -> dict[str, str]:
+    """Give the labels that a body names: the user, and its metadata."""
+    found = metadata_labels(body.get("metadata"))
+    user = clean_label(body.get("safety_identifier")) or clean_label(body.get("user"))
+    if user:
+        found["user"] = user
+    return found
