@@ -152,8 +152,8 @@ def test_json_that_is_deep_or_long_in_a_wrong_way_is_refused(home: House, body: 
 
 
 def test_a_body_that_takes_long_to_parse_does_not_keep_others(home: House) -> None:
-    """As many empty arrays as a body may hold are seconds of work."""
-    body = b'{"model":"m","messages":[],"x":[' + b",".join([b"[]"] * 499_990) + b'],"model":"n"}'
+    """As many small objects as a body may hold are a second of work and more."""
+    body = b'{"model":"m","messages":[],"x":[' + b",".join([b'{"a":1}'] * 499_990) + b'],"model":"n"}'
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         call = pool.submit(home.send, "POST", "/v1/chat/completions", body)
         answered = 0
