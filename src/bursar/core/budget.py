@@ -15,7 +15,7 @@ from bursar.core.labels import NONE, Labels, is_label
 from bursar.core.money import AMOUNT_MAX
 from bursar.core.window import Span, Window, WindowKind
 
-__all__ = ["Budget", "Limit", "Policy", "Unit"]
+__all__ = ["Budget", "Limit", "Policy", "Unit", "fits"]
 
 COUNT_LIMIT_MAX = 2**53
 """The largest limit in tokens or requests."""
@@ -97,7 +97,7 @@ class Budget:
 
     def matches(self, labels: Labels) -> bool:
         """Tell whether a call with these labels counts against this budget."""
-        return all(_fits(labels[label], patterns) for label, patterns in self.match)
+        return all(fits(labels[label], patterns) for label, patterns in self.match)
 
     def scope(self, labels: Labels) -> str:
         """Name the balance that a call counts against: `` for an unsplit budget, else `user=ada` or `team=a,user=b`.
@@ -128,7 +128,8 @@ class Budget:
         )
 
 
-def _fits(value: str, patterns: tuple[str, ...]) -> bool:
+def fits(value: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether a label's value is one of the patterns (`*` stands for anything)."""
     return any(
         value == pattern or ("*" in pattern and value != NONE and _is_like(value, pattern)) for pattern in patterns
     )
