@@ -5,29 +5,28 @@ Owns how a cap is written, thinking included. It must never change anything else
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from bursar.wire.adapter import Adapter
 from bursar.wire.anthropic_request import THINKING_LEAST, read_request
 from bursar.wire.anthropic_stream import MessagesReader, read_message
 from bursar.wire.base import Answer, Refusal, Request
-from bursar.wire.refusals import anthropic_refusal, is_anthropic_error, named_maximum, named_room
-from bursar.wire.strict_json import BODY_BYTES_MAX, dump, parse
+from bursar.wire.refusals import anthropic_refusal, is_anthropic_error
+from bursar.wire.strict_json import dump
 
 __all__ = ["AnthropicMessages"]
 
 
 @dataclass(frozen=True, slots=True)
-class AnthropicMessages:
+class AnthropicMessages(Adapter):
     """Messages."""
 
-    body_bytes_max: int = BODY_BYTES_MAX
     name: str = "anthropic.messages"
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        return read_request(self.name, parse(raw, size_max=self.body_bytes_max), raw)
+        return read_request(self.name, self.parsed(raw), raw)
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream; a thinking budget that the new cap overtakes is lowered below it."""
@@ -38,13 +37,9 @@ class AnthropicMessages:
             body = _with_thinking_below(body, cap)
         return dump(body)
 
-    def read_whole(self, request: Request, body: bytes) -> Answer | None:
-        """Read a whole answer; None when it is no message."""
-        try:
-            value = json.loads(body)
-        except (ValueError, RecursionError):
-            return None
-        return read_message(value, is_1h_asked=request.has_cache_write_1h) if isinstance(value, dict) else None
+    def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
+        """Read a whole answer's object; None when it is no message."""
+        return read_message(value, is_1h_asked=request.has_cache_write_1h)
 
     def reader(self, request: Request) -> MessagesReader:
         """Make the reader of one stream."""
@@ -53,14 +48,6 @@ class AnthropicMessages:
     def is_provider_error(self, status: int, body: bytes) -> bool:
         """Is this the provider's own error, before any output?"""
         return is_anthropic_error(status, body)
-
-    def named_maximum(self, status: int, body: bytes) -> int | None:
-        """The model's output maximum, when an error names it."""
-        return named_maximum(status, body)
-
-    def named_room(self, status: int, body: bytes) -> int | None:
-        """The output that this call has room for, when an error names it."""
-        return named_room(status, body)
 
     def refusal(self, refusal: Refusal) -> bytes:
         """Write a refusal's body."""

@@ -9,18 +9,18 @@ and which cannot be ended early in a way that its readers take.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from bursar.errors import BadRequest
+from bursar.wire.adapter import Adapter
 from bursar.wire.base import Answer, Refusal, Request
 from bursar.wire.gemini_errors import gemini_refusal, is_gemini_error, named_maximum
 from bursar.wire.gemini_fields import Fields
 from bursar.wire.gemini_request import read_request
 from bursar.wire.gemini_stream import GenerateReader, read_response
-from bursar.wire.strict_json import BODY_BYTES_MAX, dump, parse
+from bursar.wire.strict_json import dump
 
 __all__ = ["GeminiGenerate", "split_action"]
 
@@ -36,14 +36,13 @@ def split_action(text: str) -> tuple[str, str] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class GeminiGenerate:
+class GeminiGenerate(Adapter):
     """Generated content. One is made for every call, since its model and its kind of answer stand in the URL."""
 
     model: str
     is_stream: bool
     is_sse: bool = True
     """The URL asks for server-sent events (`alt=sse`)."""
-    body_bytes_max: int = BODY_BYTES_MAX
     name: str = "gemini.generate"
 
     def action(self, model: str) -> str:
@@ -54,7 +53,7 @@ class GeminiGenerate:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
         if self.is_stream and not self.is_sse:
             raise BadRequest("a stream must be asked for as server-sent events: add `?alt=sse` to the URL", param="alt")
-        return read_request(self.name, self.model, parse(raw, size_max=self.body_bytes_max), is_stream=self.is_stream)
+        return read_request(self.name, self.model, self.parsed(raw), is_stream=self.is_stream)
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream, the cap and its place under the client's own names for them.
@@ -72,13 +71,9 @@ class GeminiGenerate:
             body[top.name("generationConfig") or "generationConfig"] = _with_thinking_below(config, written, cap)
         return dump(body)
 
-    def read_whole(self, request: Request, body: bytes) -> Answer | None:
-        """Read a whole answer; None when it is none of this API."""
-        try:
-            value = json.loads(body)
-        except (ValueError, RecursionError):
-            return None
-        return read_response(request, value) if isinstance(value, dict) else None
+    def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
+        """Read a whole answer's object; None when it is none of this API."""
+        return read_response(request, value)
 
     def reader(self, request: Request) -> GenerateReader:
         """Make the reader of one stream."""

@@ -9,19 +9,18 @@ prompts or answers, `models` and `plugins`, service tiers, and the fields of `re
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bursar.errors import BadRequest
+from bursar.wire.adapter import Adapter
 from bursar.wire.anatomy import shape_key
-from bursar.wire.base import Anatomy, Answer, Refusal, Request
+from bursar.wire.base import Anatomy, Answer, Request
 from bursar.wire.fields import count_field, flag_field, model_field, refuse_control_fields
 from bursar.wire.openai_completions_stream import CompletionsReader, read_text_completion
 from bursar.wire.openai_prompts import Prompts, prompt_labels, read_prompts, refuse_service_tier
-from bursar.wire.refusals import is_openai_error, named_maximum, named_room, openai_refusal
-from bursar.wire.strict_json import BODY_BYTES_MAX, dump, parse
+from bursar.wire.strict_json import dump
 from bursar.wire.text import strings_bytes, text_bytes
 
 __all__ = ["CAP_DEFAULT", "OpenAICompletions"]
@@ -40,15 +39,14 @@ _COUNTED_ELSEWHERE = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class OpenAICompletions:
+class OpenAICompletions(Adapter):
     """Text completions."""
 
-    body_bytes_max: int = BODY_BYTES_MAX
     name: str = "openai.completions"
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        return _read_request(self.name, parse(raw, size_max=self.body_bytes_max))
+        return _read_request(self.name, self.parsed(raw))
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream; a cap of 0 (only score the prompt) stays as it is."""
@@ -60,33 +58,13 @@ class OpenAICompletions:
             body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
         return dump(body)
 
-    def read_whole(self, request: Request, body: bytes) -> Answer | None:
-        """Read a whole answer; None when it is no text completion."""
-        try:
-            value = json.loads(body)
-        except (ValueError, RecursionError):
-            return None
-        return read_text_completion(request, value) if isinstance(value, dict) else None
+    def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
+        """Read a whole answer's object; None when it is no text completion."""
+        return read_text_completion(request, value)
 
     def reader(self, request: Request) -> CompletionsReader:
         """Make the reader of one stream."""
         return CompletionsReader(request)
-
-    def is_provider_error(self, status: int, body: bytes) -> bool:
-        """Is this the provider's own error, before any output?"""
-        return is_openai_error(status, body)
-
-    def named_maximum(self, status: int, body: bytes) -> int | None:
-        """The model's output maximum, when an error names it."""
-        return named_maximum(status, body)
-
-    def named_room(self, status: int, body: bytes) -> int | None:
-        """The output that this call has room for, when an error names it."""
-        return named_room(status, body)
-
-    def refusal(self, refusal: Refusal) -> bytes:
-        """Write a refusal's body."""
-        return openai_refusal(refusal)
 
 
 def _read_request(wire: str, body: dict[str, Any]) -> Request:

@@ -9,19 +9,18 @@ known size here), service tiers, and the fields of `refuse_control_fields`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from bursar.core.usage import COUNT_MAX, Usage
 from bursar.errors import BadRequest
+from bursar.wire.adapter import Adapter, loaded
 from bursar.wire.anatomy import shape_key
-from bursar.wire.base import Anatomy, Answer, Refusal, Request
+from bursar.wire.base import Anatomy, Answer, Request
 from bursar.wire.fields import flag_field, model_field, refuse_control_fields
 from bursar.wire.openai_prompts import prompt_labels, read_prompts, refuse_service_tier
-from bursar.wire.refusals import is_openai_error, openai_refusal
-from bursar.wire.strict_json import BODY_BYTES_MAX, dump, parse
+from bursar.wire.strict_json import dump
 from bursar.wire.text import strings_bytes
 
 __all__ = ["OpenAIEmbeddings"]
@@ -37,15 +36,14 @@ _WHOLE_BYTES_MAX = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class OpenAIEmbeddings:
+class OpenAIEmbeddings(Adapter):
     """Embeddings."""
 
-    body_bytes_max: int = BODY_BYTES_MAX
     name: str = "openai.embeddings"
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        body = parse(raw, size_max=self.body_bytes_max)
+        body = self.parsed(raw)
         refuse_control_fields(body)
         model = model_field(body)
         if flag_field(body, "stream"):
@@ -73,7 +71,7 @@ class OpenAIEmbeddings:
 
     def read_whole(self, request: Request, body: bytes) -> Answer | None:
         """Read a whole answer; None when it is none of this API. The vectors of a large one are not walked."""
-        value = _tail(body) or _parsed(body)
+        value = _tail(body) or loaded(body)
         if value is None or not (isinstance(value.get("data"), list) or isinstance(value.get("usage"), Mapping)):
             return None
         model = value.get("model")
@@ -87,10 +85,6 @@ class OpenAIEmbeddings:
         """Embeddings do not stream, and `parse` refuses what asks for it."""
         raise NotImplementedError("embeddings do not stream")
 
-    def is_provider_error(self, status: int, body: bytes) -> bool:
-        """Is this the provider's own error, before any output?"""
-        return is_openai_error(status, body)
-
     def named_maximum(self, status: int, body: bytes) -> int | None:
         """There is no output to have a maximum."""
         return None
@@ -98,10 +92,6 @@ class OpenAIEmbeddings:
     def named_room(self, status: int, body: bytes) -> int | None:
         """There is no output to have room for."""
         return None
-
-    def refusal(self, refusal: Refusal) -> bytes:
-        """Write a refusal's body."""
-        return openai_refusal(refusal)
 
 
 def embeddings_usage(raw: object) -> Usage | None:
@@ -120,13 +110,5 @@ def _tail(body: bytes) -> dict[str, Any] | None:
     _, closed, behind = end.rpartition(b"]")
     if not closed:
         return None
-    value = _parsed(b"{" + behind.lstrip().removeprefix(b","))
+    value = loaded(b"{" + behind.lstrip().removeprefix(b","))
     return value if value is not None and isinstance(value.get("usage"), Mapping) else None
-
-
-def _parsed(body: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
