@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from anthropic import Anthropic
@@ -38,35 +39,38 @@ def script(*, visible: int, reasoning: int = 0, tokens_per_event: int = 20) -> S
 
 
 def by_openai(url: str) -> str:
-    client = OpenAI(base_url=f"{url}/v1", api_key="none")
-    stream = client.chat.completions.create(
-        model="m",
-        messages=[{"role": "user", "content": "go on"}],
-        stream=True,
-        stream_options={"include_usage": True},
-    )
     reasons, usages = [], []
-    for chunk in stream:
-        reasons += [choice.finish_reason for choice in chunk.choices if choice.finish_reason]
-        usages += [chunk.usage] if chunk.usage else []
+    with OpenAI(base_url=f"{url}/v1", api_key="none") as client:
+        stream = client.chat.completions.create(
+            model="m",
+            messages=[{"role": "user", "content": "go on"}],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        for chunk in stream:
+            reasons += [choice.finish_reason for choice in chunk.choices if choice.finish_reason]
+            usages += [chunk.usage] if chunk.usage else []
     assert usages and usages[-1].completion_tokens > 0
     (reason,) = reasons
     return reason
 
 
 def by_openai_helper(url: str) -> str:
-    client = OpenAI(base_url=f"{url}/v1", api_key="none")
-    with client.chat.completions.stream(model="m", messages=[{"role": "user", "content": "go on"}]) as stream:
+    with (
+        OpenAI(base_url=f"{url}/v1", api_key="none") as client,
+        client.chat.completions.stream(model="m", messages=[{"role": "user", "content": "go on"}]) as stream,
+    ):
         for _ in stream:
             pass
         return str(stream.current_completion_snapshot.choices[0].finish_reason)
 
 
 def by_anthropic(url: str) -> str:
-    client = Anthropic(base_url=url, api_key="none")
-    with client.messages.stream(
-        model="m", max_tokens=64_000, messages=[{"role": "user", "content": "go on"}]
-    ) as stream:
+    messages: list[Any] = [{"role": "user", "content": "go on"}]
+    with (
+        Anthropic(base_url=url, api_key="none") as client,
+        client.messages.stream(model="m", max_tokens=64_000, messages=messages) as stream,
+    ):
         message = stream.get_final_message()
     assert message.usage.output_tokens > 0
     return str(message.stop_reason)

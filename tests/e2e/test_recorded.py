@@ -86,21 +86,21 @@ def ask(row: dict[str, Any], url: str, *, model: str) -> tuple[str, Any]:
     messages = row["request"]["messages"]
     try:
         if row["wire"] == "openai.chat":
-            openai_client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
             if "max_tokens" in row["request"]:
                 body["max_tokens"] = row["request"]["max_tokens"]
             body.pop("stream", None)
-            raw = openai_client.chat.completions.with_raw_response.create(
-                model=model, messages=messages, stream=row["stream"], extra_body=body
-            )
-            return raw.headers.get("x-bursar-call", ""), seen(raw.parse())
-        client = anthropic.Anthropic(base_url=url, api_key="none", max_retries=0)
+            with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as openai_client:
+                raw = openai_client.chat.completions.with_raw_response.create(
+                    model=model, messages=messages, stream=row["stream"], extra_body=body
+                )
+                return raw.headers.get("x-bursar-call", ""), seen(raw.parse())
         body.pop("stream", None)
         most = row["request"]["max_tokens"]
-        answer = client.messages.with_raw_response.create(
-            model=model, messages=messages, max_tokens=most, stream=row["stream"], extra_body=body
-        )
-        return answer.headers.get("x-bursar-call", ""), seen(answer.parse())
+        with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as client:
+            answer = client.messages.with_raw_response.create(
+                model=model, messages=messages, max_tokens=most, stream=row["stream"], extra_body=body
+            )
+            return answer.headers.get("x-bursar-call", ""), seen(answer.parse())
     except (openai.APIStatusError, anthropic.APIStatusError) as error:
         return error.response.headers.get("x-bursar-call", ""), (error.status_code, error.body)
     except (openai.APIError, anthropic.APIError) as error:
