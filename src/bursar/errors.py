@@ -5,6 +5,8 @@
     ├── UsageError                       400     2  mend the command's words
     ├── BadRequest                       400     1  mend the request: it cannot be parsed, priced or bounded
     │   └── TooLarge                     413     1  send less
+    ├── Unauthorized                     401     1  send a key that is in force
+    ├── Forbidden                        403     1  ask somebody with more rights
     ├── NotFound                         404     1  name something that exists
     ├── BudgetExceeded                   402     3  wait for the next window, or ask for more
     │   └── UnknownPrice                 402     3  add a price under `prices:`
@@ -26,10 +28,12 @@ __all__ = [
     "BursarError",
     "ConfigError",
     "Contended",
+    "Forbidden",
     "HoldConflict",
     "NotFound",
     "StoreUnavailable",
     "TooLarge",
+    "Unauthorized",
     "UnknownPrice",
     "UpstreamFailed",
     "UsageError",
@@ -59,10 +63,14 @@ class ConfigError(BursarError):
 
 
 class UsageError(BursarError):
-    """Say which word of a command cannot be understood."""
+    """Say which word of a command cannot be understood; `param` names the field, where there is one."""
 
     status = 400
     exit_code = 2
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class BadRequest(BursarError):
@@ -79,6 +87,18 @@ class TooLarge(BadRequest):
     """Refuse a body, header or line that is longer than its named limit."""
 
     status = 413
+
+
+class Unauthorized(BursarError):
+    """Refuse whoever has no key, or one that is wrong, expired or revoked: all are told the same."""
+
+    status = 401
+
+
+class Forbidden(BursarError):
+    """Refuse an act that is more than the one who asks may do."""
+
+    status = 403
 
 
 class NotFound(BursarError):

@@ -11,7 +11,7 @@ import pytest
 from tests.config.conftest import Load
 
 from bursar.config.budgets import BUDGET_KEYS
-from bursar.config.environment import CONFIG, FAILPOINT, LINK
+from bursar.config.environment import CONFIG, FAILPOINT, LINK, PEPPER
 from bursar.config.example import starter
 from bursar.config.load import KEYS
 from bursar.config.prices import MODEL_KEYS, PRICE_KEYS
@@ -19,6 +19,7 @@ from bursar.config.providers import DEADLINE_KEYS, PROVIDER_KEYS
 from bursar.config.sections import SECTIONS
 from bursar.config.settings import Settings
 from bursar.config.short import parse_short
+from bursar.config.telemetry import ENDPOINTS, METRICS_KEYS, OTLP_KEYS
 from bursar.core.labels import LABEL_NAMES
 from bursar.core.provider import Deadlines
 
@@ -42,6 +43,8 @@ TABLES: Mapping[str, Mapping[str, object]] = {
     "deadlines": DEADLINE_KEYS,
     "prices": PRICE_KEYS,
     "models": MODEL_KEYS,
+    "metrics": METRICS_KEYS,
+    "otlp": OTLP_KEYS,
 }
 
 
@@ -77,6 +80,14 @@ def test_the_defaults_of_a_provider_are_the_true_ones(load_text: Load) -> None:
     assert plain.providers[-1].deadlines == Deadlines()
 
 
+@pytest.mark.parametrize("part", ["metrics", "otlp"])
+def test_the_defaults_of_telemetry_are_the_true_ones(load_text: Load, part: str) -> None:
+    rows = {key: value for key, value in _rows(part).items() if value != NONE}
+    stated = ", ".join(f"{key}: {value}" for key, value in rows.items())
+    told = load_text(f"telemetry: {{{part}: {{{stated}}}}}").telemetry
+    assert getattr(told, part) == getattr(Settings().telemetry, part)
+
+
 @pytest.mark.parametrize("example", [*EXAMPLES, starter()])
 def test_each_example_loads(load_text: Load, example: str) -> None:
     load_text(example, {"OPENAI_API_KEY": "k"})
@@ -108,7 +119,7 @@ def test_each_short_form_of_the_page_is_read() -> None:
     assert all(parse_short(text) for text in rows)
 
 
-@pytest.mark.parametrize("name", [CONFIG, FAILPOINT, LINK, *LABEL_NAMES])
+@pytest.mark.parametrize("name", [CONFIG, FAILPOINT, LINK, PEPPER, *ENDPOINTS, *LABEL_NAMES])
 def test_every_variable_and_label_is_named(name: str) -> None:
     assert f"`{name}`" in TEXT
 

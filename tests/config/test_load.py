@@ -11,7 +11,15 @@ from tests.config.conftest import Load
 
 from bursar.config.environment import VARIABLES
 from bursar.config.load import find_file, from_environment, load
-from bursar.config.settings import Limits, ServerSettings, Settings, StoreKind, StoreSettings
+from bursar.config.settings import (
+    Limits,
+    MetricsSettings,
+    OtlpSettings,
+    ServerSettings,
+    Settings,
+    StoreKind,
+    StoreSettings,
+)
 from bursar.core.budget import Budget
 from bursar.core.provider import Deadlines, Provider
 from bursar.errors import ConfigError
@@ -30,6 +38,10 @@ providers:
     cap_parameter: max_tokens
     top_speed: 900
     attempts: 2
+    auth: api-key
+    headers: {X-Team: "${VLLM_TEAM}"}
+    query: {api-version: "1"}
+    fallback: [ollama/qwen]
     deadlines: {connect_s: 1, first_byte_s: 2, idle_s: 3, total_s: 4}
   proxy: {base_url: https://proxy.example/v1, price_as: openai}
 prices:
@@ -65,6 +77,9 @@ limits:
   connections_max: 12
   heartbeat_s: 2
   lapse_s: 13
+telemetry:
+  metrics: {enabled: false, labels: [user], values_max: 1, series_max: 2}
+  otlp: {endpoint: http://127.0.0.1:4318, labels: [user], queue_max: 3}
 """
 NOT_IN_THE_FILE = {"file", "failpoint", "tenant", "zone"}
 """Where the file is, what only the environment says, what comes with keys, and what a window computes."""
@@ -88,7 +103,7 @@ def test_an_empty_file_changes_nothing(load_text: Load, text: str, tmp_path: Pat
 
 def test_every_field_of_every_setting_can_be_set(load_text: Load) -> None:
     text = EVERYTHING.replace("workers: 2", "workers: 1")
-    settings = load_text(text, {"VLLM_KEY": "k"})
+    settings = load_text(text, {"VLLM_KEY": "k", "VLLM_TEAM": "blue"})
     vllm, proxy = settings.providers[0], settings.providers[-1]
     budget = settings.budgets[0]
     plain = load_text("budgets: [$1 / day]").budgets[0]
@@ -97,6 +112,8 @@ def test_every_field_of_every_setting_can_be_set(load_text: Load) -> None:
     assert load_text("server: {workers: 2}").server.workers == 2
     assert not _unset(settings.store, StoreSettings())
     assert not _unset(settings.limits, Limits())
+    assert not _unset(settings.telemetry.metrics, MetricsSettings())
+    assert _unset(settings.telemetry.otlp, OtlpSettings()) == ["enabled"]
     assert not _unset(vllm.deadlines, Deadlines())
     assert _unset(vllm, Provider("", "http://x", ("openai.chat",))) == ["price_as"]
     assert proxy.price_as == "openai"
@@ -111,7 +128,7 @@ def test_every_field_of_every_setting_can_be_set(load_text: Load) -> None:
 
 
 def test_a_budget_is_made_of_what_was_written(load_text: Load) -> None:
-    budget = load_text(EVERYTHING.replace("workers: 2", "workers: 1"), {"VLLM_KEY": "k"}).budgets[0]
+    budget = load_text(EVERYTHING.replace("workers: 2", "workers: 1"), {"VLLM_KEY": "k", "VLLM_TEAM": "blue"}).budgets[0]
     assert isinstance(budget, Budget)
     assert budget.match == (("team", ("research",)),)
     assert (budget.window.week_start, budget.window.timezone, budget.window.days) == (6, "Europe/Paris", 84)

@@ -72,6 +72,45 @@ def test_calls_are_listed_by_state_the_latest_first_and_no_more_than_asked_for(l
     assert ledger.holds("default", (), 9) == []
 
 
+def test_calls_in_flight_are_listed_the_oldest_first(ledger: Ledger) -> None:
+    for id_, at_ns in (("b", START_NS + 1), ("c", START_NS + 1), ("a", START_NS + 2), ("done", START_NS)):
+        ledger.reserve(call(line(), id=id_, at_ns=at_ns))
+    ledger.close("done", Verb.SETTLE, START_NS + 9, charge())
+    ledger.reserve(call(id="theirs", tenant="rival"))
+    assert [row.id for row in ledger.in_flight("default", 9)] == ["b", "c", "a"]
+    assert [row.id for row in ledger.in_flight("default", 2)] == ["b", "c"]
+
+
+def test_calls_that_ended_in_a_time_are_listed_the_latest_first_and_a_corrected_one_again(ledger: Ledger) -> None:
+    for number, verb in enumerate((Verb.SETTLE, Verb.RELEASE, Verb.PRESUME)):
+        ledger.reserve(call(line(), id=f"c{number}"))
+        ledger.close(f"c{number}", verb, START_NS + number, charge() if verb is Verb.SETTLE else None)
+    ledger.reserve(call(line(), id="open"))
+    ledger.reserve(call(id="theirs", tenant="rival"))
+    ledger.close("theirs", Verb.RELEASE, START_NS + 1)
+
+    def ended(since_ns: int, until_ns: int, most: int = 9) -> list[str]:
+        return [row.id for row in ledger.ended("default", since_ns, until_ns, most)]
+
+    assert ended(0, 2**62) == ["c2", "c1", "c0"]
+    assert ended(0, 2**62, 2) == ["c2", "c1"]
+    assert ended(START_NS + 1, START_NS + 2) == ["c1"]
+    ledger.close("c0", Verb.CORRECT, START_NS + 5, charge())
+    assert ended(0, 2**62) == ["c0", "c2", "c1"]
+
+
+def test_spend_of_one_label_finds_every_value_as_it_was_written(ledger: Ledger) -> None:
+    values = ('co"der', "ädä, =\\", "日本", "a%b_c", "session", '"agent":"x"', "(other)")
+    for number, value in enumerate(values):
+        ledger.reserve(call(id=f"c{number}", labels={"agent": value, "user": "x"}))
+        ledger.close(f"c{number}", Verb.SETTLE, START_NS, charge(number + 1))
+    for number, value in enumerate(values):
+        (row,) = ledger.spend(SpendQuery("default", (), 0, 2**62, {"agent": value, "user": "x"}))
+        assert (row.calls, row.settled.cost_nano) == (1, number + 1), value
+    assert ledger.spend(SpendQuery("default", (), 0, 2**62, {"agent": "x"})) == []
+    assert ledger.spend(SpendQuery("default", (), 0, 2**62, {"team": "(none)"}))[0].calls == len(values)
+
+
 def test_spend_sums_settled_and_presumed_calls_by_labels_in_a_time(ledger: Ledger) -> None:
     def spent(id_: str, nano: int, at_ns: int, **labels: str) -> None:
         ledger.reserve(call(id=id_, cover=cost(100), at_ns=at_ns, labels={"model": "m", **labels}))

@@ -21,6 +21,7 @@ from bursar.core.hold import Verb
 from bursar.core.ledger import Granted
 from bursar.errors import NotFound, StoreUnavailable
 from bursar.stores.sqlite import SqliteLedger
+from bursar.stores.sqlite_book import SCHEMA_VERSION
 from bursar.stores.threaded import ThreadedStore
 from bursar.testing.clock import START_NS
 
@@ -181,7 +182,7 @@ def test_a_new_ledger_is_in_the_file_itself_before_anything_is_written(tmp_path:
     copy.write_bytes(path.read_bytes())
     ledger.close_store()
     found = sqlite3.connect(copy)
-    assert found.execute("PRAGMA user_version").fetchone() == (1,)
+    assert found.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     found.close()
 
 

@@ -50,6 +50,7 @@ class CountingProxy:
     def __init__(self, target: str) -> None:
         self.target = target
         self.count = 0
+        self.headers: dict[str, str] = {}
         self._runner: aiohttp.web.AppRunner | None = None
 
     async def __aenter__(self) -> CountingProxy:
@@ -84,6 +85,7 @@ class CountingProxy:
                 for name, value in answer.headers.items()
                 if name.lower() not in ("content-length", "transfer-encoding")
             }
+            self.headers = {name.lower(): value for name, value in headers.items()}
             return aiohttp.web.Response(status=answer.status, body=body, headers=headers)
 
 
@@ -96,6 +98,9 @@ async def test_a_refused_call_is_tried_once_and_raises_the_sdks_own_error_with_o
         async with CountingProxy(made.url) as proxy:
             seen = await asyncio.to_thread(run_client, sdk, generation, kind, proxy.url)
             assert proxy.count == 1
+            # Nothing that an SDK reads as a time to sleep for, though the IETF's fields are there.
+            assert proxy.headers["ratelimit"] == '"tiny/usd";r=0'
+            assert not {"retry-after", "retry-after-ms"} & set(proxy.headers)
         assert seen["version"].split(".")[0] == major
         assert seen["status"] == 402
         assert seen["type"] == (
@@ -117,7 +122,7 @@ async def test_codex_is_told_by_the_one_status_that_it_does_not_retry(tmp_path: 
                 told = await response.json()
         assert response.status == 429
         assert "retry-after" not in response.headers
-        assert told["error"]["code"] == told["error"]["type"] == "insufficient_quota"
+        assert told["error"]["code"] == told["error"]["type"] == "usage_limit_reached"
 
 
 async def test_a_contended_call_waits_and_succeeds(tmp_path: Path) -> None:

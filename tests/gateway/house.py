@@ -19,7 +19,15 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from bursar.config.settings import Limits, PriceRow, ServerSettings, Settings, StoreSettings
+from bursar.config.settings import (
+    BUILT_IN_PROVIDERS,
+    KeyPolicy,
+    Limits,
+    PriceRow,
+    ServerSettings,
+    Settings,
+    StoreSettings,
+)
 from bursar.core.admission import Balance
 from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.hold import State
@@ -34,7 +42,16 @@ from bursar.testing.gateway import GatewayProcess
 DOLLAR = 1_000_000_000
 RATES = (("input", "2.5"), ("output", "10"), ("cached_input", "1.25"))
 """What `Rates()` of a script charges, so that the ledger and the invoice can be equal to the last nano-dollar."""
-PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
+OPENAI_WIRES = BUILT_IN_PROVIDERS[0].wires
+PATHS = {
+    "openai": "/v1/chat/completions",
+    "anthropic": "/v1/messages",
+    "responses": "/v1/responses",
+    "embeddings": "/v1/embeddings",
+    "completions": "/v1/completions",
+    "gemini": "/v1beta/models/m:generateContent",
+}
+GEMINI_STREAM = "/v1beta/models/m:streamGenerateContent?alt=sse"
 HELLO = [{"role": "user", "content": "hello"}]
 STOP_S = 30.0
 
@@ -49,28 +66,37 @@ def settings_for(
 ) -> Settings:
     """Settings of a gateway before one provider that speaks both APIs; `more` goes to both of its entries."""
     grace_s = more.pop("grace_s", 5.0)
+    keys, admin_secret = more.pop("keys", KeyPolicy.AUTO), more.pop("admin_secret", "")
+    link, host = more.pop("link", ""), more.pop("host", "127.0.0.1")
     store = more.pop("store", StoreSettings(path=ledger))
     prices = more.pop("prices", (PriceRow("*", "*", False, RATES),))
     more.setdefault("deadlines", Deadlines(connect_s=5, first_byte_s=20, idle_s=20, total_s=60))
     return Settings(
-        server=ServerSettings(port=0, grace_s=grace_s),
+        server=ServerSettings(host, port=0, grace_s=grace_s, keys=keys),
         store=store,
         providers=(
-            Provider("openai", f"{provider_url}/v1", ("openai.chat",), **more),
+            Provider("openai", f"{provider_url}/v1", OPENAI_WIRES, **more),
             Provider("anthropic", provider_url, ("anthropic.messages",), **more),
+            Provider("gemini", provider_url, ("gemini.generate",), **more),
         ),
         prices=prices,
         budgets=tuple(budgets),
         limits=limits or Limits(),
+        admin_secret=admin_secret,
+        link=link,
     )
 
 
 def body_of(wire: str, **fields: Any) -> bytes:
     """A small body of this API; a field that is None is left out."""
-    body: dict[str, Any] = {"model": "m", "messages": HELLO}
-    if wire == "anthropic":
-        body["max_tokens"] = 1000
-    body.update(fields)
+    bodies: dict[str, dict[str, Any]] = {
+        "anthropic": {"model": "m", "messages": HELLO, "max_tokens": 1000},
+        "responses": {"model": "m", "input": "hello"},
+        "embeddings": {"model": "m", "input": "hello"},
+        "completions": {"model": "m", "prompt": "hello"},
+        "gemini": {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]},
+    }
+    body = {**bodies.get(wire, {"model": "m", "messages": HELLO}), **fields}
     return json.dumps({name: value for name, value in body.items() if value is not None}).encode()
 
 
@@ -170,8 +196,11 @@ class House:
         return send(self.url, method, path, body, headers)
 
     def ask(self, wire: str = "openai", headers: Mapping[str, str] | None = None, **fields: Any) -> Got:
-        """Send one request to generate."""
-        return self.send("POST", PATHS[wire], body_of(wire, **fields), headers)
+        """Send one request to generate; a Gemini stream is asked for in its path."""
+        path = PATHS[wire]
+        if wire == "gemini" and fields.pop("stream", None):
+            path = GEMINI_STREAM
+        return self.send("POST", path, body_of(wire, **fields), headers)
 
     def raw(self, data: bytes = b"") -> socket.socket:
         """Open a plain connection to the gateway and send bytes."""

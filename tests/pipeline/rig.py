@@ -19,7 +19,7 @@ from bursar.core.hold import State
 from bursar.core.labels import Labels
 from bursar.core.ledger import HoldRow
 from bursar.ids import new_id
-from bursar.pipeline.call import Call, Reply
+from bursar.pipeline.call import Call, Reply, Target
 from bursar.testing import ScriptedProvider
 from bursar.wiring.engine import Engine
 
@@ -36,12 +36,17 @@ class Rig:
     def call(self, wire: str = "openai", *, client: str = "", is_gone: Any = None, **fields: Any) -> Call:
         """Make a call as a door does."""
         name = "openai.chat" if wire == "openai" else "anthropic.messages"
-        request = self.engine.wire(name).parse(body_of(wire, **fields))
+        wires = self.engine.wires
+        request = wires.wire(name).parse(body_of(wire, **fields))
         provider, model = self.engine.choice.choose(name, request.model)
         labels = Labels({"provider": provider.name, "model": model, "wire": name})
         call_id = new_id(self.engine.clock())
-        door = self.engine.wire(name, provider)
-        more = {} if is_gone is None else {"is_gone": is_gone}
+        door = wires.spoken_by(wires.wire(name), provider)
+        more: dict[str, Any] = {} if is_gone is None else {"is_gone": is_gone}
+        others = self.engine.choice.fallbacks(provider, name, model)
+        more["fallbacks"] = tuple(
+            Target(other, its_model, wires.spoken_by(door, other), PATHS[name]) for other, its_model in others
+        )
         return Call(
             call_id, "default", door, request, provider, model, labels, PATHS[name],
             {"content-type": "application/json"}, client, **more,

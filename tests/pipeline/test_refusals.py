@@ -111,9 +111,25 @@ def test_codex_gets_the_refusal_that_it_stops_at(tmp_path: Path, originator: str
     with house(tmp_path, [usd(0)]) as home:
         got = home.ask(headers={"originator": originator})
         assert got.status == 429
-        assert got.json["error"]["code"] == "insufficient_quota"
+        assert got.json["error"]["type"] == "usage_limit_reached"
+        assert got.headers["x-codex-promo-message"] == got.message
         assert "retry-after" not in got.headers
         assert not any(word in got.message.lower() for word in FORBIDDEN)
+
+
+def test_codex_shows_words_beyond_ascii_as_far_as_a_header_can_carry_them() -> None:
+    refusal = Refusal(402, "budget_exceeded", "Budget 'équipe\n1': spent. " + "x" * 3000)
+    told = dict(refuse(call_of(WIRES[0], "codex_exec"), refusal).headers)["x-codex-promo-message"]
+    assert told.startswith("Budget '?quipe?1': spent. x")
+    assert len(told) == 2000
+
+
+def test_codex_stops_at_a_model_without_a_price_as_at_a_bad_request(tmp_path: Path) -> None:
+    with house(tmp_path, [usd()], prices=()) as home:
+        got = home.ask(headers={"originator": "codex_exec"})
+        assert got.status == 400
+        assert got.json["error"]["code"] == "price_unknown"
+        assert "add one under prices:" in got.message
 
 
 def test_a_budget_name_beyond_ascii_does_not_break_the_head() -> None:

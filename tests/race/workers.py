@@ -12,9 +12,11 @@ from pathlib import Path
 from tests.conformance.kit import call, charge, cost, line
 
 from bursar.core.budget import Unit
+from bursar.core.control import Change, Condition, Kind
 from bursar.core.hold import Verb
 from bursar.core.ledger import Granted
-from bursar.errors import StoreUnavailable
+from bursar.errors import HoldConflict, StoreUnavailable
+from bursar.failpoints import arm
 from bursar.stores.sqlite import SqliteLedger
 from bursar.testing.clock import START_NS
 
@@ -81,6 +83,43 @@ def open_and_close(path: Path, count: int) -> None:
     say("fine")
 
 
+def change(path: Path, name: str, count: int) -> None:
+    """Set documents in competition with others; tell how many that may be set only once were ours."""
+    ledger = SqliteLedger(path, timeout_s=60)
+    begin()
+    ours = 0
+    for number in range(count):
+        new = Change(Kind.KEY, "default", f"{number}", "{}", name, "race", name, 1, Condition.NEW)
+        mine = Change(Kind.BUDGET, "default", name, f"{number}", f"{number}", "race", name, 1)
+        try:
+            ledger.change([mine, new])
+            ours += 1
+        except HoldConflict:
+            ledger.change([mine])
+    say(ours)
+    ledger.close_store()
+
+
+def add_up(path: Path, count: int) -> None:
+    """Add one to a document so many times, deciding on what was seen."""
+    ledger = SqliteLedger(path, timeout_s=60)
+    begin()
+    done = 0
+    while done < count:
+        seen = ledger.control_version()
+        body = str(int(next((each.body for each in ledger.documents()), "0")) + 1)
+        if ledger.change([Change(Kind.BUDGET, "default", "sum", body, body, "race", "x", 1)], seen):
+            done += 1
+    say(done)
+    ledger.close_store()
+
+
+def migrate(path: Path) -> None:
+    """Open an old ledger, and die in the commit that brings it to the version of today."""
+    arm("in_commit")
+    SqliteLedger(path)
+
+
 if __name__ == "__main__":
     verb, path, *rest = sys.argv[1:]
     if verb == "reserve":
@@ -89,5 +128,11 @@ if __name__ == "__main__":
         lapse(Path(path))
     elif verb == "open":
         open_new(Path(path))
+    elif verb == "change":
+        change(Path(path), rest[0], int(rest[1]))
+    elif verb == "add-up":
+        add_up(Path(path), int(rest[0]))
+    elif verb == "migrate":
+        migrate(Path(path))
     else:
         open_and_close(Path(path), int(rest[0]))

@@ -36,7 +36,7 @@ def test_a_spent_budget_reads_as_insufficient_quota_and_as_a_billing_error() -> 
 @pytest.mark.parametrize(
     ("code", "status", "openai", "anthropic"),
     [
-        ("insufficient_quota", 429, "insufficient_quota", "billing_error"),
+        ("usage_limit_reached", 429, "usage_limit_reached", "billing_error"),
         ("price_unknown", 402, "insufficient_quota", "billing_error"),
         ("contended", 429, "requests", "rate_limit_error"),
         ("bad_request", 400, "invalid_request_error", "invalid_request_error"),

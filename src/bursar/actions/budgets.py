@@ -13,6 +13,7 @@ from typing import Protocol
 
 from bursar.core.admission import Balance
 from bursar.core.budget import Budget, Limit
+from bursar.core.control import EVERY_TENANT, TopUp, raised
 from bursar.core.ledger import BalanceRow
 
 __all__ = ["BudgetStatus", "Ledger", "Level", "Standing", "budget_status", "worst"]
@@ -68,6 +69,8 @@ class BudgetStatus:
     starts_ns: int
     ends_ns: int
     standings: tuple[Standing, ...]
+    top_ups: tuple[TopUp, ...] = ()
+    """What was given more in this window; the standings' limits have it in them."""
 
     @property
     def level(self) -> Level:
@@ -75,26 +78,34 @@ class BudgetStatus:
         return max((standing.level for standing in self.standings), default=Level.FINE)
 
 
-def budget_status(ledger: Ledger, budgets: Iterable[Budget], tenant: str, at_ns: int) -> tuple[BudgetStatus, ...]:
-    """Say how each budget stands at an instant."""
+def budget_status(
+    ledger: Ledger, budgets: Iterable[Budget], tenant: str, at_ns: int, top_ups: Iterable[TopUp] = ()
+) -> tuple[BudgetStatus, ...]:
+    """Say how each budget of a tenant stands at an instant, with what was given more in its current window."""
     kept = {
         (row.identity, row.starts_ns, str(row.unit), row.scope): row.balance for row in ledger.balances(tenant, at_ns)
     }
-    return tuple(_status(budget, kept, at_ns) for budget in budgets if budget.tenant == tenant)
+    mine = tuple(each for each in top_ups if each.tenant == tenant)
+    return tuple(_status(budget, kept, mine, at_ns) for budget in budgets if budget.tenant in (EVERY_TENANT, tenant))
 
 
-def _status(budget: Budget, kept: dict[tuple[str, int, str, str], Balance], at_ns: int) -> BudgetStatus:
+def _status(
+    budget: Budget, kept: dict[tuple[str, int, str, str], Balance], top_ups: Sequence[TopUp], at_ns: int
+) -> BudgetStatus:
     span, identity = budget.window.span(at_ns), budget.identity
     scopes = {scope for named, starts_ns, _, scope in kept if named == identity and starts_ns == span.starts_ns}
     if not budget.split:
         scopes.add("")
+    top_ups = [each for each in top_ups if each.identity == identity and each.starts_ns == span.starts_ns]
+    scopes |= {each.scope for each in top_ups if each.scope}
     standings = []
     for scope in scopes:
         for limit in budget.limits_in(span):
             balance = kept.get((identity, span.starts_ns, str(limit.unit), scope), Balance())
-            standings.append(Standing(scope, limit, balance, _level(budget, limit, balance)))
+            more = raised(limit, top_ups, identity, scope, span.starts_ns)
+            standings.append(Standing(scope, more, balance, _level(budget, more, balance)))
     standings.sort(key=lambda standing: (-standing.percent, -standing.used, standing.scope, standing.limit.unit))
-    return BudgetStatus(budget, span.starts_ns, span.ends_ns, tuple(standings))
+    return BudgetStatus(budget, span.starts_ns, span.ends_ns, tuple(standings), tuple(top_ups))
 
 
 def _level(budget: Budget, limit: Limit, balance: Balance) -> Level:

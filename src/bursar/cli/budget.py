@@ -1,6 +1,7 @@
 """`bursar budget`: what is used, held and left of each budget.
 
-Owns the tables of standings and the exit codes of --check; the reading is `actions/budgets.py`.
+Owns the tables of standings and the exit codes of --check; the reading is `actions/budgets.py`. What changes a budget
+stands in `cli/budget_set.py`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,24 @@ from zoneinfo import ZoneInfo
 import click
 
 from bursar.actions.budgets import BudgetStatus, Level, Standing, budget_status, worst
-from bursar.cli.options import TENANT, Source, json_option, ledger_of, now, source_options, tz_option, zone_of
-from bursar.cli.table import Column, echo_json, echo_table
+from bursar.actions.control import ControlState, state_of
+from bursar.cli.budget_set import remove, set_, top_up_, top_up_json, top_up_words
+from bursar.cli.options import (
+    Source,
+    json_option,
+    ledger_of,
+    now,
+    source_options,
+    tenant_option,
+    tz_option,
+    zone_of,
+)
+from bursar.cli.table import Column, clean, echo_json, echo_table
 from bursar.cli.words import amount_words, limits_words, plain_usd, scope_words, until_words
 from bursar.config.problems import near
-from bursar.core.budget import Unit
+from bursar.config.settings import Settings, StoreKind
+from bursar.core.budget import Budget, Unit
+from bursar.core.control import EVERY_TENANT
 from bursar.core.window import FOREVER_NS, to_datetime
 from bursar.errors import NotFound
 
@@ -39,66 +53,100 @@ check_option = click.option("--check", is_flag=True, help="Exit with 3 when a li
 all_option = click.option("--all", "show_all", is_flag=True, help=f"Every scope, not only the {SCOPES_SHOWN} fullest.")
 
 
+whose_option = tenant_option("Whose balances.")
+
+
 @click.group()
 def budget() -> None:
-    """What is used, held and left of each budget, whether the gateway runs or not."""
+    """What is used, held and left of each budget; set one, take it out, give more. With or without a gateway."""
+
+
+for command in (set_, top_up_, remove):
+    budget.add_command(command)
 
 
 @budget.command("list")
 @source_options
+@whose_option
 @tz_option
 @all_option
 @check_option
 @json_option
-def list_(source: Source, tz: str | None, show_all: bool, check: bool, as_json: bool) -> None:
+def list_(source: Source, tenant: str, tz: str | None, as_json: bool, **shown: bool) -> None:
     """All budgets in their current windows, the fullest scopes first."""
-    _run(_statuses(source, None), zone_of(tz, source.load()), show_all, check, as_json)
+    settings = source.load()
+    _run(_statuses(settings, tenant, None), settings, tz, as_json, **shown)
 
 
 @budget.command()
 @click.argument("name")
 @source_options
+@whose_option
 @tz_option
 @all_option
 @check_option
 @json_option
-def show(name: str, source: Source, tz: str | None, show_all: bool, check: bool, as_json: bool) -> None:
+def show(name: str, source: Source, tenant: str, tz: str | None, as_json: bool, **shown: bool) -> None:
     """One budget by its name."""
-    _run(_statuses(source, name), zone_of(tz, source.load()), show_all, check, as_json)
-
-
-def _statuses(source: Source, name: str | None) -> tuple[BudgetStatus, ...]:
     settings = source.load()
-    budgets = settings.budgets
-    if name is not None:
-        budgets = tuple(budget for budget in budgets if budget.name == name)
-        if not budgets:
-            meant = (
-                near(name, (budget.name for budget in settings.budgets)) if settings.budgets else "none is configured"
-            )
-            raise NotFound(f"there is no budget {name!r}: {meant}")
+    _run(_statuses(settings, tenant, name), settings, tz, as_json, **shown)
+
+
+def _statuses(settings: Settings, tenant: str, name: str | None) -> tuple[BudgetStatus, ...]:
+    if not settings.budgets and not _has_ledger(settings):
+        return ()
     with ledger_of(settings) as ledger:
-        return budget_status(ledger, budgets, TENANT, now(ledger))
+        state = state_of(ledger)
+        _tell(state)
+        budgets = state.all_budgets(settings.budgets)
+        if name is not None:
+            budgets = (_named(name, [each for each in budgets if each.tenant in (EVERY_TENANT, tenant)]),)
+        return budget_status(ledger, budgets, tenant, now(ledger), state.top_ups)
 
 
-def _run(statuses: Sequence[BudgetStatus], zone: ZoneInfo, show_all: bool, check: bool, as_json: bool) -> None:
-    most = None if show_all else SCOPES_SHOWN
+def _has_ledger(settings: Settings) -> bool:
+    return settings.store.kind is StoreKind.SQLITE and settings.store.path.exists()
+
+
+def _tell(state: ControlState) -> None:
+    """Say what is stored and not in force: a budget that limits nothing must not look like none."""
+    for problem in state.problems:
+        click.echo(f"{click.style('not in force:', fg='red')} {problem}", err=True)
+
+
+def _named(name: str, known: Sequence[Budget]) -> Budget:
+    found = next((each for each in known if each.name == name), None)
+    if found is None:
+        meant = near(name, (each.name for each in known)) if known else "none is configured"
+        raise NotFound(f"there is no budget {name!r}: {meant}")
+    return found
+
+
+def _run(statuses: Sequence[BudgetStatus], settings: Settings, tz: str | None, as_json: bool, **shown: bool) -> None:
+    most, zone = None if shown["show_all"] else SCOPES_SHOWN, zone_of(tz, settings)
     if as_json:
-        echo_json([_json(status, most) for status in statuses])
+        echo_json([_json(status, _source(status, settings), most) for status in statuses])
     elif not statuses:
-        click.echo("no budget is configured: `bursar init` writes a file with some")
+        click.echo("no budget is configured: `bursar init` writes a file with some, `bursar budget set` sets one")
     else:
         for index, status in enumerate(statuses):
             if index:
                 click.echo()
-            _echo(status, zone, most)
-    sys.exit(EXIT_CODES[worst(statuses)] if check else 0)
+            _echo(status, _source(status, settings), zone, most)
+    sys.exit(EXIT_CODES[worst(statuses)] if shown["check"] else 0)
 
 
-def _echo(status: BudgetStatus, zone: ZoneInfo, most: int | None) -> None:
+def _source(status: BudgetStatus, settings: Settings) -> str:
+    """Say where a budget comes from: `file` (or a variable or flag), or `set` while bursar runs."""
+    return "file" if status.budget in settings.budgets else "set"
+
+
+def _echo(status: BudgetStatus, source: str, zone: ZoneInfo, most: int | None) -> None:
     budget = status.budget
     click.secho(f"{budget.name}", bold=True, nl=False)
-    click.echo(f"  {limits_words(budget)}{scope_words(budget)}")
+    click.echo(f"  {limits_words(budget)}{scope_words(budget)}  [{source}]")
+    for each in status.top_ups:
+        click.echo(f"  topped up: {clean(top_up_words(each))}")
     if not status.standings:
         click.echo("  nobody has used it in this window")
         return
@@ -122,10 +170,11 @@ def _cells(standing: Standing, until: str) -> list[str]:
     ]
 
 
-def _json(status: BudgetStatus, most: int | None) -> dict[str, Any]:
+def _json(status: BudgetStatus, source: str, most: int | None) -> dict[str, Any]:
     budget = status.budget
     return {
         "name": budget.name,
+        "source": source,
         "per": list(budget.split),
         "match": {label: list(patterns) for label, patterns in budget.match},
         "window": str(budget.window.kind),
@@ -133,6 +182,7 @@ def _json(status: BudgetStatus, most: int | None) -> dict[str, Any]:
         "starts": _iso(status.starts_ns) if status.starts_ns else None,
         "ends": _iso(status.ends_ns) if status.ends_ns < FOREVER_NS else None,
         "level": status.level.name.lower(),
+        "top_ups": [top_up_json(each) for each in status.top_ups],
         "scopes": len({standing.scope for standing in status.standings}),
         "standings": [_standing_json(standing) for standing in status.standings[:most]],
     }

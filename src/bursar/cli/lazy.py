@@ -19,7 +19,14 @@ from bursar.errors import BursarError, UsageError
 
 __all__ = ["Entry", "LazyGroup", "root"]
 
-EXTRAS = {"aiohttp": "gateway", "httptools": "gateway", "uvicorn": "gateway", "uvloop": "gateway", "openai": "demo"}
+EXTRAS = {
+    "aiohttp": "gateway",
+    "httptools": "gateway",
+    "prometheus_client": "gateway",
+    "uvicorn": "gateway",
+    "uvloop": "gateway",
+    "openai": "demo",
+}
 """Which extra brings a package that a command may miss."""
 
 

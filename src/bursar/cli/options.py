@@ -7,7 +7,9 @@ of an empty new file would say that nothing was spent.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import os
+import pwd
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,28 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from bursar.actions.acting import By
 from bursar.config.load import Flags, from_environment
 from bursar.config.settings import Settings, StoreKind
 from bursar.config.values import timezone
 from bursar.errors import NotFound, UsageError
 from bursar.wiring.ledger import StoreClock, open_ledger
 
-__all__ = ["TENANT", "Source", "json_option", "ledger_of", "now", "source_options", "tz_option", "zone_of"]
+__all__ = [
+    "TENANT",
+    "OpenLedger",
+    "Source",
+    "acting",
+    "json_option",
+    "ledger_of",
+    "ledger_to_change",
+    "now",
+    "pairs",
+    "source_options",
+    "tenant_option",
+    "tz_option",
+    "zone_of",
+]
 
 TENANT = "default"
 OpenLedger: TypeAlias = Any
@@ -83,6 +100,23 @@ def zone_of(tz: str | None, settings: Settings) -> ZoneInfo:
         raise UsageError(f"--tz: {error}") from error
 
 
+def tenant_option(words: str, default: str | None = TENANT) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --tenant."""
+    return click.option("--tenant", metavar="NAME", default=default, show_default=default is not None, help=words)
+
+
+def pairs(option: str, texts: Iterable[str]) -> dict[str, list[str]]:
+    """Read LABEL=VALUE, which may stand several times; hyphens in a label's name are underscores."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"{option} {text[:60]}: write LABEL=VALUE")
+        label = name.strip() if name.startswith("tag.") else name.strip().lower().replace("-", "_")
+        found.setdefault(label, []).append(value.strip())
+    return found
+
+
 @contextmanager
 def ledger_of(settings: Settings) -> Iterator[OpenLedger]:
     """Open the ledger that is there, whether a gateway runs on it or not. Raises NotFound when there is none."""
@@ -98,6 +132,27 @@ def ledger_of(settings: Settings) -> Iterator[OpenLedger]:
         yield ledger
     finally:
         ledger.close_store()
+
+
+@contextmanager
+def ledger_to_change(settings: Settings) -> Iterator[OpenLedger]:
+    """Open the ledger to set something in it; it is made when there is none, since keys may come before calls."""
+    if settings.store.kind is StoreKind.MEMORY:
+        raise UsageError("store.kind is memory: that ledger is its gateway's alone, and no command can change it")
+    ledger = open_ledger(settings)
+    try:
+        yield ledger
+    finally:
+        ledger.close_store()
+
+
+def acting(ledger: OpenLedger) -> By:
+    """Say who runs this command, as the audit log remembers it: the user of this machine, not what a variable says."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return By.local(user, now(ledger))
 
 
 def now(ledger: OpenLedger) -> int:

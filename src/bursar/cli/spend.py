@@ -20,7 +20,7 @@ from bursar.core.ledger import SpendQuery, SpendRow
 from bursar.errors import UsageError
 from bursar.reports.spend import CALENDAR, SpendReport, is_dimension, spend_report
 
-__all__ = ["spend"]
+__all__ = ["read_match", "spend"]
 
 COUNTS = ("input", "cached", "cache write", "output", "reasoning")
 DIMENSIONS_MAX = 6
@@ -43,7 +43,7 @@ def spend(source: Source, by: str, period: Period, matches: tuple[str, ...], top
     settings = source.load()
     zone = zone_of(period.tz, settings)
     dimensions = _dimensions(by)
-    match = _match(matches)
+    match = read_match(matches)
     with ledger_of(settings) as ledger:
         since_ns, until_ns = period.read(zone, now(ledger))
         query = SpendQuery(TENANT, dimensions, since_ns, until_ns, match)
@@ -74,7 +74,8 @@ def _dimensions(text: str) -> tuple[str, ...]:
     return names
 
 
-def _match(texts: tuple[str, ...]) -> dict[str, str]:
+def read_match(texts: tuple[str, ...]) -> dict[str, str]:
+    """Read --match, which may stand several times. Raises UsageError."""
     found: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")

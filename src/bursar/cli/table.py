@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-__all__ = ["Column", "csv_text", "echo_json", "echo_table", "table"]
+__all__ = ["Column", "clean", "csv_text", "cut", "echo_json", "echo_table", "table", "width_of"]
 
 WIDTH_UNKNOWN = 120
 """Where the output is no terminal."""
@@ -41,10 +41,10 @@ def table(
     columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int, footer: Sequence[str] = ()
 ) -> list[str]:
     """Lay out a table as lines of at most `width` characters, as far as numbers allow. `footer` is a last row."""
-    cells = [[_clean(cell) for cell in row] for row in rows]
-    last = [_clean(cell) for cell in footer]
+    cells = [[clean(cell) for cell in row] for row in rows]
+    last = [clean(cell) for cell in footer]
     every = [[column.name for column in columns], *cells, *([last] if last else [])]
-    widths = [max(_width(row[index]) for row in every) for index in range(len(columns))]
+    widths = [max(width_of(row[index]) for row in every) for index in range(len(columns))]
     _shrink(columns, widths, width)
     lines = [_line(columns, row, widths) for row in every]
     if last:
@@ -77,29 +77,31 @@ def _shrink(columns: Sequence[Column], widths: list[int], most: int) -> None:
 def _line(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) -> str:
     cells = []
     for column, cell, width in zip(columns, row, widths, strict=True):
-        cut = _cut(cell, width)
-        pad = " " * (width - _width(cut))
-        cells.append(cut + pad if column.is_text else pad + cut)
+        shown = cut(cell, width)
+        pad = " " * (width - width_of(shown))
+        cells.append(shown + pad if column.is_text else pad + shown)
     return GAP.join(cells).rstrip()
 
 
-def _cut(text: str, width: int) -> str:
-    if _width(text) <= width:
+def cut(text: str, width: int) -> str:
+    """Shorten a text to so many columns of a terminal."""
+    if width_of(text) <= width:
         return text
     kept = ""
     for letter in text:
-        if _width(kept + letter) > width - 1:
+        if width_of(kept + letter) > width - 1:
             break
         kept += letter
     return kept + "…"
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Let nothing that a client sent as a label move the cursor or change the colours."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
+    """Tell how many columns of a terminal a text takes."""
     return len(text) if text.isascii() else sum(_letter_width(letter) for letter in text)
 
 

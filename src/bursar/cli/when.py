@@ -19,7 +19,7 @@ from bursar.cli.options import tz_option
 from bursar.core.window import NS, Window, WindowKind, to_datetime
 from bursar.errors import UsageError
 
-__all__ = ["EXAMPLES", "Period", "parse_instant", "period_options"]
+__all__ = ["EXAMPLES", "Period", "parse_duration", "parse_ending", "parse_instant", "period_options"]
 
 EXAMPLES = "today, yesterday, month, 7d, 12h, 2026-11-01, 2026-11-01T14:30, or all"
 _AGO = re.compile(r"([1-9][0-9]{0,4})(m|h|d|w)")
@@ -75,6 +75,25 @@ def parse_instant(text: str, zone: ZoneInfo, now_ns: int) -> int:
         return _from_calendar(text.strip(), zone)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"{text[:60]!r} is not a time: write {EXAMPLES}") from error
+
+
+def parse_duration(text: str) -> int:
+    """Read `90d`, `12h`, `30m` or `2w` as seconds; `0` is none. Raises UsageError."""
+    word = text.strip().lower()
+    found = _AGO.fullmatch(word)
+    if found is None and word != "0":
+        raise UsageError(f"{text[:60]!r} is no length of time: write for example 30m, 12h, 90d or 2w")
+    return 0 if found is None else int(found.group(1)) * _AGO_S[found.group(2)]
+
+
+def parse_ending(text: str, zone: ZoneInfo, now_ns: int) -> int:
+    """Read when something ends: after `90d` from now, or at a day or time such as 2027-01-01. Raises UsageError."""
+    if _AGO.fullmatch(text.strip().lower()):
+        return now_ns + parse_duration(text) * NS
+    try:
+        return _from_calendar(text.strip(), zone)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{text[:60]!r} is no time: write for example 90d, 2027-01-01 or 2027-01-01T14:30") from error
 
 
 def _from_calendar(text: str, zone: ZoneInfo) -> int:

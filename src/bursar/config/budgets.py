@@ -7,7 +7,7 @@ Owns the keys of a budget, its name when none is given, and the expansion of one
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bursar.config.problems import Place, Problems, near, show
@@ -16,12 +16,25 @@ from bursar.config.short import DAYS_MAX, Period, parse_amount, parse_date, pars
 from bursar.config.tree import Items, Node, Scalar, Table
 from bursar.config.values import link, member, one_of, text, timezone, truth, whole
 from bursar.core.budget import Budget, Limit, Policy, Unit
+from bursar.core.control import EVERY_TENANT, TENANT_LENGTH_MAX, is_tenant
 from bursar.core.labels import LABEL_NAMES, TAG_PREFIX, VALUE_LENGTH_MAX, is_label
 from bursar.core.window import Window, WindowKind
 
-__all__ = ["BUDGETS_MAX", "BUDGET_KEYS", "NAME_LENGTH_MAX", "read_budgets", "read_flag_budgets"]
+__all__ = [
+    "BUDGETS_MAX",
+    "BUDGET_KEYS",
+    "DEFAULT_TENANT_OF_BUDGETS",
+    "NAME_LENGTH_MAX",
+    "SET_KEYS",
+    "read_budgets",
+    "read_flag_budgets",
+    "read_match",
+    "read_set_budget",
+]
 
 BUDGETS_MAX = 1_000
+DEFAULT_TENANT_OF_BUDGETS = "default"
+"""Whose a budget of the file is that names no tenant."""
 NAME_LENGTH_MAX = 128
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -51,7 +64,17 @@ def _weekday(written: str) -> int:
     return WEEKDAYS.index(one_of(WEEKDAYS)(written.lower()))
 
 
-def _read_match(node: Node, problems: Problems) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _tenant(written: str) -> str:
+    if written != EVERY_TENANT and not is_tenant(written):
+        raise ValueError(
+            f"{show(written)} names no tenant: write letters, digits, '.', '_' and '-', at most {TENANT_LENGTH_MAX}, "
+            "or '*' for each tenant"
+        )
+    return written
+
+
+def read_match(node: Node, problems: Problems) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Read which calls are meant: labels with a value or a list of values, `*` for anything."""
     read_patterns = many(text(VALUE_LENGTH_MAX))
     found: dict[str, tuple[str, ...]] = {}
     for written, value in entries(node, problems).items():
@@ -104,8 +127,9 @@ BUDGET_KEYS: Mapping[str, Read] = {
     "name": scalar(text(NAME_LENGTH_MAX)),
     "limit": _read_parts,
     "window": _read_period,
-    "match": _read_match,
+    "match": read_match,
     "per": many(_label),
+    "tenant": scalar(_tenant),
     "timezone": scalar(timezone),
     "week_start": scalar(_weekday),
     "strict": scalar(truth),
@@ -116,6 +140,8 @@ BUDGET_KEYS: Mapping[str, Read] = {
     "values_max": scalar(whole(1, 10_000_000)),
 }
 _NAMED: Mapping[str, Read] = {key: read for key, read in BUDGET_KEYS.items() if key != "name"}
+SET_KEYS: Mapping[str, Read] = {key: read for key, read in _NAMED.items() if key != "tenant"}
+"""The keys of a budget that is set while bursar runs: its name and its tenant are said beside them."""
 _SAME_WORDS = ("match", "per", "on_unknown_price", "on_store_down", "link", "values_max")
 """Keys of the file that are fields of Budget, as they are."""
 
@@ -148,12 +174,25 @@ def read_flag_budgets(
     return tuple(found.values())
 
 
-def _read_budget(name: str, node: Node, problems: Problems) -> tuple[Budget, ...]:
+def read_set_budget(name: str, tenant: str, node: Node, problems: Problems) -> tuple[Budget, ...]:
+    """Read one budget that was set while bursar runs."""
+    shown = tried(node.place.child("name"), problems, text(NAME_LENGTH_MAX), name)
+    if shown is not None and not shown.isprintable():
+        problems.add(node.place.child("name"), "holds a character that cannot be printed")
+    whose = tried(node.place.child("tenant"), problems, _tenant, tenant)
+    if len(problems):
+        return ()
+    return tuple(replace(each, tenant=whose or "") for each in _read_budget(name, node, problems, SET_KEYS))
+
+
+def _read_budget(
+    name: str, node: Node, problems: Problems, keys: Mapping[str, Read] | None = None
+) -> tuple[Budget, ...]:
     """Read one definition. It gives a budget per window, and none when something in it is wrong."""
     before = len(problems)
     found: Fields
     if isinstance(node, Table):
-        found = fields(node, _NAMED if name else BUDGET_KEYS, problems)
+        found = fields(node, keys or (_NAMED if name else BUDGET_KEYS), problems)
         if "limit" not in node.entries:
             problems.add(node.place, "limit is missing: write for example limit: $5 / day")
     else:
@@ -193,6 +232,7 @@ def _by_period(parts: Sequence[_Part], window: Period | None, problems: Problems
 
 def _budget(name: str, limits: tuple[Limit, ...], period: Period, found: Fields) -> Budget:
     same = {key: found[key] for key in _SAME_WORDS if key in found}
+    same["tenant"] = found.get("tenant", DEFAULT_TENANT_OF_BUDGETS)
     if "warn_at" in found:
         same["warn_at"] = tuple(sorted(found["warn_at"]))
     window = Window(

@@ -14,12 +14,16 @@ from bursar.config.problems import Place, Problems, near
 from bursar.config.sections import SECTIONS
 from bursar.config.tree import Scalar, Table
 
-__all__ = ["CONFIG", "FAILPOINT", "LINK", "VARIABLES", "overlays", "refuse_unknown"]
+__all__ = ["ADMIN_SECRET", "CONFIG", "FAILPOINT", "KEY", "LINK", "PEPPER", "VARIABLES", "overlays", "refuse_unknown"]
 
 PREFIX = "BURSAR_"
 CONFIG = "BURSAR_CONFIG"
 FAILPOINT = "BURSAR_FAILPOINT"
+KEY = "BURSAR_KEY"
+"""The key with which a command asks a gateway, where it does not read the ledger itself."""
 LINK = "BURSAR_LINK"
+PEPPER = "BURSAR_PEPPER"
+ADMIN_SECRET = "BURSAR_ADMIN_SECRET"  # noqa: S105 - the name of a variable
 
 VARIABLES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {f"{PREFIX}{section}_{key}".upper(): (section, key) for section, keys in SECTIONS.items() for key in keys}
@@ -44,7 +48,7 @@ def overlays(environ: Mapping[str, str]) -> Mapping[str, Table]:
 
 def refuse_unknown(environ: Mapping[str, str], allowed: Collection[str], problems: Problems) -> None:
     """Note each BURSAR_* variable that nothing reads; `allowed` are names that the configuration itself gives."""
-    known = (*VARIABLES, CONFIG, FAILPOINT, LINK)
+    known = (*VARIABLES, CONFIG, FAILPOINT, KEY, LINK, PEPPER, ADMIN_SECRET)
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in known or name in allowed or _is_of_cluster(name, environ[name]):
             continue

@@ -21,6 +21,7 @@ from bursar.config.providers import key_variables, read_providers
 from bursar.config.read import at, place_of, scalar
 from bursar.config.sections import SECTIONS, read_limits, read_server, read_store
 from bursar.config.settings import Limits, ServerSettings, Settings, StoreKind, StoreSettings
+from bursar.config.telemetry import read_telemetry
 from bursar.config.tree import Node, Scalar, Table, parse, read_text
 from bursar.config.values import link, path
 from bursar.core.budget import Budget
@@ -29,12 +30,13 @@ from bursar.errors import ConfigError
 __all__ = ["FILE_NAME", "KEYS", "Flags", "find_file", "from_environment", "load"]
 
 FILE_NAME = "bursar.yaml"
-KEYS = ("server", "store", "providers", "prices", "models", "budgets", "limits", "link")
+KEYS = ("server", "store", "providers", "prices", "models", "budgets", "limits", "telemetry", "link")
 """The keys of a configuration file."""
 
 Flags: TypeAlias = Mapping[str, str | Sequence[str]]
 """What a command's flags say: `budget` (one or several short forms), `link`, or a key such as `server.port`."""
 
+SECRET_LENGTH_MIN = 32
 NO_FLAGS: Flags = MappingProxyType({})
 OTHER_FLAGS = ("budget", "link")
 COMMAND_LINE = "command line"
@@ -89,9 +91,12 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Flags = NO_FLAGS)
         prices=read_prices(nodes["prices"], names, problems),
         models=read_models(nodes["models"], names, problems),
         limits=limits,
+        telemetry=read_telemetry(nodes["telemetry"], environ, problems),
         link=_link(tree, environ, flags, problems),
         file=file,
         failpoint=_failpoint(environ, problems),
+        admin_secret=_secret(environ, environment.ADMIN_SECRET, problems),
+        pepper=_secret(environ, environment.PEPPER, problems),
     )
     problems.raise_any()
     return settings
@@ -164,4 +169,14 @@ def _failpoint(environ: Mapping[str, str], problems: Problems) -> str:
     if found and _FAILPOINT.fullmatch(found) is None:
         place = Place("environment", 0, environment.FAILPOINT)
         problems.add(place, f"{show(found)} is no failpoint: write for example after_hold or after_hold:3")
+    return found
+
+
+def _secret(environ: Mapping[str, str], name: str, problems: Problems) -> str:
+    """Read a secret. It is never shown, not even where it is wrong."""
+    found = environ.get(name, "").strip()
+    if found and len(found) < SECRET_LENGTH_MIN:
+        problems.add(
+            Place("environment", 0, name), f"is too short: write at least {SECRET_LENGTH_MIN} random characters"
+        )
     return found

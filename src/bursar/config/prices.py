@@ -17,7 +17,7 @@ from bursar.config.tree import Node
 from bursar.config.values import digits, truth, whole
 from bursar.core.money import pico_per_token
 
-__all__ = ["MODEL_KEYS", "PRICE_KEYS", "RATE_MAX", "read_models", "read_prices"]
+__all__ = ["MODEL_KEYS", "PRICE_KEYS", "RATE_MAX", "read_models", "read_price", "read_prices"]
 
 RATE_MAX = 1_000 * 10**12
 """The largest rate in pico-USD: 1,000 USD for one token, search or request. Beyond it a price is a mistake."""
@@ -60,15 +60,18 @@ MODEL_KEYS: Mapping[str, Read] = {
 
 def read_prices(node: Node, providers: tuple[str, ...], problems: Problems) -> tuple[PriceRow, ...]:
     """Read the operator's prices."""
-    rows = []
-    for provider, model, value in _by_model(node, providers, problems):
-        before = len(problems)
-        found = fields(value, PRICE_KEYS, problems)
-        is_free = found.pop("free", False)
-        if len(problems) == before:
-            _check_price(value.place, is_free, found, problems)
-        rows.append(PriceRow(model, provider, is_free, tuple(found.items())))
-    return tuple(rows)
+    found = _by_model(node, providers, problems)
+    return tuple(read_price(provider, model, value, problems) for provider, model, value in found)
+
+
+def read_price(provider: str, model: str, node: Node, problems: Problems) -> PriceRow:
+    """Read the price of one model (glob) at one provider, or at all (`*`)."""
+    before = len(problems)
+    found = fields(node, PRICE_KEYS, problems)
+    is_free = found.pop("free", False)
+    if len(problems) == before:
+        _check_price(node.place, is_free, found, problems)
+    return PriceRow(model, provider, is_free, tuple(found.items()))
 
 
 def _check_price(place: Place, is_free: bool, rates: Fields, problems: Problems) -> None:

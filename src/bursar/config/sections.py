@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from bursar.config.problems import Problems
 from bursar.config.read import Read, fields, scalar
-from bursar.config.settings import Durability, Limits, ServerSettings, StoreKind, StoreSettings
+from bursar.config.settings import Durability, KeyPolicy, Limits, ServerSettings, StoreKind, StoreSettings
 from bursar.config.tree import Node
 from bursar.config.values import host, member, path, seconds, size, whole
 
@@ -26,6 +26,7 @@ _WAIT = seconds(0.001, DAY_S)
 _SERVER: Mapping[str, Read] = {
     "host": scalar(host),
     "port": scalar(whole(0, 65_535)),
+    "keys": scalar(member(KeyPolicy)),
     "workers": scalar(whole(1, 256)),
     "grace_s": scalar(seconds(0, DAY_S)),
 }

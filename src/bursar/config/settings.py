@@ -16,19 +16,25 @@ from bursar.core.provider import Provider
 __all__ = [
     "BUILT_IN_PROVIDERS",
     "Durability",
+    "KeyPolicy",
     "Limits",
+    "MetricsSettings",
     "ModelRow",
+    "OtlpSettings",
     "PriceRow",
     "ServerSettings",
     "Settings",
     "StoreKind",
     "StoreSettings",
+    "TelemetrySettings",
 ]
 
+_OPENAI = ("openai.chat", "openai.responses", "openai.embeddings", "openai.completions")
 BUILT_IN_PROVIDERS = (
-    Provider("openai", "https://api.openai.com/v1", ("openai.chat",), top_speed=300),
+    Provider("openai", "https://api.openai.com/v1", _OPENAI, top_speed=300),
     Provider("anthropic", "https://api.anthropic.com", ("anthropic.messages",), top_speed=300),
-    Provider("ollama", "http://127.0.0.1:11434/v1", ("openai.chat",), is_free=True, cap_parameter="max_tokens"),
+    Provider("gemini", "https://generativelanguage.googleapis.com", ("gemini.generate",), price_as="google"),
+    Provider("ollama", "http://127.0.0.1:11434/v1", _OPENAI, is_free=True, cap_parameter="max_tokens"),
 )
 """What is known without configuration. A known top speed lets a stream begin with a usual answer's hold and be
 extended while it runs; a base URL of one's own has none until `top_speed` says so."""
@@ -57,12 +63,22 @@ class StoreSettings:
     """How long a call waits for the file before the store counts as down."""
 
 
+class KeyPolicy(StrEnum):
+    """Who needs a key."""
+
+    AUTO = "auto"
+    """Everybody, once there is a key or the gateway listens beyond this machine."""
+    REQUIRED = "required"
+    """Everybody, always."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where the gateway listens. Loopback only, until keys exist."""
+    """Where the gateway listens, and whether it asks for keys."""
 
     host: str = "127.0.0.1"
     port: int = 8484
+    keys: KeyPolicy = KeyPolicy.AUTO
     workers: int = 1
     grace_s: float = 30.0
     """How long a stop waits for streams to finish before they are settled as they are."""
@@ -120,6 +136,39 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """What `GET /metrics` tells, and how much it may grow."""
+
+    enabled: bool = True
+    labels: tuple[str, ...] = ("provider", "model", "agent")
+    """Users are no label unless listed: every one is a time series for ever, and a name."""
+    values_max: int = 100
+    """Different values of one label; further ones are counted as `(other)`."""
+    series_max: int = 1_000
+    """Different combinations of all values; a scrape writes some thirty lines for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpSettings:
+    """Where each call's event goes, and which of its labels go with it."""
+
+    enabled: bool = True
+    endpoint: str = ""
+    """The whole URL of the log records (`…/v1/logs`); empty for no events."""
+    labels: tuple[str, ...] = ("agent", "task", "task_type", "run", "step", "session", "team")
+    queue_max: int = 10_000
+    """Events that wait for a slow receiver; one more is dropped and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """The figures that leave the gateway."""
+
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    otlp: OtlpSettings = field(default_factory=OtlpSettings)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One whole configuration."""
 
@@ -130,8 +179,13 @@ class Settings:
     prices: tuple[PriceRow, ...] = ()
     models: tuple[ModelRow, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     link: str = ""
     """Where people ask for more, for budgets without a link of their own."""
     file: Path | None = None
     failpoint: str = ""
     """For crash tests only: where this process kills itself."""
+    admin_secret: str = field(default="", repr=False)
+    """What the operator sends to administer every tenant. Never shown."""
+    pepper: str = field(default="", repr=False)
+    """What keys are digested with, when it does not lie in a file beside the ledger. Never shown."""

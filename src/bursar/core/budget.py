@@ -7,15 +7,17 @@ losing what was spent (limits, warnings, links) and what makes it another budget
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from bursar.core.labels import NONE, Labels, is_label
 from bursar.core.money import AMOUNT_MAX
 from bursar.core.window import Span, Window, WindowKind
 
-__all__ = ["Budget", "Limit", "Policy", "Unit", "fits"]
+__all__ = ["LIMIT_MAX", "Budget", "Limit", "Policy", "Unit", "fits"]
 
 COUNT_LIMIT_MAX = 2**53
 """The largest limit in tokens or requests."""
@@ -29,6 +31,12 @@ class Unit(StrEnum):
     INPUT_TOKENS = "input_tokens"
     OUTPUT_TOKENS = "output_tokens"
     REQUESTS = "requests"
+
+
+LIMIT_MAX: Mapping[Unit, int] = MappingProxyType(
+    {unit: AMOUNT_MAX if unit is Unit.USD else COUNT_LIMIT_MAX for unit in Unit}
+)
+"""The largest limit in each unit."""
 
 
 class Policy(StrEnum):
@@ -46,7 +54,7 @@ class Limit:
     amount: int
 
     def __post_init__(self) -> None:
-        most = AMOUNT_MAX if self.unit is Unit.USD else COUNT_LIMIT_MAX
+        most = LIMIT_MAX[self.unit]
         if type(self.amount) is not int or not 0 <= self.amount <= most:
             raise ValueError(f"a limit in {self.unit} lies between 0 and {most:,}")
 
@@ -65,6 +73,7 @@ class Budget:
     match: tuple[tuple[str, tuple[str, ...]], ...] = ()
     per: tuple[str, ...] = ()
     tenant: str = "default"
+    """Whose calls it counts; `*`: each tenant has the whole budget for itself."""
     is_strict: bool = False
     on_unknown_price: Policy = Policy.DENY
     on_store_down: Policy = Policy.DENY

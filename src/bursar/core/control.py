@@ -7,28 +7,44 @@ by its digest alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol, TypeAlias
 
-from bursar.core.budget import Limit, Unit, fits
+from bursar.core.budget import LIMIT_MAX, Limit, Unit, fits
 from bursar.core.labels import Labels
+from bursar.errors import HoldConflict, NotFound
 
 __all__ = [
     "EVERY_TENANT",
+    "TENANT_LENGTH_MAX",
     "AuditRow",
     "Change",
     "Condition",
+    "ControlStore",
     "Document",
     "KeyRow",
     "Kind",
     "Pause",
+    "Place",
     "Role",
     "TopUp",
+    "is_tenant",
+    "raised",
+    "shown_before",
 ]
 
 EVERY_TENANT = "*"
 """The tenant of what counts for all: prices, and pauses or budgets that each tenant has for itself."""
+TENANT_LENGTH_MAX = 64
+_TENANT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{TENANT_LENGTH_MAX - 1}}}")
+
+
+def is_tenant(name: str) -> bool:
+    """Tell whether a text can name a tenant: letters, digits, `.`, `_` and `-`. `*` names none: it is all of them."""
+    return _TENANT.fullmatch(name) is not None
 
 
 class Kind(StrEnum):
@@ -177,3 +193,61 @@ class Pause:
         """Tell whether a call is paused."""
         is_theirs = self.tenant in (EVERY_TENANT, tenant)
         return is_theirs and all(fits(labels[label], patterns) for label, patterns in self.match)
+
+
+Place: TypeAlias = tuple[Kind, str, str]
+"""Where a document is: its kind, its tenant, its name."""
+
+
+class ControlStore(Protocol):
+    """What was set, as a ledger keeps it. Blocking; every act is atomic, and the conformance suite defines it."""
+
+    def change(self, changes: Sequence[Change], seen: int | None = None) -> int:
+        """Do all changes or none, in one transaction, in their order; returns the new version.
+
+        Each adds one audit row, whose `before` is what the document showed until then. With `seen`, nothing is done
+        and 0 is returned when that is not the version any more: what was decided on has changed, so decide again.
+        Raises HoldConflict for a NEW one that is there, NotFound for an EXISTS one that is not.
+        """
+        ...
+
+    def control_version(self) -> int:
+        """Tell the number of the last change, 0 before the first. Cheap: gateways ask every second."""
+        ...
+
+    def documents(self, kind: Kind | None = None) -> Sequence[Document]:
+        """Give all that is set now, of all tenants, sorted by kind, tenant and name."""
+        ...
+
+    def audit(self, tenant: str | None, most: int, before_seq: int | None = None) -> Sequence[AuditRow]:
+        """Give the latest changes, the latest first, only those below `before_seq`; None: those of all tenants."""
+        ...
+
+
+def shown_before(changes: Iterable[Change], find: Callable[[Place], str | None]) -> list[str]:
+    """Say what each document showed before its change, and check every condition before anything is written.
+
+    `find` gives what a stored document shows, None when it is not there. Raises HoldConflict, NotFound.
+    """
+    now: dict[Place, str | None] = {}
+    before = []
+    for change in changes:
+        place = (change.kind, change.tenant, change.name)
+        was = now[place] if place in now else find(place)
+        if change.condition is Condition.NEW and was is not None:
+            raise HoldConflict(f"there is a {_word(change.kind)} {change.name!r} already")
+        if change.condition is Condition.EXISTS and was is None:
+            raise NotFound(f"there is no {_word(change.kind)} {change.name!r}")
+        before.append(was or "")
+        now[place] = None if change.body is None else change.shown
+    return before
+
+
+def _word(kind: Kind) -> str:
+    return kind.replace("_", "-")
+
+
+def raised(limit: Limit, top_ups: Iterable[TopUp], identity: str, scope: str, starts_ns: int) -> Limit:
+    """Add what was given more to the limit of one line; never above the largest limit there is."""
+    more = sum(each.limit.amount for each in top_ups if each.counts_for(identity, scope, starts_ns, limit.unit))
+    return Limit(limit.unit, min(LIMIT_MAX[limit.unit], limit.amount + more)) if more else limit

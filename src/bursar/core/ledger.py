@@ -104,6 +104,10 @@ class Note:
     """Key of the input estimate's calibration."""
     answer_tokens: int = 0
     """What this answer teaches about the usual one, per choice (doubled where our own cap ended it); 0 for nothing."""
+    answered_by: str = ""
+    """`provider/model` of the fall-back that was asked in the end; empty for the provider that the labels name."""
+    response_id: str = ""
+    """The name under which a later request of this tenant can continue or read the answer."""
 
     def as_list(self) -> list[int | str]:
         """Give the fields in their order, as rows keep them."""

@@ -116,6 +116,12 @@ class MeteredCall:
         self.cap = maximum
         return True
 
+    def bound_cap(self, maximum: int) -> None:
+        """Ask for no more than another provider's model gives, before it is asked; without a cap none is added."""
+        assert self.phase is Phase.HELD
+        if self.cap is not None:
+            self.cap = min(self.cap, maximum)
+
     def sent(self, at_ns: int) -> None:
         """Note that the request may have reached the provider from now on."""
         assert self.phase is Phase.HELD

@@ -7,8 +7,26 @@ key never appears in a repr.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-__all__ = ["Deadlines", "Provider"]
+from bursar.core.headers import is_settable
+
+__all__ = ["Auth", "Deadlines", "Provider"]
+
+SECRET_LENGTH_MIN = 8
+"""A shorter text is no secret, and would be found by chance."""
+
+
+class Auth(StrEnum):
+    """Where a provider wants its key."""
+
+    BEARER = "bearer"
+    """`Authorization: Bearer KEY`."""
+    X_API_KEY = "x-api-key"
+    API_KEY = "api-key"
+    X_GOOG_API_KEY = "x-goog-api-key"
+    NONE = "none"
+    """It takes no key, and is shown none, the client's neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +69,38 @@ class Provider:
     deadlines: Deadlines = field(default_factory=Deadlines)
     attempts: int = 1
     """How often a call may be tried in all; each try that may be billed stays counted."""
+    auth: Auth | None = None
+    """Where its key goes, when not where the API of the call has it."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Sent with every request: lower-case names and values, instead of the client's of the same name."""
+    query: tuple[tuple[str, str], ...] = ()
+    """Added to the query of every request: `api-version` for Azure."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What stands in `headers` and nobody may see; `api_key` is one of itself."""
+    fallback: tuple[str, ...] = ()
+    """Who is asked, in this order, when this one fails before any output: names of providers, or `name/model`."""
+    allows_private: bool = False
+    """Its name may lead to an address of the operator's own network."""
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://")):
             raise ValueError(f"provider {self.name}: base_url starts with http:// or https://")
         if self.attempts < 1 or (self.top_speed is not None and self.top_speed < 1):
             raise ValueError(f"provider {self.name}: attempts and top_speed are at least 1")
+        for name, value in self.headers:
+            if name != name.lower() or not is_settable(name) or not (value.isascii() and value.isprintable()):
+                raise ValueError(f"provider {self.name}: the header {name} cannot be set")
+
+    def auth_on(self, wire: str) -> Auth:
+        """Say where the key goes in a call of this wire."""
+        if self.auth is not None:
+            return self.auth
+        if wire.startswith("anthropic."):
+            return Auth.X_API_KEY
+        return Auth.X_GOOG_API_KEY if wire.startswith("gemini.") else Auth.BEARER
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Every text that must not come back to a client, the longest first."""
+        found = {text for text in (self.api_key, *self.secrets) if len(text) >= SECRET_LENGTH_MIN}
+        return tuple(sorted(found, key=len, reverse=True))

@@ -1,69 +1,62 @@
-"""The gateway's ASGI application: from a request's bytes to a Call, and from a Reply to bytes.
+"""The gateway's ASGI application: from a request to a Reply, and from a Reply to bytes.
 
-Owns the edge: what is read of a request, within which limits, and the outermost frame in which an unforeseen error
-becomes a plain 500 without a secret in it. It knows no budget; the pipeline does.
+Owns the outermost frame of a request, in which an unforeseen error becomes a plain 500 without a secret in it, and what
+is looked at first. It knows no budget; the pipeline does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
-from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from collections.abc import MutableMapping
+from typing import Any
 
 from bursar.config.settings import Settings
-from bursar.core.labels import Labels
-from bursar.core.provider import Provider
-from bursar.errors import BadRequest, BursarError, NotFound, TooLarge, UpstreamFailed
+from bursar.core.control import Role
+from bursar.errors import BursarError
+from bursar.gateway.arrival import Arrival, headers_of, hint_of, place_of, query_of, refuse_foreign
+from bursar.gateway.body import read_body
+from bursar.gateway.calls import CallMaker
+from bursar.gateway.doorkeeper import Doorkeeper
+from bursar.gateway.free import FreeRoutes
+from bursar.gateway.health import Readiness, health, metrics
 from bursar.gateway.protocol import IdleConnections
 from bursar.gateway.relay import Receive, Send, relay
-from bursar.gateway.routes import Route, find_route
-from bursar.identity.labels import labels_of
-from bursar.ids import new_id
-from bursar.pipeline.call import Call, Reply
+from bursar.pipeline.call import Reply
 from bursar.pipeline.refusals import harmless
-from bursar.upstream.headers import down, up
-from bursar.wire.base import Refusal, Request, Wire
-from bursar.wire.fields import model_field
-from bursar.wire.strict_json import dump, parse
+from bursar.wire.base import Refusal, Wire
 from bursar.wiring.engine import Engine
-from bursar.wiring.ledger import TENANT
 
 __all__ = ["App"]
 
 log = logging.getLogger("bursar.gateway")
 
-QUERY_FIELDS_MAX = 20
-PARSED_AT_ONCE_BYTES = 2**18
 CLOSING_S = 5.0
 """How long a stop waits for calls that were cancelled at the end of the grace to settle."""
 Scope = MutableMapping[str, Any]
-T = TypeVar("T")
 _JSON = (("content-type", "application/json"),)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A request as it arrived, before its body was read."""
-
-    route: Route
-    wire: Wire
-    headers: dict[str, str]
-    query: str
+_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    413: "too_large",
+    502: "upstream_failed",
+    503: "store_unavailable",
+}
 
 
 class App:
     """One ASGI application. It holds settings only (and so can be pickled) until its worker starts it."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self.limits = settings.limits
         self.idle = IdleConnections()
         self._engine = Engine(settings)
+        self._door = Doorkeeper(settings, self._engine)
+        self._ready = Readiness(self._is_ready)
+        self._calls = CallMaker(self._engine)
+        self._free = FreeRoutes(self._engine, settings.limits)
         self._running: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,6 +67,9 @@ class App:
         else:
             await send({"type": "websocket.close", "code": 1008})
 
+    async def _is_ready(self) -> bool:
+        return await self._engine.scraper.probe()
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
@@ -83,6 +79,7 @@ class App:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        self._ready.stop()
         if self._running:
             await asyncio.wait(self._running, timeout=CLOSING_S)
         await self._engine.stop()
@@ -100,7 +97,7 @@ class App:
 
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Be the outermost frame of one request."""
-        wire = self._engine.wire("openai.chat")
+        wire = self._engine.wires.wire("openai.chat")
         has_started = False
 
         async def sending(message: MutableMapping[str, Any]) -> None:
@@ -109,11 +106,14 @@ class App:
             await send(message)
 
         try:
-            headers = _headers(scope)
-            hint = "anthropic.messages" if "anthropic-version" in headers else "openai.chat"
-            wire = self._engine.wire(hint)
-            arrival = self._arrive(scope, headers, hint)
-            wire = arrival.wire
+            headers = headers_of(scope)
+            wire = self._engine.wires.wire(hint_of(scope["path"], headers))
+            page = await self._page(scope, headers)
+            if page is not None:
+                await relay(page, receive, sending, self.limits)
+                return
+            arrival = self._arrive(scope, headers)
+            wire = self._engine.wires.wire(arrival.route.wire)
             reply = await self._answer(arrival, receive)
             await relay(reply, receive, sending, self.limits)
         except BursarError as error:
@@ -132,162 +132,35 @@ class App:
             reply = Reply(500, _JSON, wire.refusal(failure))
             await relay(reply, receive, sending, self.limits)
 
-    def _arrive(self, scope: Scope, headers: dict[str, str], hint: str) -> Arrival:
-        route = find_route(scope["method"], scope["path"], hint)
-        if route is None:
-            raise NotFound(f"bursar does not serve {scope['method']} {scope['path'][:200]}")
-        if headers.get("content-encoding", "identity").lower() != "identity":
-            raise BadRequest("encoded request bodies are not accepted: send the JSON as it is")
-        if not _is_local(headers.get("origin")):
-            raise BadRequest("requests from web pages are not accepted: any page could spend in your name")
-        pairs = _query(scope["query_string"])
-        unknown = next((name for name, _ in pairs if name not in route.query), None)
-        if unknown is not None:
-            raise BadRequest(f"the query parameter {unknown[:50]!r} is not accepted here", param=unknown[:50])
-        return Arrival(route, self._engine.wire(route.wire), headers, f"?{urlencode(pairs)}" if pairs else "")
+    def _arrive(self, scope: Scope, headers: dict[str, str]) -> Arrival:
+        """Read all but the body, in this order: what has no credentials learns no more than that it needs some."""
+        refuse_foreign(headers)
+        caller = self._door.caller(headers)
+        place = place_of(scope["method"], scope["path"], headers, self._engine.choice.names)
+        self._door.admit(caller, Role.CALL)
+        return Arrival(place, headers, query_of(scope["query_string"], place.route), caller)
 
     async def _answer(self, arrival: Arrival, receive: Receive) -> Reply:
-        body = await self._body(arrival.headers, receive)
+        body = await read_body(arrival.headers, receive, self.limits)
         if arrival.route.is_billable:
-            # Parsed once: from here on nobody looks at bytes.
-            request = await _parsed(arrival.wire.parse, body)
-            return await self._engine.handle(self._call(arrival, request, receive))
-        return await self._free(arrival, body)
+            return await self._engine.handle(await self._calls.call(arrival, body, receive))
+        return await self._free.answer(arrival, body)
 
-    def _call(self, arrival: Arrival, request: Request, receive: Receive) -> Call:
-        provider, model = self._engine.choice.choose(arrival.wire.name, request.model)
-        labels = labels_of(arrival.headers, request.body_labels)
-        labels = Labels({**labels.pairs, "provider": provider.name, "model": model, "wire": arrival.wire.name})
-        return Call(
-            new_id(self._engine.clock()),
-            TENANT,
-            self._engine.wire(arrival.wire.name, provider),
-            request,
-            provider,
-            model,
-            labels,
-            arrival.route.upstream + arrival.query,
-            _upstream_headers(arrival, provider.api_key),
-            arrival.headers.get("originator", "").lower(),
-            _Presence(receive).is_gone,
-        )
-
-    async def _free(self, arrival: Arrival, body: bytes) -> Reply:
-        """Relay a route that costs nothing; what names a model goes where a call of that model would."""
-        provider, body = await self._free_choice(arrival, body)
-        headers = _upstream_headers(arrival, provider.api_key)
-        path = arrival.route.upstream + arrival.query
-        answer = await self._engine.upstream.send(provider, arrival.route.method, path, headers, body)
-        is_whole = False
-        try:
-            told = await answer.body(self.limits.answer_bytes_max)
-            is_whole = True
-        except TooLarge as error:
-            raise UpstreamFailed(error.message, is_sent=True) from error
-        finally:
-            if is_whole:
-                answer.finish()
-            else:
-                answer.abort()
-        if 300 <= answer.status < 400:
-            raise UpstreamFailed(f"{provider.name} answered with a redirect, which is not followed", is_sent=True)
-        return Reply(answer.status, tuple(down(answer.headers)), told)
-
-    async def _free_choice(self, arrival: Arrival, body: bytes) -> tuple[Provider, bytes]:
-        """Pick the provider of a free route, and write its body anew so that nobody reads another one."""
-        if arrival.route.method == "GET":
-            return self._engine.choice.first(arrival.route.wire), b""
-        asked = await _parsed(partial(parse, size_max=self.limits.body_bytes_max), body)
-        provider, asked["model"] = self._engine.choice.choose(arrival.route.wire, model_field(asked))
-        return provider, dump(asked)
-
-    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
-        """Read the request's body within its limits of size and time."""
-        most = self.limits.body_bytes_max
-        if int(headers.get("content-length") or 0) > most:
-            raise TooLarge(f"a request body may have {most:,} bytes")
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self.limits.body_s):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise BadRequest("the client went away before its request was complete")
-                    body += message.get("body", b"")
-                    if len(body) > most:
-                        raise TooLarge(f"a request body may have {most:,} bytes")
-                    if not message.get("more_body"):
-                        return bytes(body)
-        except TimeoutError:
-            raise BadRequest("the request's body did not arrive in time") from None
-
-
-class _Presence:
-    """Whether the client is still there; it is watched only from the first question on."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._watch: asyncio.Task[MutableMapping[str, Any]] | None = None
-
-    def is_gone(self) -> bool:
-        if self._watch is None:
-            self._watch = asyncio.ensure_future(_next_message(self._receive))
-        return self._watch.done() and not self._watch.cancelled()
-
-
-async def _next_message(receive: Receive) -> MutableMapping[str, Any]:
-    return await receive()
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    """Read the headers as text, lower-case; one that comes more than once is joined."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
-async def _parsed(read: Callable[[bytes], T], body: bytes) -> T:
-    """Parse a body; a large one in a thread of its own, since it can take seconds and others are waiting."""
-    return read(body) if len(body) <= PARSED_AT_ONCE_BYTES else await asyncio.to_thread(read, body)
-
-
-def _query(raw: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
-    except ValueError:
-        raise BadRequest(f"a query may have {QUERY_FIELDS_MAX} fields") from None
-
-
-def _is_local(origin: str | None) -> bool:
-    """Tell whether a request comes from a program (no origin), or from a page that this machine serves."""
-    if origin is None:
-        return True
-    try:
-        host = urlsplit(origin).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _upstream_headers(arrival: Arrival, api_key: str) -> dict[str, str]:
-    headers = up(arrival.headers)
-    headers["content-type"] = "application/json"
-    if api_key:
-        # Whose key it is decides who pays: neither a key nor an organization of the client's may stand beside it.
-        for name in ("authorization", "x-api-key", "openai-organization", "openai-project"):
-            headers.pop(name, None)
-        name, value = (
-            ("x-api-key", api_key)
-            if arrival.route.wire.startswith("anthropic")
-            else ("authorization", f"Bearer {api_key}")
-        )
-        headers[name] = value
-    return headers
+    async def _page(self, scope: Scope, headers: dict[str, str]) -> Reply | None:
+        """Answer what watches the gateway itself; None for every other path."""
+        path = scope["path"] if scope["method"] == "GET" else ""
+        if path == "/healthz":
+            return await health()
+        if path == "/readyz":
+            return await self._ready()
+        if path == "/metrics":
+            # They name models and agents.
+            self._door.admit(self._door.caller(headers), Role.READ)
+            return await metrics(self._engine.scraper.page)
+        return None
 
 
 def _refused(wire: Wire, error: BursarError) -> Reply:
-    codes = {400: "bad_request", 404: "not_found", 413: "too_large", 502: "upstream_failed", 503: "store_unavailable"}
-    refusal = Refusal(error.status, codes.get(error.status, "internal"), error.message, getattr(error, "param", None))
+    code = _CODES.get(error.status, "internal")
+    refusal = Refusal(error.status, code, error.message, getattr(error, "param", None))
     return Reply(error.status, _JSON, wire.refusal(harmless(refusal)))

@@ -6,7 +6,6 @@ Owns the server's settings and its address. It refuses to listen beyond this mac
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import resource
 import signal
 import socket
@@ -18,6 +17,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from bursar.config.settings import Settings
+from bursar.core.address import is_loopback
 from bursar.errors import UsageError
 from bursar.gateway.app import App
 from bursar.gateway.protocol import LimitedProtocol
@@ -30,12 +30,12 @@ FILES_OWN = 64
 
 
 def listen(settings: Settings) -> socket.socket:
-    """Bind the address. Raises UsageError when it is not on this machine, or taken."""
+    """Bind the address. Raises UsageError when it is taken, or open to a network without an admin secret."""
     host, port = settings.server.host, settings.server.port
-    if not _is_loopback(host):
+    if not is_loopback(host) and not settings.admin_secret:
         raise UsageError(
-            f"bursar does not listen on {host}: it has no keys yet, so anybody who reaches it could spend. "
-            "Use 127.0.0.1, and a tunnel to reach it from elsewhere."
+            f"bursar does not listen on {host} without an admin secret: set BURSAR_ADMIN_SECRET to at least 32 random "
+            "characters (`openssl rand -hex 32`), and give each client a key (`bursar key create`)"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -105,12 +105,3 @@ def _stopped_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -34,10 +34,14 @@ class Wish:
     is_strict: bool
     top_speed: int | None
     choices: int = 1
+    has_output: bool = True
+    """The answer bills output at all."""
 
 
 def plan(wish: Wish) -> tuple[Ask, Terms]:
     """Turn a wish into what is asked of the store and how the call is metered."""
+    if not wish.has_output:
+        return Ask(0, 0), Terms(0, 0, False, None, wish.choices, wish.is_strict)
     known = [number for number in (wish.cap, wish.maximum) if number is not None]
     cap_most = min(known, default=None)
     most = MAXIMUM_UNKNOWN if cap_most is None else max(cap_most, 1)

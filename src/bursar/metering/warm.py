@@ -26,9 +26,11 @@ def learn_from(rows: Iterable[HoldRow], estimates: InputEstimates, usuals: Usual
         if row.state is not State.SETTLED or row.flags & {"estimated", "corrected", "unpriced"}:
             continue
         labels, note = Labels(row.labels), row.note
-        wire, model = labels["wire"], labels["model"]
+        wire, provider, model = labels["wire"], labels["provider"], labels["model"]
+        if note.answered_by:
+            provider, _, model = note.answered_by.partition("/")
         text_bytes = note.system_bytes + note.tools_bytes + note.history_bytes + note.user_bytes
-        key = EstimateKey(row.tenant, labels["provider"], wire, model, note.shape_key)
+        key = EstimateKey(row.tenant, provider, wire, model, note.shape_key)
         estimates.learn(key, text_bytes, row.settled.input_tokens)
         usual = UsualKey(row.tenant, labels["agent"], model, wire)
         if note.answer_tokens:

@@ -20,16 +20,22 @@ from bursar.errors import HoldConflict, NotFound, StoreUnavailable
 from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
 from bursar.pipeline.call import Call
+from bursar.pipeline.offer import Offer
 from bursar.pipeline.ports import Clock, Store, Waiting
 from bursar.pipeline.quote import Quote
+from bursar.pipeline.ratelimit import ratelimit_headers
 from bursar.pipeline.refusals import balance_headers, plain_usd, remaining
 from bursar.pipeline.settlement import estimated, told, told_in_part
+from bursar.pipeline.telling import closed_record
 from bursar.pricing.facts import FactsBook
+from bursar.telemetry.record import Observer, tell
 from bursar.wire.base import Answer
 
 __all__ = ["Account", "Accounts", "Unclosed"]
 
 UNCLOSED_MAX = 100_000
+RESPONSE_ID_LENGTH_MAX = 256
+"""A longer name of an answer is not remembered: nobody can continue it."""
 WITHOUT_LIMIT = 2**62
 """A limit that no sum of the ledger can pass."""
 
@@ -55,6 +61,9 @@ class Accounts:
     estimates: InputEstimates
     usuals: UsualAnswers
     clock: Clock
+    observers: tuple[Observer, ...] = ()
+    held: set[str] = field(default_factory=set)
+    """The ids of the calls that hold money now."""
     unclosed: deque[Unclosed] = field(default_factory=lambda: deque(maxlen=UNCLOSED_MAX))
 
     def open(self, call: Call, quote: Quote) -> Account:
@@ -102,6 +111,7 @@ class Account:
         self._accounts = accounts
         self._call = call
         self._quote = quote
+        self._offer = quote.offers[0]
         self._machine = MeteredCall(quote.terms)
         self._balances: tuple[Balance, ...] = ()
         self._attempts = 1
@@ -110,6 +120,7 @@ class Account:
         self._is_reserving = False
         self._charge: Charge | None = None
         self._answer_tokens = 0
+        self._response_id = ""
         self._started_ns = accounts.clock()
 
     @property
@@ -144,6 +155,7 @@ class Account:
         return verdict
 
     def _take(self, granted: Granted) -> None:
+        self._accounts.held.add(self._call.id)
         self._balances = granted.balances
         self._machine.granted(granted.tokens, granted.room)
         if granted.room >= UNBOUNDED:
@@ -163,7 +175,8 @@ class Account:
         """Take the model's true maximum from its refusal; True when sending again with it makes sense."""
         is_lower = self._machine.cap is None or maximum < self._machine.cap
         if is_lower:
-            self._accounts.facts.learn_maximum(self._call.provider.name, self._call.model, maximum)
+            target = self._offer.target
+            self._accounts.facts.learn_maximum(target.provider.name, target.model, maximum)
         return self.lower_cap(maximum)
 
     def lower_cap(self, most: int) -> bool:
@@ -182,10 +195,16 @@ class Account:
         if not extension.is_granted:
             return False
         self._attempts += 1
-        self._earlier += self._quote.reservation.cover.amounts(spent)
+        self._earlier += self._offer.cover.amounts(spent)
         self._earlier_tokens += spent
         self._machine.retried(extension.tokens - self._earlier_tokens)
         return True
+
+    def turn_to(self, offer: Offer) -> None:
+        """Let another provider be asked from now on: what follows is counted and learnt on its terms."""
+        self._offer = offer
+        if offer.maximum is not None:
+            self._machine.bound_cap(offer.maximum)
 
     async def progress(self, visible: int) -> bool:
         """Take what a stream shows so far (tokens over all choices); True when it must be cut."""
@@ -212,8 +231,8 @@ class Account:
     async def settle(self, answer: Answer, *, status: int) -> None:
         """Close with the provider's word; what it did not tell is estimated from what was visible."""
         self._machine.see(answer.visible_tokens)
-        card = self._quote.card(answer.service_tier)
-        cover = self._quote.reservation.cover
+        self._response_id = answer.response_id if len(answer.response_id) <= RESPONSE_ID_LENGTH_MAX else ""
+        card, cover = self._offer.card(answer.service_tier), self._offer.cover
         charge = None
         if answer.usage is not None:
             try:
@@ -233,8 +252,7 @@ class Account:
         close = self._machine.lost(self._accounts.clock(), is_streaming=answer is not None)
         charge = None
         if close.verb is Verb.SETTLE:
-            card = self._quote.card(answer.service_tier if answer else "")
-            cover = self._quote.reservation.cover
+            card, cover = self._offer.card(answer.service_tier if answer else ""), self._offer.cover
             usage = answer and (answer.usage or answer.usage_input)
             if answer and usage:
                 charge = told_in_part(answer, usage, card, cover, close.tokens)
@@ -267,7 +285,8 @@ class Account:
             flags = charge.flags | {"attempts", "estimated"}
             charge = replace(charge, amounts=charge.amounts + self._earlier, flags=flags)
         at_ns = self._accounts.clock()
-        unclosed = Unclosed(self._quote.reservation, verb, at_ns, charge, self._note(status, ended, at_ns))
+        note = self._note(status, ended, at_ns)
+        unclosed = Unclosed(self._quote.reservation, verb, at_ns, charge, note)
         self._charge = charge
         try:
             closed = await self._accounts.close(unclosed)
@@ -275,12 +294,21 @@ class Account:
                 self._balances = closed.balances
         finally:
             self._accounts.waiting.freed(self._lines)
+            self._accounts.held.discard(self._call.id)
+            told = charge or (self._presumed() if verb is Verb.PRESUME else Charge(ZERO))
+            tell(self._accounts.observers, closed_record(self._call, self._offer.target, verb, told, note, at_ns))
+
+    def _presumed(self) -> Charge:
+        """Say what the ledger charges where nobody told the truth: all that is held."""
+        held = self._quote.reservation.cover.amounts(self._earlier_tokens + self._machine.tokens, self._attempts)
+        return Charge(held, frozenset({"estimated"}))
 
     def _learn(self, answer: Answer) -> None:
         """Let the next call's estimate and usual answer know this one's truth."""
         assert answer.usage is not None
-        quote, request = self._quote, self._call.request
-        self._accounts.estimates.learn(quote.estimate_key, quote.text_bytes, answer.usage.input_total)
+        request = self._call.request
+        shown = max(0, answer.usage.input_total - self._call.earlier_tokens)
+        self._accounts.estimates.learn(self._offer.estimate_key, request.anatomy.total, shown)
         cap = self._machine.cap
         is_ours = answer.is_capped and cap is not None and (request.cap is None or cap < request.cap)
         self._learn_usual(answer.usage.output_total, is_ours=is_ours)
@@ -288,7 +316,7 @@ class Account:
     def _learn_usual(self, output_tokens: int, *, is_ours: bool) -> None:
         """Learn an answer's length; one that our own cap ended would have been longer, and counts twice."""
         self._answer_tokens = -(-output_tokens // self._call.request.choices) * (2 if is_ours else 1)
-        self._accounts.usuals.learn(self._quote.usual_key, self._answer_tokens)
+        self._accounts.usuals.learn(self._offer.usual_key, self._answer_tokens)
 
     def _note(self, status: int, ended: str, at_ns: int) -> Note:
         anatomy = self._call.request.anatomy
@@ -303,11 +331,21 @@ class Account:
             self._machine.cap or 0,
             self._call.request.shape_key,
             self._answer_tokens,
+            self._answered_by,
+            self._response_id,
         )
+
+    @property
+    def _answered_by(self) -> str:
+        """Name who was asked in the end, where that is not who the labels name."""
+        target = self._offer.target
+        return "" if self._offer is self._quote.offers[0] else f"{target.provider.name}/{target.model}"
 
     def headers(self) -> list[tuple[str, str]]:
         """Tell the client what this call came to and what its tightest budget has left."""
         headers = {"x-bursar-call": self._call.id}
+        if self._answered_by:
+            headers["x-bursar-answered-by"] = self._answered_by
         if self._charge is not None:
             headers["x-bursar-cost-usd"] = plain_usd(self._charge.amounts.cost_nano)
         if self._call.request.dropped:
@@ -316,4 +354,5 @@ class Account:
         if pairs:
             tightest = min(pairs, key=lambda pair: remaining(*pair) / max(1, pair[0].limit))
             headers |= balance_headers(*tightest)
+            headers |= ratelimit_headers(pairs, self._accounts.clock())
         return list(headers.items())

@@ -1,6 +1,7 @@
-"""The budgets of a configuration, asked for the lines that a call counts against.
+"""The budgets in force, asked for the lines that a call counts against.
 
-Owns the matching and the windows. Lines come sorted, so that every call takes them in the same order.
+Owns the matching, the windows, and what was added to a limit for one of them. Lines come sorted, so that every call
+takes them in the same order.
 """
 
 from __future__ import annotations
@@ -8,49 +9,69 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bursar.core.admission import Line
-from bursar.core.budget import Budget
+from bursar.core.budget import Budget, Limit
+from bursar.core.control import TopUp
 from bursar.core.labels import Labels
+from bursar.core.money import AMOUNT_MAX
 from bursar.core.window import Span
 
 __all__ = ["Budgets"]
 
 
 class Budgets:
-    """All budgets of one configuration."""
+    """All budgets of one moment, each of one tenant."""
 
-    def __init__(self, budgets: Iterable[Budget]) -> None:
-        self.all = tuple(sorted(budgets, key=lambda budget: budget.name))
-        self._identities = {budget.name: budget.identity for budget in self.all}
-        self._spans: dict[str, Span] = {}
+    def __init__(self, budgets: Iterable[Budget], top_ups: Iterable[TopUp] = ()) -> None:
+        self.all = tuple(sorted(budgets, key=lambda budget: (budget.name, budget.tenant)))
+        self._identities = {(budget.tenant, budget.name): budget.identity for budget in self.all}
+        self._spans: dict[tuple[str, str], Span] = {}
+        self._by_tenant: dict[str, list[Budget]] = {}
+        for budget in self.all:
+            self._by_tenant.setdefault(budget.tenant, []).append(budget)
+        self._top_ups: dict[tuple[str, str], list[TopUp]] = {}
+        for top_up in top_ups:
+            self._top_ups.setdefault((top_up.tenant, top_up.identity), []).append(top_up)
 
     def matching(self, tenant: str, labels: Labels) -> tuple[Budget, ...]:
         """Give the budgets that count a call."""
-        return tuple(budget for budget in self.all if budget.tenant == tenant and budget.matches(labels))
+        return tuple(budget for budget in self._by_tenant.get(tenant, ()) if budget.matches(labels))
 
     def lines(self, budgets: Sequence[Budget], labels: Labels, at_ns: int) -> tuple[Line, ...]:
         """Give the lines of these budgets for a call taken at an instant."""
-        return tuple(
-            Line(
-                budget.name,
-                self._identities[budget.name],
-                budget.scope(labels),
-                span.starts_ns,
-                span.ends_ns,
-                limit.unit,
-                limit.amount,
-                budget.values_max if budget.is_capped_in_values else 0,
-            )
-            for budget in budgets
-            for span in (self._span(budget, at_ns),)
-            for limit in budget.limits_in(span)
-        )
+        lines = []
+        for budget in budgets:
+            key = (budget.tenant, budget.name)
+            span, scope = self._span(budget, key, at_ns), budget.scope(labels)
+            values_max = budget.values_max if budget.is_capped_in_values else 0
+            for limit in budget.limits_in(span):
+                amount = limit.amount + self._added(key, scope, span, limit) if self._top_ups else limit.amount
+                lines.append(
+                    Line(
+                        budget.name,
+                        self._identities[key],
+                        scope,
+                        span.starts_ns,
+                        span.ends_ns,
+                        limit.unit,
+                        amount,
+                        values_max,
+                    )
+                )
+        return tuple(lines)
 
-    def named(self, name: str) -> Budget | None:
-        """Find a budget by its name."""
-        return next((budget for budget in self.all if budget.name == name), None)
+    def _added(self, key: tuple[str, str], scope: str, span: Span, limit: Limit) -> int:
+        """Sum what was added to this limit for this window, as far as a limit may go."""
+        identity = self._identities[key]
+        found = self._top_ups.get((key[0], identity), ())
+        added = sum(each.limit.amount for each in found if each.counts_for(identity, scope, span.starts_ns, limit.unit))
+        return min(added, max(0, AMOUNT_MAX - limit.amount))
 
-    def _span(self, budget: Budget, at_ns: int) -> Span:
-        span = self._spans.get(budget.name)
+    def named(self, tenant: str, name: str) -> Budget | None:
+        """Find a tenant's budget by its name."""
+        return next((budget for budget in self._by_tenant.get(tenant, ()) if budget.name == name), None)
+
+    def _span(self, budget: Budget, key: tuple[str, str], at_ns: int) -> Span:
+        span = self._spans.get(key)
         if span is None or at_ns not in span:
-            span = self._spans[budget.name] = budget.window.span(at_ns)
+            span = self._spans[key] = budget.window.span(at_ns)
         return span

@@ -7,18 +7,30 @@ whole or as a body that is read piece by piece.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bursar.core.labels import Labels
 from bursar.core.provider import Provider
+from bursar.upstream.headers import bare
 from bursar.wire.base import Request, Wire
 
-__all__ = ["Body", "Call", "Next", "Reply", "Stage"]
+__all__ = ["Body", "Call", "Next", "Reply", "Stage", "Target"]
 
 
 def _here() -> bool:
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a call can be answered: a provider, its name for the model, and the wire as it speaks it."""
+
+    provider: Provider
+    model: str
+    wire: Wire
+    path: str
+    """Below the provider's base URL, with the query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,27 @@ class Call:
     """What the client calls itself (`originator`), since refusals differ."""
     is_gone: Callable[[], bool] = field(default=_here, compare=False)
     """Has the client gone away? Asked only while the call waits."""
+    earlier_tokens: int = 0
+    """Input beyond the body: the earlier response that this request continues, as the ledger has it."""
+    fallbacks: tuple[Target, ...] = ()
+    """Who is asked, in this order, when the provider fails before any output."""
+
+    @property
+    def target(self) -> Target:
+        """Where it goes first."""
+        return Target(self.provider, self.model, self.wire, self.path)
+
+    def towards(self, target: Target) -> Call:
+        """Give the same call on its way elsewhere; a client's key is never shown to another provider."""
+        is_same = target.provider.name == self.provider.name
+        return replace(
+            self,
+            provider=target.provider,
+            model=target.model,
+            wire=target.wire,
+            path=target.path,
+            headers=self.headers if is_same else bare(self.headers),
+        )
 
 
 class Body(Protocol):

@@ -14,17 +14,22 @@ from bursar.errors import StoreUnavailable, TooLarge, UpstreamFailed
 from bursar.failpoints import failpoint
 from bursar.pipeline.account import Account, Accounts
 from bursar.pipeline.call import Call, Next, Reply
+from bursar.pipeline.earlier import with_earlier
 from bursar.pipeline.ports import Answering, Upstream, Waiting
 from bursar.pipeline.quote import Quote, Quoter
 from bursar.pipeline.refusals import refuse, refuse_budget
 from bursar.pipeline.stream import MeteredStream
-from bursar.upstream.headers import down
+from bursar.pipeline.telling import refused_record
+from bursar.telemetry.record import tell
+from bursar.upstream.headers import authorize, down
 from bursar.wire.base import Refusal
 
 __all__ = ["HoldStage"]
 
 NEVER_BILLED = frozenset(range(300, 500)) - {408, 499}
 """A redirect or a refusal of the request, whoever wrote its body; 408 and 499 tell of a time-out."""
+BUSY = frozenset({408, 429})
+"""Refusals that say nothing of the request: another provider may take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +43,35 @@ class HoldStage:
     answer_bytes_max: int
 
     async def __call__(self, call: Call, following: Next | None = None) -> Reply:
+        stopped = self.quoter.in_force.stopped(call.tenant, call.labels)
+        if stopped is not None:
+            return self._refuse(call, stopped)
+        try:
+            known = await with_earlier(call, self.accounts.store)
+        except StoreUnavailable as error:
+            known = Refusal(error.status, "store_unavailable", error.message, retry_after_s=5)
+        if isinstance(known, Refusal):
+            return self._refuse(call, known)
+        call = known
         reply = await self._enter(call)
         if reply is None:
             # It has waited over the end of a window: the next one may have room.
             reply = await self._enter(call)
         if reply is None:
             refusal = Refusal(429, "contended", "the budget's window ended while this call waited", retry_after_s=1)
-            return refuse(call, refusal)
+            return self._refuse(call, refusal)
         return reply
+
+    def _refuse(self, call: Call, refusal: Refusal, budget: str = "") -> Reply:
+        """Refuse a call for which nothing is held, and tell the observers."""
+        tell(self.accounts.observers, refused_record(call, refusal, self.accounts.clock(), budget))
+        return refuse(call, refusal)
 
     async def _enter(self, call: Call) -> Reply | None:
         """Quote, hold, send; None when the window of the refusing line ended while the call waited."""
         quote = self.quoter.quote(call)
         if isinstance(quote, Refusal):
-            return refuse(call, quote)
+            return self._refuse(call, quote)
         account = self.accounts.open(call, quote)
         is_kept = False
         try:
@@ -59,15 +79,20 @@ class HoldStage:
             if isinstance(verdict, Refused):
                 if verdict.line.ends_ns <= self.accounts.clock():
                     return None
-                return refuse(call, refuse_budget(quote.budgets, quote.reservation, verdict))
+                refusal = refuse_budget(quote.budgets, quote.reservation, verdict)
+                return self._refuse(call, refusal, verdict.line.budget)
+            # It may have waited, and somebody may have paused it meanwhile.
+            stopped = self.quoter.in_force.stopped(call.tenant, call.labels)
+            if stopped is not None:
+                return self._refuse(call, stopped)
             failpoint("after_hold")
             if call.is_gone():
                 return refuse(call, Refusal(499, "client_gone", "the client went away while it waited"))
-            reply = await self._attempts(call, account)
+            reply = await self._attempts(call, quote, account)
             is_kept = not isinstance(reply.body, bytes)
             return reply
         except StoreUnavailable as error:
-            return refuse(call, Refusal(error.status, "store_unavailable", error.message, retry_after_s=5))
+            return self._refuse(call, Refusal(error.status, "store_unavailable", error.message, retry_after_s=5))
         finally:
             if not is_kept:
                 await account.abandon()
@@ -83,21 +108,31 @@ class HoldStage:
             return account.trust()
         return verdict
 
-    async def _attempts(self, call: Call, account: Account) -> Reply:
-        """Send, and by the provider's setting again where an attempt failed; all inside the one hold."""
+    async def _attempts(self, call: Call, quote: Quote, account: Account) -> Reply:
+        """Ask the provider, then each fall-back while it fails; all inside the one hold."""
+        served = call
+        for offer in quote.offers:
+            if offer is not quote.offers[0]:
+                account.turn_to(offer)
+                served = call.towards(offer.target)
+            reply = await self._ask(served, account, is_last=offer is quote.offers[-1])
+            if reply is not None:
+                return reply
+        raise AssertionError("what the last provider says is the reply")
+
+    async def _ask(self, call: Call, account: Account, *, is_last: bool) -> Reply | None:
+        """Ask one provider, and by its setting again where it failed; None when the next one is to be asked."""
         left = call.provider.attempts
         is_adjusted = False
         while True:
             left -= 1
-            body = call.wire.encode(call.request, model=call.model, cap=account.cap)
-            try:
-                failpoint("before_send")
-                account.sent()
-                answer = await self.upstream.send(call.provider, "POST", call.path, call.headers, body)
-            except UpstreamFailed as error:
-                if left > 0 and await account.again(is_billed=error.is_sent):
-                    continue
-                return await self._failed(call, account, error)
+            answer = await self._send(call, account)
+            if isinstance(answer, UpstreamFailed):
+                if (left > 0 or not is_last) and await account.again(is_billed=answer.is_sent):
+                    if left > 0:
+                        continue
+                    return None
+                return await self._failed(call, account, answer)
             if answer.status < 300:
                 return await self._answered(call, account, answer)
             refused = await self._refused_body(answer)
@@ -105,13 +140,33 @@ class HoldStage:
             if is_free and not is_adjusted and _adjust(call, account, answer.status, refused):
                 is_adjusted, left = True, left + 1
                 continue
-            if answer.status >= 500 and left > 0 and await account.again(is_billed=not is_free):
-                continue
-            await account.close_error(answer.status, is_billed=not is_free)
-            if answer.status < 400:
-                message = f"{call.provider.name} answered with a redirect, which is not followed"
-                return refuse(call, Refusal(502, "upstream_failed", message, headers=dict(account.headers())))
-            return Reply(answer.status, (*down(answer.headers), *account.headers()), refused)
+            is_same = answer.status >= 500 and left > 0
+            is_next = not is_last and (answer.status >= 500 or answer.status in BUSY)
+            if (is_same or is_next) and await account.again(is_billed=not is_free):
+                if is_same:
+                    continue
+                return None
+            return await self._refused(call, account, answer, refused, is_billed=not is_free)
+
+    async def _send(self, call: Call, account: Account) -> Answering | UpstreamFailed:
+        body = call.wire.encode(call.request, model=call.model, cap=account.cap)
+        headers = authorize(call.headers, call.provider, call.wire.name)
+        try:
+            failpoint("before_send")
+            account.sent()
+            return await self.upstream.send(call.provider, "POST", call.path, headers, body)
+        except UpstreamFailed as error:
+            return error
+
+    async def _refused(
+        self, call: Call, account: Account, answer: Answering, refused: bytes, *, is_billed: bool
+    ) -> Reply:
+        """Hand the provider's refusal on."""
+        await account.close_error(answer.status, is_billed=is_billed)
+        if answer.status < 400:
+            message = f"{call.provider.name} answered with a redirect, which is not followed"
+            return refuse(call, Refusal(502, "upstream_failed", message, headers=dict(account.headers())))
+        return Reply(answer.status, (*down(answer.headers), *account.headers()), refused)
 
     async def _refused_body(self, answer: Answering) -> bytes:
         try:

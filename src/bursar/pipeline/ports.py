@@ -11,7 +11,7 @@ from typing import Protocol
 from bursar.core.admission import Line
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
-from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
+from bursar.core.ledger import Closed, Extension, Granted, HoldRow, Note, Refused, Reservation
 from bursar.core.provider import Provider
 
 __all__ = ["Answering", "Clock", "Store", "Upstream", "Waiting"]
@@ -38,6 +38,10 @@ class Store(Protocol):
         self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
     ) -> Closed:
         """Apply a verb by the table of `core/hold.py`. Raises NotFound for an unknown id, HoldConflict by the table."""
+        ...
+
+    async def response(self, tenant: str, response_id: str) -> HoldRow | None:
+        """Give the call of a tenant's earlier response; None when it is not known, or another tenant's."""
         ...
 
 

@@ -14,10 +14,13 @@ from bursar.core.ledger import Refused, Reservation
 from bursar.core.money import format_usd
 from bursar.core.window import FOREVER_NS, Span, to_datetime
 from bursar.pipeline.call import Call, Reply
+from bursar.pipeline.ratelimit import ratelimit_headers
 from bursar.wire.base import Refusal
 
 __all__ = ["balance_headers", "format_amount", "harmless", "refuse", "refuse_budget", "remaining"]
 
+CODEX_WORDS_MAX = 2000
+"""Characters of a refusal that go into a header."""
 CONTENDED_RETRY_S = 5
 """Short: the money that is in flight comes back within seconds."""
 _FORBIDDEN = ("429", "rate limit")
@@ -31,19 +34,31 @@ _INSTEAD = {
 def refuse(call: Call, refusal: Refusal) -> Reply:
     """Write a refusal as its client understands it.
 
-    402 with `x-should-retry: false` ends most clients' retries at once. Codex retries 402 six times, and stops at 429
-    with the code insufficient_quota.
+    402 with `x-should-retry: false` ends most clients' retries at once, but not Codex's.
     """
     headers = {"x-bursar-call": call.id, **refusal.headers}
     refusal = harmless(refusal)
     if refusal.status == 402:
         headers["x-should-retry"] = "false"
         if call.client.startswith("codex"):
-            refusal = replace(refusal, status=429, code="insufficient_quota")
+            refusal, more = _for_codex(refusal)
+            headers |= more
     if refusal.retry_after_s is not None:
         headers["retry-after"] = str(refusal.retry_after_s)
     headers["content-type"] = "application/json"
     return Reply(refusal.status, tuple(headers.items()), call.wire.refusal(refusal))
+
+
+def _for_codex(refusal: Refusal) -> tuple[Refusal, dict[str, str]]:
+    """Give Codex, which tries five times more after a 402, the two answers that it stops at and whose words it shows.
+
+    Of a 429 it shows what this header says, and only as ASCII; of a 400 the body as it is, which suits a wrong setting.
+    """
+    if refusal.code != "budget_exceeded":
+        return replace(refusal, status=400), {}
+    shown = "".join(each if each.isascii() and each.isprintable() else "?" for each in refusal.message)
+    told = {"x-codex-promo-message": shown[:CODEX_WORDS_MAX]}
+    return replace(refusal, status=429, code="usage_limit_reached"), told
 
 
 def harmless(refusal: Refusal) -> Refusal:
@@ -74,9 +89,10 @@ def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refu
         full = f"{who} is for {days} days from {since} ({budget.window.timezone}), and this is another day.{more}"
         return Refusal(402, "budget_exceeded", _clean(full, f"{who} is for other days.{more}", more))
     if refused.is_exhausted:
+        headers = balance_headers(line, balance) | ratelimit_headers([(line, balance)], asked.at_ns)
         plain = f"{who} has no room for this call{until}.{more}"
         full = f"{who}: {sums} used{until}; this call needs up to {format_amount(line.unit, needs)}.{more}"
-        return Refusal(402, "budget_exceeded", _clean(full, plain, more), headers=balance_headers(line, balance))
+        return Refusal(402, "budget_exceeded", _clean(full, plain, more), headers=headers)
     plain = f"{who}: the rest is held by calls in flight; try again in a few seconds."
     full = f"{who}: {sums} used, and the rest is held by calls in flight; try again in a few seconds."
     headers = balance_headers(line, balance)

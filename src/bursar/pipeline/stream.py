@@ -145,7 +145,7 @@ class MeteredStream:
 
     def _comment(self) -> bytes:
         charge = self._account.charge
-        if charge is None:
+        if charge is None or not self._call.request.takes_comments:
             return b""
         return f": bursar cost-usd={plain_usd(charge.amounts.cost_nano)} call={self._call.id}\n\n".encode()
 

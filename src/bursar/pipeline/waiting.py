@@ -38,6 +38,11 @@ class WaitingRoom:
         """Why those in a queue wait: the last refusal, which one more than fit in is given as well."""
         self._count = 0
 
+    @property
+    def count(self) -> int:
+        """How many calls wait now."""
+        return self._count
+
     async def admit(
         self,
         lines: Sequence[Line],

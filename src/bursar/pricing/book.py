@@ -17,7 +17,7 @@ from bursar.core.rates import Card
 from bursar.pricing.names import MODEL_CHARS_MAX, fold_tier
 from bursar.pricing.override import FREE, LongContext, PriceOverride, choose
 
-__all__ = ["CARDS_MAX", "LongContext", "PriceBook", "PriceOverride"]
+__all__ = ["CARDS_MAX", "LongContext", "PriceBook", "PriceOverride", "listed_models"]
 
 CARDS_MAX = 4_096
 """How many compiled cards (unknown prices included) are remembered."""
@@ -66,6 +66,13 @@ def _list_card(genai_id: str, names: tuple[str, str, str], at: datetime) -> _Fou
     listing = look_up(genai_id, model, tier, at)
     card = Card(provider, model, SOURCE, edition(), listing.tiers) if listing.tiers else None
     return _Found(card, listing.valid_from, listing.valid_until)
+
+
+def listed_models(provider: str) -> tuple[str, ...]:
+    """Name the models of a provider (as a configuration names it) that the price list knows."""
+    from bursar.pricing.listed import model_names  # noqa: PLC0415 - late, as above
+
+    return model_names(GENAI_IDS.get(provider.lower(), provider.lower()))
 
 
 class PriceBook:

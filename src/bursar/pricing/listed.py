@@ -43,7 +43,7 @@ from bursar.core.rates import Rates, Tier
 from bursar.errors import ConfigError
 from bursar.pricing.override import RATE_MAX
 
-__all__ = ["SOURCE", "Listing", "compile_price", "edition", "look_up"]
+__all__ = ["SOURCE", "Listing", "compile_price", "edition", "look_up", "model_names"]
 
 SOURCE = "genai-prices"
 _DATA_FILE = "genai_prices/data.py"
@@ -204,6 +204,12 @@ def look_up(provider_id: str, model: str, tier: str, at: datetime) -> Listing:
     context = _context(provider, found, tier, at)
     tiers = None if context is None else compile_price(found.get_prices(at, context))
     return Listing(tiers, *_span(found, at))
+
+
+def model_names(provider_id: str) -> tuple[str, ...]:
+    """Name the models that the list knows of a provider."""
+    provider = _PROVIDERS.get(provider_id)
+    return tuple(model.id for model in provider.models) if provider else ()
 
 
 @cache

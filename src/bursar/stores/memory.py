@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -19,6 +19,7 @@ from bursar.core.hold import Effect, Hold, Move, State, Verb, apply
 from bursar.core.labels import OTHER, Labels
 from bursar.core.ledger import LAPSE_MAX, Closed, Extension, Granted, Note, ProcessRow, Refused, Reservation
 from bursar.errors import HoldConflict, NotFound
+from bursar.stores.memory_control import MemoryControl
 from bursar.stores.memory_read import Account, Key, MemoryReads, Record, fold
 
 __all__ = ["MemoryLedger"]
@@ -27,26 +28,28 @@ LIMITLESS = 2**63 - 1
 """What a balance is measured by whose budget is no longer in force."""
 
 
-class MemoryLedger(MemoryReads):
+class MemoryLedger(MemoryReads, MemoryControl):
     """A ledger in this process. All verbs are atomic; see `pipeline/ports.py` for the contract."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._lock = threading.RLock()
         self._accounts: dict[Key, Account] = {}
+        self._responses: dict[tuple[str, str], str] = {}
         self._scopes: Counter[tuple[str, str, int, Unit]] = Counter()
         self._records: dict[str, Record] = {}
         self._open: dict[str, dict[str, Record]] = {}
         self._beats: dict[str, int] = {}
         self._limits: dict[tuple[str, str, Unit], int] = {}
 
-    def define(self, budgets: Iterable[Budget], at_ns: int) -> None:
+    def define(self, budgets: Iterable[Budget], at_ns: int, again: Collection[str] = ()) -> None:
         with self._lock:
             was, self._limits = self._limits, {}
             for budget in budgets:
                 for limit in budget.limits:
                     name = (budget.tenant, budget.identity, limit.unit)
                     self._limits[name] = limit.amount
-                    if name not in was:
+                    if name not in was or budget.identity in again:
                         self._start(budget, limit, at_ns)
 
     def _start(self, budget: Budget, limit: Limit, at_ns: int) -> None:
@@ -163,6 +166,8 @@ class MemoryLedger(MemoryReads):
             if effect.is_change:
                 self._write(record, effect, at_ns)
                 record.note = note or record.note
+                if note is not None and note.response_id:
+                    self._responses.setdefault((record.reservation.tenant, note.response_id), hold_id)
             return Closed(effect.hold.state, effect.hold.settled, effect.is_change, self._balances_of(record))
 
     def _write(self, record: Record, effect: Effect, at_ns: int) -> None:

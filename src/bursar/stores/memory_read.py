@@ -60,6 +60,7 @@ class MemoryReads:
     _lock: threading.RLock
     _accounts: dict[Key, Account]
     _records: dict[str, Record]
+    _responses: dict[tuple[str, str], str]
 
     def latest_ns(self) -> int:
         with self._lock:
@@ -82,6 +83,12 @@ class MemoryReads:
                 raise NotFound(f"no call {hold_id}")
             return _row(record)
 
+    def response(self, tenant: str, response_id: str) -> HoldRow | None:
+        """Give the call of a tenant's response; None when it is not known, or another tenant's."""
+        with self._lock:
+            hold_id = self._responses.get((tenant, response_id))
+            return None if hold_id is None else _row(self._records[hold_id])
+
     def holds(self, tenant: str, states: Sequence[State], most: int) -> Sequence[HoldRow]:
         with self._lock:
             rows = [
@@ -90,6 +97,17 @@ class MemoryReads:
                 if record.reservation.tenant == tenant and record.hold.state in states
             ]
         return sorted(rows, key=lambda row: (row.opened_ns, row.id), reverse=True)[:most]
+
+    def in_flight(self, tenant: str, most: int) -> Sequence[HoldRow]:
+        """List open calls, the oldest first."""
+        rows = self.holds(tenant, (State.OPEN,), len(self._records))
+        return sorted(rows, key=lambda row: (row.opened_ns, row.id))[:most]
+
+    def ended(self, tenant: str, since_ns: int, until_ns: int, most: int) -> Sequence[HoldRow]:
+        """List the calls that ended, or were corrected, in `[since, until)`, the latest first."""
+        rows = self.holds(tenant, (State.SETTLED, State.RELEASED, State.PRESUMED), len(self._records))
+        found = [row for row in rows if since_ns <= row.closed_ns < until_ns]
+        return sorted(found, key=lambda row: (row.closed_ns, row.id), reverse=True)[:most]
 
     def spend(self, query: SpendQuery) -> Sequence[SpendRow]:
         groups: dict[tuple[str, ...], list[Hold]] = {}

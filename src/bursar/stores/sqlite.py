@@ -3,13 +3,13 @@
 Owns the transactions and the verbs. Every verb is one `BEGIN IMMEDIATE … COMMIT` (or a part of a batch that
 is), so what it decides on cannot change under it. Blocking: an event loop reaches it through `stores/threaded.py`.
 The file itself stands in `sqlite_book.py`, what only reads in `sqlite_read.py`, what begins a budget in
-`sqlite_define.py`.
+`sqlite_define.py`, what was set while bursar runs in `sqlite_control.py`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,20 +19,25 @@ from bursar.core.charge import FLAGS, Amounts, Charge
 from bursar.core.hold import Effect, Hold, State, Verb, apply
 from bursar.core.ledger import LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation
 from bursar.errors import HoldConflict, NotFound
+from bursar.stores.sqlite_control import SqliteControl
 from bursar.stores.sqlite_define import start_budgets
-from bursar.stores.sqlite_read import SqliteReads
 
 __all__ = ["SqliteLedger"]
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
-class SqliteLedger(SqliteReads):
+class SqliteLedger(SqliteControl):
     """A ledger in one file. See `pipeline/ports.py` for the contract, `SqliteBook` for what the constructor takes."""
 
-    def define(self, budgets: Iterable[Budget], at_ns: int) -> None:
+    def define(self, budgets: Iterable[Budget], at_ns: int, again: Collection[str] = ()) -> None:
+        """Put exactly these budgets in force, and let each new one begin with what its window has already.
+
+        Budgets whose identity is in `again` begin once more, which counts only what they have not counted: calls that
+        another process took in before it knew of them.
+        """
         with self.transaction():
-            start_budgets(self, tuple(budgets), at_ns)
+            start_budgets(self, tuple(budgets), at_ns, again)
 
     def reserve(self, asked: Reservation) -> Granted | Refused:
         with self.transaction():
@@ -166,6 +171,8 @@ class SqliteLedger(SqliteReads):
             note=row[17] if note is None else _encode(note.as_list()),
             **effect.hold.settled.as_dict(),
         )
+        if note is not None and note.response_id:
+            self.run("response_insert", id=note.response_id, hold_id=effect.hold.id)
 
     def beat(self, process: str, at_ns: int) -> None:
         self.check_file()

@@ -23,7 +23,8 @@ from bursar.stores.queries import load_queries, load_script
 __all__ = ["SqliteBook"]
 
 APPLICATION_ID = 0x62757273
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""`schema.sql` makes version 1; `schema_N.sql` makes version N of the one before, for new files and old ones alike."""
 IDS_MAX = 100_000
 """How many line → balance ids are remembered; beyond it the memory starts anew."""
 CHECKPOINT_PAGES = 4_000
@@ -49,7 +50,7 @@ class SqliteBook:
         self._is_open = False
         self._is_lost = False
         self._has_opened = False
-        self.q = load_queries("queries.sql")
+        self.q = {**load_queries("queries.sql"), **load_queries("control.sql")}
         self._lists: dict[tuple[str, int], str] = {}
         ends = time.monotonic() + timeout_s
         _until(ends, lambda: _has_its_log(path), f"{path}-wal is gone: restore it, or the whole ledger from a backup")
@@ -80,16 +81,21 @@ class SqliteBook:
             self.db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             with self.transaction():
                 is_new = self._identify()
-                if is_new:
-                    for statement in load_script("schema.sql").split(";\n"):
-                        if statement.strip():
-                            self.db.execute(statement)
-                    self.db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                self._upgrade()
             if is_new:
                 # The tables go into the file itself, so that a lost log can never pass for a ledger not yet begun.
                 self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the ledger {self.path} cannot be opened: {error}") from error
+
+    def _upgrade(self) -> None:
+        """Bring the file to SCHEMA_VERSION, step by step in the one transaction around this: all of it, or none."""
+        (version,) = self.db.execute("PRAGMA user_version").fetchone()
+        for step in range(version + 1, SCHEMA_VERSION + 1):
+            for statement in load_script("schema.sql" if step == 1 else f"schema_{step}.sql").split(";\n"):
+                if statement.strip():
+                    self.db.execute(statement)
+            self.db.execute(f"PRAGMA user_version = {step}")
 
     def _identify(self) -> bool:
         """Tell whether the file is still empty. Raises StoreUnavailable when it is something else than a ledger."""

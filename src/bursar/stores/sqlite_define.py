@@ -7,7 +7,7 @@ without it; a changed limit changes no identity and so loses nothing. Runs insid
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from bursar.core.admission import Cover, Line
@@ -24,8 +24,8 @@ PAGE_ROWS = 1_000
 """How many calls are read at once."""
 
 
-def start_budgets(ledger: SqliteBook, budgets: tuple[Budget, ...], at_ns: int) -> None:
-    """Make exactly these budgets active, and start those that were not."""
+def start_budgets(ledger: SqliteBook, budgets: tuple[Budget, ...], at_ns: int, again: Collection[str]) -> None:
+    """Make exactly these budgets active, and start those that were not, or that are to start again."""
     # `values_max` may have changed, and with it which line counts in which row.
     ledger.forget()
     known = [
@@ -42,7 +42,7 @@ def start_budgets(ledger: SqliteBook, budgets: tuple[Budget, ...], at_ns: int) -
             number = row[0]
         assert number is not None
         ledger.run("budget_activate", id=number, name=budget.name, limit_amount=limit.amount)
-        if row is None or not row[1]:
+        if row is None or not row[1] or budget.identity in again:
             _start(ledger, budget, limit, number, at_ns)
 
 

@@ -15,7 +15,7 @@ from bursar.core.admission import Balance, Cover
 from bursar.core.budget import Unit
 from bursar.core.charge import FLAGS, ZERO, Amounts
 from bursar.core.hold import Hold, State
-from bursar.core.labels import Labels
+from bursar.core.labels import NONE, OTHER, Labels
 from bursar.core.ledger import BalanceRow, HoldRow, Mismatch, Note, ProcessRow, SpendQuery, SpendRow
 from bursar.errors import NotFound, StoreUnavailable
 from bursar.stores.sqlite_book import SqliteBook
@@ -57,13 +57,28 @@ class SqliteReads(SqliteBook):
             raise NotFound(f"no call {hold_id}")
         return _hold_row(rows[0])
 
+    def response(self, tenant: str, response_id: str) -> HoldRow | None:
+        """Give the call of a tenant's response; None when it is not known, or another tenant's."""
+        rows = self._read("response_find", tenant=tenant, id=response_id)
+        return _hold_row(rows[0]) if rows else None
+
     def holds(self, tenant: str, states: Sequence[State], most: int) -> Sequence[HoldRow]:
         states_json = json.dumps([int(state) for state in states])
         return [_hold_row(row) for row in self._read("hold_list", tenant=tenant, states=states_json, most=most)]
 
+    def in_flight(self, tenant: str, most: int) -> Sequence[HoldRow]:
+        """List open calls, the oldest first."""
+        return [_hold_row(row) for row in self._read("hold_open_list", tenant=tenant, most=most)]
+
+    def ended(self, tenant: str, since_ns: int, until_ns: int, most: int) -> Sequence[HoldRow]:
+        """List the calls that ended, or were corrected, in `[since, until)`, the latest first."""
+        span = {"since_ns": since_ns, "until_ns": until_ns}
+        return [_hold_row(row) for row in self._read("hold_ended", tenant=tenant, most=most, **span)]
+
     def spend(self, query: SpendQuery) -> Sequence[SpendRow]:
         sums: dict[tuple[str, ...], tuple[Amounts, Amounts, int]] = {}
-        rows = self._read("spend_read", tenant=query.tenant, since_ns=query.since_ns, until_ns=query.until_ns)
+        span = {"tenant": query.tenant, "since_ns": query.since_ns, "until_ns": query.until_ns}
+        rows = self._read("spend_read", needle=_needle(query), **span)
         for packed, state, *numbers in rows:
             labels = Labels(json.loads(packed))
             if any(labels[name] != value for name, value in query.match.items()):
@@ -108,6 +123,14 @@ class SqliteReads(SqliteBook):
             yield (0 if book == "settled" else 1), Amounts(*numbers), packed
         for *numbers, packed in self.db.execute(self.q["hold_open_all"]):
             yield 2, _held(*numbers), packed
+
+
+def _needle(query: SpendQuery) -> str:
+    """Give a text that the labels of every matching call contain, as the ledger writes them; "" for none."""
+    for name, value in query.match.items():
+        if value not in (NONE, OTHER):
+            return json.dumps({name: value}, separators=(",", ":"), ensure_ascii=False)[1:-1]
+    return ""
 
 
 def _held(fixed_pico: int, output_pico: int, cover_input: int, choices: int, tokens: int, attempts: int) -> Amounts:

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
-from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
+from bursar.core.ledger import Closed, Extension, Granted, HoldRow, Note, Refused, Reservation
 from bursar.errors import BursarError, StoreUnavailable
 
 __all__ = ["DirectStore", "ThreadedStore"]
@@ -41,6 +41,7 @@ class Ledger(Protocol):
     ) -> Closed: ...
     def beat(self, process: str, at_ns: int) -> None: ...
     def lapse(self, process: str, at_ns: int) -> int: ...
+    def response(self, tenant: str, response_id: str) -> HoldRow | None: ...
 
 
 class TransactionalLedger(Ledger, Protocol):
@@ -74,6 +75,9 @@ class DirectStore:
 
     async def lapse(self, process: str, at_ns: int) -> int:
         return self._ledger.lapse(process, at_ns)
+
+    async def response(self, tenant: str, response_id: str) -> HoldRow | None:
+        return self._ledger.response(tenant, response_id)
 
     async def run(self, read: Callable[[], T]) -> T:
         """Run any other work on the ledger."""
@@ -118,6 +122,9 @@ class ThreadedStore:
 
     async def lapse(self, process: str, at_ns: int) -> int:
         return await self.run(partial(self._ledger.lapse, process, at_ns))
+
+    async def response(self, tenant: str, response_id: str) -> HoldRow | None:
+        return await self.run(partial(self._ledger.response, tenant, response_id))
 
     def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Queue work on the ledger; it happens even when nobody waits for it any more. Raises StoreUnavailable."""

@@ -1,14 +1,18 @@
-"""Which headers pass, both ways.
+"""Which headers pass, both ways, and whose credentials stand in them.
 
-Owns the two lists. Only what is on the list goes up; hop-by-hop headers and our own never do, also when a client names
-others in `Connection`. Down goes everything but what describes the hop.
+Owns the list of what goes up. Nothing else does; hop-by-hop headers and our own never do, also when a client names
+others in `Connection`. Down goes everything but what describes the hop. Whose key it is decides who pays: beside the
+operator's no credential of the client's may stand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-__all__ = ["down", "up"]
+from bursar.core.headers import CREDENTIALS, HOP
+from bursar.core.provider import Auth, Provider
+
+__all__ = ["authorize", "bare", "down", "up"]
 
 _UP = frozenset(
     {
@@ -17,6 +21,7 @@ _UP = frozenset(
         "anthropic-beta",
         "anthropic-dangerous-direct-browser-access",
         "anthropic-version",
+        "api-key",
         "authorization",
         "openai-beta",
         "openai-organization",
@@ -26,39 +31,49 @@ _UP = frozenset(
         "x-api-key",
         "x-app",
         "x-client-request-id",
+        "x-goog-api-client",
+        "x-goog-api-key",
         "x-request-id",
     }
 )
 _UP_PREFIXES = ("x-stainless-", "x-claude-code-")
-_HOP = frozenset(
-    {
-        "connection",
-        "content-encoding",
-        "content-length",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "set-cookie",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "alt-svc",
-        "strict-transport-security",
-    }
-)
 
 
-def up(headers: Mapping[str, str]) -> dict[str, str]:
+def up(headers: Mapping[str, str], secret: str = "") -> dict[str, str]:
     """Pick the client's headers (lower-case names) that a provider may see: of ASCII, since nothing else is sure to
-    arrive as it was sent."""
+    arrive as it was sent. One whose value holds `secret`, the key with which the client came to bursar, never goes up.
+    """
     dropped = {name.strip().lower() for name in headers.get("connection", "").split(",")}
     return {
         name: value
         for name, value in headers.items()
-        if name not in dropped and (name in _UP or name.startswith(_UP_PREFIXES)) and value.isascii()
+        if name not in dropped
+        and (name in _UP or name.startswith(_UP_PREFIXES))
+        and value.isascii()
+        and not (secret and secret in value)
     }
+
+
+def bare(headers: Mapping[str, str]) -> dict[str, str]:
+    """Leave every credential out: a client's key is meant for the provider that was asked for, and for no other."""
+    return {name: value for name, value in headers.items() if name not in CREDENTIALS}
+
+
+def authorize(headers: Mapping[str, str], provider: Provider, wire: str) -> dict[str, str]:
+    """Give the headers with which this provider is asked on this wire.
+
+    With the operator's key every credential of the client is dropped and the key stands alone; without one the
+    client's own pass, unless the provider wants none. The operator's extra headers replace the client's. Doing it
+    twice does no harm.
+    """
+    auth = provider.auth_on(wire)
+    is_ours = bool(provider.api_key) or auth is Auth.NONE
+    out = bare(headers) if is_ours else dict(headers)
+    if provider.api_key and auth is Auth.BEARER:
+        out["authorization"] = f"Bearer {provider.api_key}"
+    elif provider.api_key and auth is not Auth.NONE:
+        out[auth.value] = provider.api_key
+    return out | dict(provider.headers)
 
 
 def down(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -68,5 +83,5 @@ def down(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [
         (name, value)
         for name, value in pairs
-        if name not in _HOP and name not in dropped and not name.startswith("x-bursar-")
+        if name not in HOP and name not in dropped and not name.startswith("x-bursar-")
     ]

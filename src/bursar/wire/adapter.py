@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from bursar.wire.base import Answer, Refusal, Request
 from bursar.wire.refusals import is_openai_error, named_maximum, named_room, openai_refusal
@@ -31,6 +31,12 @@ class Adapter:
     """A wire whose errors look like OpenAI's. See `wire/base.py: Wire` for the contract."""
 
     body_bytes_max: int = field(default=BODY_BYTES_MAX, kw_only=True)
+
+    _path: ClassVar[str] = ""
+
+    def path(self, model: str) -> str:
+        """Say where a request goes below the provider's base URL."""
+        return self._path
 
     def parsed(self, raw: bytes) -> dict[str, Any]:
         """Parse a request's body strictly. Raises BadRequest."""

@@ -6,7 +6,7 @@ Owns how a cap is written, thinking included. It must never change anything else
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from bursar.wire.adapter import Adapter
 from bursar.wire.anthropic_request import THINKING_LEAST, read_request
@@ -23,6 +23,7 @@ class AnthropicMessages(Adapter):
     """Messages."""
 
     name: str = "anthropic.messages"
+    _path: ClassVar[str] = "/v1/messages"
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""

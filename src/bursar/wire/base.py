@@ -181,6 +181,10 @@ class Wire(Protocol):
 
     def reader(self, request: Request) -> StreamReader: ...
 
+    def path(self, model: str) -> str:
+        """Say where a request goes below the provider's base URL, for this model."""
+        ...
+
     def is_provider_error(self, status: int, body: bytes) -> bool:
         """Is this body the provider's own error, before any output? Then nothing was billed.
 

@@ -13,6 +13,7 @@ from typing import Any
 from bursar.errors import BadRequest
 
 __all__ = [
+    "CONTROL_FIELDS",
     "COUNT_MAX",
     "LABELS",
     "MODEL_LENGTH_MAX",
@@ -34,21 +35,39 @@ TAGS_MAX = 16
 LABELS = frozenset({"agent", "task", "task_type", "run", "step", "user", "session", "team"})
 """Keys of `metadata` that are labels of their own; every other key becomes a tag."""
 
-_CONTROL_FIELDS = (
-    "base_url",
+CONTROL_FIELDS = (
     "api_base",
     "api_key",
-    "organization",
-    "extra_headers",
-    "extra_body",
+    "api_type",
+    "api_version",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "azure_ad_token",
+    "base_url",
     "callbacks",
+    "custom_llm_provider",
+    "default_headers",
+    "extra_body",
+    "extra_headers",
+    "extra_query",
+    "failure_callback",
+    "litellm_params",
     "mock_response",
+    "mock_timeout",
+    "mock_tool_calls",
+    "model_list",
+    "organization",
+    "success_callback",
+    "user_config",
+    "vertex_credentials",
 )
+"""None of them is a field of an API; other gateways, which may be upstream, obey them."""
 
 
 def refuse_control_fields(body: Mapping[str, Any]) -> None:
     """Refuse fields that some gateways obey: where a call goes and who pays is never the body's to say."""
-    for name in _CONTROL_FIELDS:
+    for name in CONTROL_FIELDS:
         if name in body:
             raise BadRequest(f"`{name}` is not allowed in a body: the operator sets it", param=name)
 

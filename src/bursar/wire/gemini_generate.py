@@ -49,6 +49,10 @@ class GeminiGenerate(Adapter):
         """Write the end of the URL that goes upstream, `alt=sse` included."""
         return f"models/{model}:streamGenerateContent?alt=sse" if self.is_stream else f"models/{model}:generateContent"
 
+    def path(self, model: str) -> str:
+        """Say where a request goes below the provider's base URL: the model stands in it."""
+        return f"/v1beta/{self.action(model)}"
+
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
         if self.is_stream and not self.is_sse:

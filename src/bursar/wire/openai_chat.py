@@ -6,7 +6,7 @@ Owns how a cap and include_usage are written. It must never change anything else
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from bursar.wire.adapter import Adapter
 from bursar.wire.base import Answer, Request
@@ -24,6 +24,7 @@ class OpenAIChat(Adapter):
     cap_parameter: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     """How this server calls the cap when the client named none; vLLM, Ollama and others know `max_tokens`."""
     name: str = "openai.chat"
+    _path: ClassVar[str] = "/chat/completions"
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from bursar.errors import BadRequest
 from bursar.wire.adapter import Adapter
@@ -43,6 +43,7 @@ class OpenAICompletions(Adapter):
     """Text completions."""
 
     name: str = "openai.completions"
+    _path: ClassVar[str] = "/completions"
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""

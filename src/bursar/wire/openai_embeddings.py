@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from bursar.core.usage import COUNT_MAX, Usage
 from bursar.errors import BadRequest
@@ -40,6 +40,7 @@ class OpenAIEmbeddings(Adapter):
     """Embeddings."""
 
     name: str = "openai.embeddings"
+    _path: ClassVar[str] = "/embeddings"
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""

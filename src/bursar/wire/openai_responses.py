@@ -6,7 +6,7 @@ Owns how a cap is written. It must never change anything else of a body.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from bursar.wire.adapter import Adapter
 from bursar.wire.base import Answer, Request
@@ -24,6 +24,7 @@ class OpenAIResponses(Adapter):
     """Responses."""
 
     name: str = "openai.responses"
+    _path: ClassVar[str] = "/responses"
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""

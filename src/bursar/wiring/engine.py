@@ -7,13 +7,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field
 
 from bursar.config.settings import Settings
 from bursar.core.hold import State
 from bursar.core.ledger import ProcessRow
-from bursar.core.provider import Provider
 from bursar.core.window import NS
 from bursar.errors import StoreUnavailable
 from bursar.failpoints import arm
@@ -22,7 +20,6 @@ from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
 from bursar.metering.warm import CALLS_MOST, learn_from
 from bursar.pipeline.account import Accounts
-from bursar.pipeline.budgets import Budgets
 from bursar.pipeline.call import Call, Reply
 from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.quote import Quoter
@@ -33,11 +30,11 @@ from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.upstream.choice import ProviderChoice
 from bursar.upstream.http import HttpUpstream
-from bursar.wire.anthropic_messages import AnthropicMessages
-from bursar.wire.base import Wire
-from bursar.wire.openai_chat import OpenAIChat
+from bursar.wiring.control import LiveControl
 from bursar.wiring.ledger import TENANT, StoreClock, open_ledger
-from bursar.wiring.prices import open_facts, open_prices
+from bursar.wiring.prices import open_facts
+from bursar.wiring.telemetry import Scraper, open_telemetry
+from bursar.wiring.wires import Wires
 
 __all__ = ["Engine"]
 
@@ -66,42 +63,67 @@ class _Store:
 
 @dataclass(slots=True)
 class Engine:
-    """Everything between the doors: parse with `wire`, choose with `choice`, then `handle` the call."""
+    """Everything between the doors: parse with one of `wires`, choose with `choice`, then `handle` the call."""
 
     settings: Settings
+    wires: Wires = field(init=False)
     choice: ProviderChoice = field(init=False)
     upstream: HttpUpstream = field(init=False)
     ledger: SqliteLedger | MemoryLedger = field(init=False)
     clock: StoreClock = field(init=False)
+    control: LiveControl = field(init=False)
+    scraper: Scraper = field(init=False)
     _stage: HoldStage = field(init=False)
     _upkeep: Upkeep = field(init=False)
     _accounts: Accounts = field(init=False)
     _face: ThreadedStore | DirectStore = field(init=False)
     _stopping: asyncio.Event = field(init=False)
-    _job: asyncio.Task[None] = field(init=False)
+    _jobs: tuple[asyncio.Task[None], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.wires = Wires(self.settings.limits.body_bytes_max)
+
+    @property
+    def store(self) -> ThreadedStore | DirectStore:
+        """The ledger's asynchronous face."""
+        return self._face
 
     async def start(self) -> None:
         """Open the ledger, begin the budgets, start the jobs. Raises StoreUnavailable."""
         settings, limits = self.settings, self.settings.limits
         arm(settings.failpoint)
+        telemetry = open_telemetry(settings)
         ledger = self.ledger = open_ledger(settings)
         self.clock = StoreClock(ledger.latest_ns())
         ahead_ns = self.clock() - time.time_ns()
         if ahead_ns > AHEAD_MOST_NS:
             log.error("the ledger is %d s ahead of this clock: windows stand still until then", ahead_ns // NS)
         process = process_name()
-        budgets = Budgets(replace(budget, link=budget.link or settings.link) for budget in settings.budgets)
         ledger.beat(process, self.clock())
-        ledger.define(budgets.all, self.clock())
         self._face = ThreadedStore(ledger) if isinstance(ledger, SqliteLedger) else DirectStore(ledger)
+        self.control = LiveControl(settings, ledger, self._face, self.clock)
+        self.control.start()
+        in_force = self.control.in_force
         facts, estimates, usuals = open_facts(settings), InputEstimates(), UsualAnswers()
         learn_from(reversed(ledger.holds(TENANT, [State.SETTLED], CALLS_MOST)), estimates, usuals)
         waiting = WaitingRoom(limits.hold_wait_s, limits.waiting_max)
         self.choice = ProviderChoice(settings.providers)
         self.upstream = HttpUpstream(limits.connections_max)
         await self.upstream.start()
-        accounts = self._accounts = Accounts(self._face, waiting, facts, estimates, usuals, self.clock)
-        quoter = Quoter(process, budgets, open_prices(settings), facts, estimates, usuals, self.clock)
+        accounts = self._accounts = Accounts(
+            self._face, waiting, facts, estimates, usuals, self.clock, telemetry.observers
+        )
+        self.scraper = Scraper(
+            telemetry,
+            accounts,
+            waiting,
+            lambda: in_force.budgets.all,
+            ledger,
+            self._face,
+            process,
+            settings.store.timeout_s,
+        )
+        quoter = Quoter(process, in_force, facts, estimates, usuals, self.clock)
         self._stage = HoldStage(quoter, accounts, waiting, self.upstream, limits.answer_bytes_max)
         self._upkeep = Upkeep(
             _Store(ledger, self._face),
@@ -112,12 +134,15 @@ class Engine:
             limits.lapse_s,
         )
         self._stopping = asyncio.Event()
-        self._job = asyncio.create_task(self._upkeep.run(self._stopping))
+        self._jobs = (
+            asyncio.create_task(self._upkeep.run(self._stopping)),
+            asyncio.create_task(self.control.run(self._stopping)),
+        )
 
     async def stop(self) -> None:
         """Stop the jobs and let go of connections and file; what is still open is presumed."""
         self._stopping.set()
-        await self._job
+        await asyncio.gather(*self._jobs)
         await self._accounts.close_kept()
         for lost in self._accounts.unclosed:
             cost = lost.charge.amounts.cost_nano if lost.charge else 0
@@ -125,6 +150,7 @@ class Engine:
         with contextlib.suppress(StoreUnavailable):
             await self._upkeep.leave()
         await self.upstream.stop()
+        await self.scraper.telemetry.stop()
         if isinstance(self._face, ThreadedStore):
             await asyncio.get_running_loop().run_in_executor(None, self._face.stop)
         self.ledger.close_store()
@@ -132,13 +158,3 @@ class Engine:
     async def handle(self, call: Call) -> Reply:
         """Run a call through the stages."""
         return await self._stage(call)
-
-    def wire(self, name: str, provider: Provider | None = None) -> Wire:
-        """Give the wire of an API, as this provider speaks it."""
-        body_bytes_max = self.settings.limits.body_bytes_max
-        if name == "anthropic.messages":
-            return AnthropicMessages(body_bytes_max=body_bytes_max)
-        cap: Literal["max_tokens", "max_completion_tokens"] = "max_completion_tokens"
-        if provider is not None and provider.cap_parameter == "max_tokens":
-            cap = "max_tokens"
-        return OpenAIChat(cap, body_bytes_max)

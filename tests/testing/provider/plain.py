@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
+PATHS = {
+    "openai": "/v1/chat/completions",
+    "anthropic": "/v1/messages",
+    "responses": "/v1/responses",
+    "embeddings": "/v1/embeddings",
+    "completions": "/v1/completions",
+}
 HELLO = [{"role": "user", "content": "hello"}]
 HELLO_TOKENS = 2 + 8
 """Five bytes are two tokens, and eight are added."""
@@ -61,7 +67,7 @@ class Plain:
     @contextlib.contextmanager
     def ask(self, wire: str, **fields: Any) -> Iterator[http.client.HTTPConnection]:
         """Send a request to generate."""
-        with self.open("POST", PATHS[wire], json.dumps(_body(wire, fields)).encode()) as connection:
+        with self.open("POST", _path(wire, fields), json.dumps(_body(wire, fields)).encode()) as connection:
             yield connection
 
     def send(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Got:
@@ -75,11 +81,29 @@ class Plain:
 
     def generate(self, wire: str, headers: dict[str, str] | None = None, **fields: Any) -> Got:
         """Send a request to generate and read its answer."""
-        return self.send("POST", PATHS[wire], json.dumps(_body(wire, fields)).encode(), headers)
+        return self.send("POST", _path(wire, fields), json.dumps(_body(wire, fields)).encode(), headers)
+
+
+def _path(wire: str, fields: dict[str, Any]) -> str:
+    """Return where a request goes: Gemini names the model and the stream in the URL."""
+    if wire != "gemini":
+        return PATHS[wire]
+    verb = "streamGenerateContent?alt=sse" if fields.get("stream") else "generateContent"
+    return f"/v1beta/models/{fields.get('model', 'm')}:{verb}"
 
 
 def _body(wire: str, fields: dict[str, Any]) -> dict[str, Any]:
-    body: dict[str, Any] = {"model": "m", "messages": HELLO}
+    body: dict[str, Any] = {"model": "m"}
+    match wire:
+        case "responses" | "embeddings":
+            body["input"] = "hello"
+        case "completions":
+            body |= {"prompt": "hello", "max_tokens": 1_000_000}
+        case "gemini":
+            body = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
+            fields = {name: value for name, value in fields.items() if name not in ("model", "stream")}
+        case _:
+            body["messages"] = HELLO
     if wire == "anthropic":
         body["max_tokens"] = 1_000_000
     body.update(fields)

@@ -45,8 +45,10 @@ def test_every_call_is_billed_at_its_own_scripts_rates(provider: ScriptedProvide
     [
         ("GET", "/v1/chat/completions"),
         ("POST", "/v1/chat/completions/"),
-        ("POST", "/v1/responses"),
-        ("POST", "/v1/embeddings"),
+        ("GET", "/v1/responses"),
+        ("POST", "/v1/responses/resp_1"),
+        ("GET", "/v1/responses/resp_1/other"),
+        ("POST", "/v1/audio/speech"),
         ("POST", "/chat/completions"),
         ("POST", "/v1/messages/batches"),
         ("GET", "/"),
@@ -64,7 +66,20 @@ def test_every_other_path_is_not_found_in_the_wires_shape_and_still_counted(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/chat/completions",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1/responses",
+        "/v1/responses/input_tokens",
+        "/v1/embeddings",
+        "/v1/completions",
+        "/v1beta/models/m:generateContent",
+        "/v1beta/models/m:countTokens",
+    ],
+)
 def test_a_body_that_is_no_json_object_is_refused(
     provider: ScriptedProvider, plain: Plain, path: str, body: bytes
 ) -> None:

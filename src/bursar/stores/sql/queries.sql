@@ -131,9 +131,38 @@ SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, out
 FROM hold WHERE tenant = :tenant AND state IN (SELECT value FROM json_each(:states))
 ORDER BY opened_ns DESC, id DESC LIMIT :most;
 
+-- name: hold_open_list
+-- List the calls in flight of a tenant, the oldest first; `+` keeps to the index of open holds alone.
+SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,
+       attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests,
+       flags, price, note
+FROM hold WHERE state = 0 AND tenant = :tenant
+ORDER BY +opened_ns, id LIMIT :most;
+
+-- name: hold_ended
+-- List the calls of a tenant that ended in a time, the latest first. `closed_ns > 0` names the index and comes last:
+-- SQLite bounds the range by what stands first.
+SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,
+       attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests,
+       flags, price, note
+FROM hold
+WHERE closed_ns >= :since_ns AND closed_ns < :until_ns AND closed_ns > 0 AND tenant = :tenant AND state > 0
+ORDER BY closed_ns DESC, id DESC LIMIT :most;
+
 -- name: hold_open_all
 -- Read what every open hold sets aside, for verify.
 SELECT fixed_pico, output_pico, cover_input, choices, tokens, attempts, balances FROM hold WHERE state = 0;
+
+-- name: response_insert
+-- Remember which call a response came from; the first word counts.
+INSERT OR IGNORE INTO response (tenant, id, hold_id) SELECT tenant, :id, id FROM hold WHERE id = :hold_id;
+
+-- name: response_find
+-- Read the call of a tenant's response.
+SELECT hold.id, hold.tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input,
+       choices, tokens, attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens,
+       reasoning_tokens, requests, flags, price, note
+FROM response JOIN hold ON hold.id = response.hold_id WHERE response.tenant = :tenant AND response.id = :id;
 
 -- name: entry_insert
 -- Add one immutable row to the ledger.
@@ -149,11 +178,12 @@ SELECT entry.book, entry.cost_nano, entry.input_tokens, entry.cached_tokens, ent
 FROM entry LEFT JOIN hold ON hold.id = entry.hold_id;
 
 -- name: spend_read
--- Read the settled and presumed calls of a time, with their labels.
+-- Read the settled and presumed calls of a time, with their labels; a needle leaves out most that do not match.
 SELECT labels, state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens,
        cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests
 FROM hold
-WHERE opened_ns >= :since_ns AND opened_ns < :until_ns AND tenant = :tenant AND state IN (1, 3);
+WHERE opened_ns >= :since_ns AND opened_ns < :until_ns AND tenant = :tenant AND state IN (1, 3)
+      AND (:needle = '' OR instr(labels, :needle) > 0);
 
 -- name: process_beat
 -- Keep the heartbeat of a process.

@@ -6,8 +6,8 @@ Owns the counting of tokens: of the prompt, of the cap, of the content. Pure. It
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from bursar.testing.provider.script import Script
 
 __all__ = ["Answer", "Ask", "Wire", "content_text", "plan", "prompt_tokens", "text_bytes"]
 
-Wire = Literal["openai", "anthropic"]
+Wire = Literal["openai", "anthropic", "responses", "embeddings", "completions", "gemini"]
 
 BYTES_PER_TOKEN = 4
 PROMPT_OVERHEAD_TOKENS = 8
@@ -24,15 +24,29 @@ PROMPT_OVERHEAD_TOKENS = 8
 FILLER = b"the sun has set and the old dog ran far out for one red bag but not all who saw him got any new fun "
 """Words of three letters and a space: each token of filler is exactly four characters."""
 
-STRUCTURE = frozenset(("type", "id", "role", "tool_call_id", "tool_use_id", "cache_control", "signature"))
-BINARY = frozenset(("image_url", "input_audio", "file", "source", "data", "url"))
+STRUCTURE = frozenset(
+    ("type", "id", "role", "status", "call_id", "tool_call_id", "tool_use_id", "cache_control", "signature",
+     "thoughtSignature", "thought_signature", "encrypted_content")
+)  # fmt: skip
+BINARY = frozenset(
+    ("image_url", "input_audio", "file", "file_data", "source", "data", "url", "inlineData", "inline_data", "fileData")
+)
 NOT_TEXT = STRUCTURE | BINARY
 """Keys whose values are structure or binary data, never counted as text."""
+
+UNCACHED: frozenset[Wire] = frozenset(("embeddings",))
+UNWRITTEN: frozenset[Wire] = frozenset(("embeddings", "gemini"))
+"""Wires that read nothing from a cache, or charge nothing for writing to one: those tokens are ordinary input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request to generate, parsed. `cap_tokens` is per choice, None when the request has none."""
+    """One request to generate, parsed. `cap_tokens` is per choice, None when the request has none.
+
+    `choices` is how many answers are generated and billed, `shown` how many of them are sent (0: all of them);
+    `cap_default_tokens` is the wire's own cap where the request has none. `prior_tokens` is what an earlier response
+    adds to the prompt. `body` is the request as received, for what an answer repeats of it.
+    """
 
     wire: Wire
     model: str
@@ -42,6 +56,14 @@ class Ask:
     choices: int
     wants_usage: bool
     prompt_bytes: int
+    shown: int = 0
+    cap_default_tokens: int | None = None
+    has_output: bool = True
+    previous_id: str = ""
+    prior_tokens: int = 0
+    is_stored: bool = False
+    is_background: bool = False
+    body: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +124,16 @@ class Answer:
 
 def plan(ask: Ask, script: Script, answer_id: str, created_s: int) -> Answer:
     """Decide the whole answer to `ask`."""
-    wanted = script.reasoning_tokens + script.output_tokens
-    caps = [cap for cap in (ask.cap_tokens, script.max_output_tokens) if cap is not None]
+    wanted = script.reasoning_tokens + script.output_tokens if ask.has_output else 0
+    own_cap = ask.cap_default_tokens if ask.cap_tokens is None else ask.cap_tokens
+    caps = [cap for cap in (own_cap, script.max_output_tokens) if cap is not None]
     total = wanted if script.fault == "over_cap" else min([wanted, *caps])
     stop = total
     if script.fault == "cut":
         stop = min(total, script.fault_after_tokens)
     elif script.fault == "error_event" and ask.is_stream:
         stop = total // 2
-    prompt = _prompt(script, ask.prompt_bytes)
+    prompt = _prompt(script, ask)
     return Answer(answer_id, created_s, ask, script, total, stop, total < wanted, prompt)
 
 
@@ -121,10 +144,10 @@ def prompt_tokens(script: Script, prompt_bytes: int) -> int:
     return max(1, -(-prompt_bytes // BYTES_PER_TOKEN)) + PROMPT_OVERHEAD_TOKENS
 
 
-def _prompt(script: Script, prompt_bytes: int) -> Units:
-    total = prompt_tokens(script, prompt_bytes)
-    cache_read = min(total, script.cached_input_tokens)
-    cache_write = min(total - cache_read, script.cache_write_tokens)
+def _prompt(script: Script, ask: Ask) -> Units:
+    total = prompt_tokens(script, ask.prompt_bytes) + ask.prior_tokens
+    cache_read = 0 if ask.wire in UNCACHED else min(total, script.cached_input_tokens)
+    cache_write = 0 if ask.wire in UNWRITTEN else min(total - cache_read, script.cache_write_tokens)
     return Units(total - cache_read - cache_write, cache_read, cache_write, 0)
 
 

@@ -145,7 +145,7 @@ class AnthropicShape:
         """Return a ping."""
         return b'event: ping\ndata: {"type": "ping"}\n\n'
 
-    def error_event(self, request_id: str) -> bytes:
+    def error_event(self, answer: Answer, request_id: str) -> bytes:
         """Return the error that ends a stream."""
         return b"event: error\ndata: " + self.error(self.scripted_error(529), request_id) + b"\n\n"
 

@@ -8,6 +8,7 @@ it on the invoice. It must never let the reader's pace change what is billed, or
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from bursar.testing.provider.answer import Answer
 from bursar.testing.provider.connection import Connection, Headers
@@ -15,7 +16,10 @@ from bursar.testing.provider.generation import Generation
 from bursar.testing.provider.invoice import Ended, Invoice
 from bursar.testing.provider.shape import Shape
 
-__all__ = ["KEEP_ALIVE_S", "Delivery"]
+__all__ = ["KEEP_ALIVE_S", "Delivery", "OnEnd", "natural_end"]
+
+OnEnd = Callable[[int, Ended], None]
+"""Told once how a call ended and after how many tokens per choice, as soon as it is on the invoice."""
 
 KEEP_ALIVE_S = 0.1
 STEP_S = 0.002
@@ -27,11 +31,24 @@ JSON = (b"content-type", b"application/json")
 EVENTS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
 
 
+def natural_end(answer: Answer) -> tuple[int, Ended]:
+    """Return what is billed per choice, and as what, once generation has run to its stop."""
+    fault = answer.script.fault
+    if fault == "cut":
+        return min(answer.total_tokens, answer.stop_tokens + answer.script.run_ahead_tokens), "cut"
+    if fault == "error_event" and answer.ask.is_stream:
+        return answer.stop_tokens, "error"
+    return answer.stop_tokens, "length" if answer.is_length else "complete"
+
+
 class Delivery:
     """Deliver and bill one answer. The invoice must list the answer's id as open."""
 
-    def __init__(self, shape: Shape, answer: Answer, generation: Generation, invoice: Invoice) -> None:
+    def __init__(
+        self, shape: Shape, answer: Answer, generation: Generation, invoice: Invoice, on_end: OnEnd | None = None
+    ) -> None:
         """Send `answer` in `shape` at the pace of `generation`, whose clock is the running loop's."""
+        self._on_end = on_end
         self._shape = shape
         self._answer = answer
         self._script = answer.script
@@ -73,18 +90,15 @@ class Delivery:
             self._invoice.end(self._answer.id, self._answer.units(tokens), ended, self._status)
         else:
             self._invoice.end_unbilled(self._answer.id, ended, self._status)
+        if self._on_end is not None:
+            self._on_end(tokens, ended)
 
     def _end_generated(self) -> None:
         """End a call whose generation has run to its stop, unless it has ended."""
         if self._is_ended:
             return
-        answer, fault = self._answer, self._script.fault
-        if fault == "cut":
-            self._end(min(answer.total_tokens, answer.stop_tokens + self._script.run_ahead_tokens), "cut")
-        elif fault == "error_event" and answer.ask.is_stream:
-            self._end(answer.stop_tokens, "error")
-        else:
-            self._end(answer.stop_tokens, "length" if answer.is_length else "complete")
+        tokens, ended = natural_end(self._answer)
+        self._end(tokens, ended)
 
     def _end_lost(self) -> None:
         """End a call whose connection is lost now, unless it has ended: bill what is generated and the run ahead."""
@@ -151,7 +165,7 @@ class Delivery:
         if fault == "cut":
             await connection.cut()
         elif fault == "error_event":
-            await connection.write(self._shape.error_event(request_id), is_last=True)
+            await connection.write(self._shape.error_event(self._answer, request_id), is_last=True)
         elif fault == "never_ends":
             await self._keep_alive(connection, self._shape.keep_alive())
         else:

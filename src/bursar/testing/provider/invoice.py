@@ -20,7 +20,7 @@ CALLS_MAX = 100_000
 
 PICO_PER_NANO = 1000
 
-Ended = Literal["complete", "length", "disconnect", "cut", "reset", "error"]
+Ended = Literal["complete", "length", "disconnect", "cut", "reset", "error", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from bursar.testing.provider.answer import Answer, Ask, text_bytes
-from bursar.testing.provider.script import Script
+from bursar.testing.provider.openai_common import DONE, OpenAICommon, count_of, usage_of
 from bursar.testing.provider.shape import Problem, compact, padded, required
 
 __all__ = ["OpenAIShape"]
@@ -17,55 +17,12 @@ __all__ = ["OpenAIShape"]
 CAP_NAMES = ("max_completion_tokens", "max_tokens")
 CHOICES_MAX = 128
 SPLIT = '"@"'
-DONE = b"data: [DONE]\n\n"
-
-ERRORS: dict[int, tuple[str, str | None, str]] = {
-    400: ("invalid_request_error", None, "We could not parse the request."),
-    401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
-    403: (
-        "invalid_request_error",
-        "unsupported_country_region_territory",
-        "Country, region, or territory not supported",
-    ),
-    404: ("invalid_request_error", "model_not_found", "The model does not exist or you do not have access to it."),
-    413: ("invalid_request_error", None, "Request body is too large."),
-    429: ("requests", "rate_limit_exceeded", "Rate limit reached for requests."),
-    500: ("server_error", None, "The server had an error while processing your request. Sorry about that!"),
-    503: ("server_error", None, "The server is currently overloaded. Please try again later."),
-}
 
 
-class OpenAIShape:
+class OpenAIShape(OpenAICommon):
     """Speak OpenAI's chat completions."""
 
     wire: Literal["openai"] = "openai"
-
-    def id_headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
-        """Return the headers that name the request."""
-        return [(b"x-request-id", request_id.encode()), (b"openai-version", b"2020-10-01")]
-
-    def has_key(self, headers: Mapping[str, str]) -> bool:
-        """Say whether the request carries a bearer token."""
-        return headers.get("authorization", "").removeprefix("Bearer").strip() != ""
-
-    def missing_key(self) -> Problem:
-        """Return the refusal of a request without credentials."""
-        text = (
-            "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer"
-            " auth (i.e. Authorization: Bearer YOUR_KEY)."
-        )
-        return Problem(401, text)
-
-    def scripted_error(self, status: int) -> Problem:
-        """Return the error that OpenAI gives with `status`."""
-        kind, code, message = ERRORS.get(status, ERRORS[500] if status >= 500 else ERRORS[400])
-        return Problem(status, message, kind=kind, code=code)
-
-    def error(self, problem: Problem, request_id: str) -> bytes:
-        """Return the body of an error answer."""
-        kind = problem.kind or ERRORS.get(problem.status, ERRORS[400])[0]
-        detail = {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code}
-        return compact({"error": detail})
 
     def ask(self, body: Mapping[str, Any]) -> Ask:
         """Parse a request. Raises Problem as OpenAI would refuse it."""
@@ -74,7 +31,7 @@ class OpenAIShape:
             400, "Missing required parameter: 'messages'.", param="messages", code="missing_required_parameter"
         )
         messages = required(body, "messages", list, missing)
-        caps = {name: _count(body, name) for name in CAP_NAMES if body.get(name) is not None}
+        caps = {name: count_of(body, name) for name in CAP_NAMES if body.get(name) is not None}
         if len(caps) > 1:
             text = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
             raise Problem(400, text, param="max_tokens", code="invalid_parameter_combination")
@@ -89,21 +46,10 @@ class OpenAIShape:
             is_stream=body.get("stream") is True,
             cap_tokens=cap_tokens,
             cap_name=cap_name,
-            choices=1 if body.get("n") is None else _count(body, "n", CHOICES_MAX),
+            choices=1 if body.get("n") is None else count_of(body, "n", most=CHOICES_MAX),
             wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
             prompt_bytes=text_bytes(messages, None, body.get("tools")),
         )
-
-    def check_cap(self, ask: Ask, script: Script) -> None:
-        """Raise Problem when the request's cap is above the model's maximum."""
-        most = script.max_output_tokens
-        if most is None or ask.cap_tokens is None or ask.cap_tokens <= most:
-            return
-        text = (
-            f"max_tokens is too large: {ask.cap_tokens}. This model supports at most {most} completion tokens,"
-            f" whereas you provided {ask.cap_tokens}."
-        )
-        raise Problem(400, text, param=ask.cap_name, code="invalid_value")
 
     def answer_id(self, unique: str) -> str:
         """Return an answer's id."""
@@ -122,7 +68,7 @@ class OpenAIShape:
                 {"index": index, "message": message, "logprobs": None, "finish_reason": finish}
                 for index in range(answer.ask.choices)
             ],
-            "usage": _usage(answer, answer.stop_tokens),
+            "usage": usage_of(answer, answer.stop_tokens),
             "service_tier": "default",
             "system_fingerprint": "fp_scripted",
         }
@@ -159,7 +105,7 @@ class OpenAIShape:
         """Return the chunk that reports usage, or nothing when the client did not ask for it."""
         if not answer.ask.wants_usage or answer.script.fault == "no_usage":
             return b""
-        return _event({**_envelope(answer), "choices": [], "usage": _usage(answer, tokens)})
+        return _event({**_envelope(answer), "choices": [], "usage": usage_of(answer, tokens)})
 
     def broken(self, answer: Answer) -> bytes:
         """Return a chunk that stops in the middle of its JSON."""
@@ -169,28 +115,6 @@ class OpenAIShape:
         """Return a chunk without content whose line has `size_bytes` bytes, padded as OpenAI pads its chunks."""
         before = b'data: {"id":"chatcmpl-long","object":"chat.completion.chunk","created":0,"model":"long",'
         return padded(before + b'"choices":[],"obfuscation":"', b'"}', size_bytes) + b"\n\n"
-
-    def keep_alive(self) -> bytes:
-        """Return a comment, which every reader of server-sent events must skip."""
-        return b": keep-alive\n\n"
-
-    def error_event(self, request_id: str) -> bytes:
-        """Return the error that ends a stream."""
-        return b"data: " + self.error(self.scripted_error(500), request_id) + b"\n\n"
-
-
-def _count(body: Mapping[str, Any], name: str, most: int | None = None) -> int:
-    value = body[name]
-    if not isinstance(value, int) or isinstance(value, bool):
-        text = f"Invalid type for '{name}': expected an integer, but got {type(value).__name__} instead."
-        raise Problem(400, text, param=name, code="invalid_type")
-    if value < 1:
-        text = f"Invalid '{name}': integer below minimum value. Expected a value >= 1, but got {value} instead."
-        raise Problem(400, text, param=name, code="integer_below_min_value")
-    if most is not None and value > most:
-        text = f"Invalid '{name}': integer above maximum value. Expected a value <= {most}, but got {value} instead."
-        raise Problem(400, text, param=name, code="integer_above_max_value")
-    return value
 
 
 def _tool_id(answer: Answer) -> str:
@@ -211,27 +135,6 @@ def _finish_reason(answer: Answer) -> str:
     if answer.is_length:
         return "length"
     return "stop" if answer.script.tool_call is None else "tool_calls"
-
-
-def _usage(answer: Answer, tokens: int) -> dict[str, Any]:
-    units = answer.units(tokens)
-    prompt = units.input + units.cache_read + units.cache_write
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": units.output,
-        "total_tokens": prompt + units.output,
-        "prompt_tokens_details": {
-            "cached_tokens": units.cache_read,
-            "cache_write_tokens": units.cache_write,
-            "audio_tokens": 0,
-        },
-        "completion_tokens_details": {
-            "reasoning_tokens": answer.reasoning_of(tokens) * answer.ask.choices,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
 
 
 def _envelope(answer: Answer) -> dict[str, Any]:

@@ -70,14 +70,16 @@ class ToolCall:
 class Script:
     """How one model answers, and how it fails. Immutable; an invalid one raises ValueError naming the field.
 
-    The answer. Tokens are per choice; an answer is `reasoning_tokens` first, then `output_tokens`.
+    The answer. Tokens are per choice; an answer is `reasoning_tokens` first, then `output_tokens`. Embeddings have an
+    input and nothing else. A response that continues another has that one's input and output in its prompt as well.
 
     - `output_tokens`: visible tokens of text, or of the tool call's arguments.
     - `reasoning_tokens`: hidden tokens generated before the visible ones, billed as output, first to use up the cap.
     - `input_tokens`: the size of the whole prompt, cached parts included. None counts the request's own text:
       max(1, ceil(UTF-8 bytes / 4)) + 8.
     - `cached_input_tokens`, `cache_write_tokens`: parts of the prompt read from and written to the cache; never more
-      than the prompt has (reads are taken first).
+      than the prompt has (reads are taken first). Embeddings know neither and Gemini no writes: both are ordinary
+      input there.
     - `text`: the literal answer, spread evenly over `output_tokens`; None gives filler of four characters a token.
     - `tool_call`: the answer is this call instead of text.
     - `max_output_tokens`: the model's maximum; a higher cap is refused with 400. None: no maximum.
@@ -107,8 +109,12 @@ class Script:
     - `over_cap`: ignores the cap and generates everything; billed.
     - `never_ends`: after the content only keep-alives, for ever; billed when the content is complete.
     - `long_line`: one line of `fault_bytes` bytes in the stream, or a whole body of at least that size; billed.
-    - `usage_twice`: a stream reports usage half way and again at the end, cumulative; billed once.
+    - `usage_twice`: a stream reports usage half way and again at the end, cumulative; billed once. Gemini's streams
+      report it in every chunk, always.
     - `error_event`: a stream ends half way in an error event; billed up to there. A whole answer has no fault.
+
+    A response in the background is refused by `status` and `reset_before` before it begins; `cut` lets it fail;
+    `never_ends` leaves it running for ever, billed when its content is complete.
     """
 
     output_tokens: int = 40

@@ -1,18 +1,18 @@
 """What a wire must know: the narrow waist between delivering an answer and one provider's JSON.
 
-Owns the `Shape` protocol, the refusal a shape raises, and the parsing that both wires share. It must never send bytes.
+Owns the `Shape` protocol, the refusal a shape raises, and the parsing that all wires share. It must never send bytes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from bursar.testing.provider.answer import Answer, Ask, Wire
 from bursar.testing.provider.script import Script
 
-__all__ = ["Problem", "Shape", "compact", "padded", "required"]
+__all__ = ["Problem", "Shape", "WholeOnly", "compact", "padded", "required"]
 
 
 class Problem(Exception):
@@ -89,7 +89,7 @@ class Shape(Protocol):
         """Return an event that says nothing."""
         ...
 
-    def error_event(self, request_id: str) -> bytes:
+    def error_event(self, answer: Answer, request_id: str) -> bytes:
         """Return the event that ends a stream with an error."""
         ...
 
@@ -104,6 +104,15 @@ class Shape(Protocol):
     def scripted_error(self, status: int) -> Problem:
         """Return the error that this provider gives with `status`."""
         ...
+
+
+class WholeOnly:
+    """The streaming half of a wire that never streams: its `ask` makes no request a stream, so nothing calls it."""
+
+    def _never(self, *_args: object) -> NoReturn:
+        raise NotImplementedError("this wire does not stream")
+
+    opening = content = closing = usage = broken = long_line = keep_alive = error_event = _never
 
 
 def compact(value: Any) -> bytes:

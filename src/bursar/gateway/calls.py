@@ -1,0 +1,89 @@
+"""From a request to a Call: parsed once, labelled, and sent on its way to a provider.
+
+Owns that step. From here on nobody looks at a client's bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+from bursar.core.labels import Labels
+from bursar.core.provider import Provider
+from bursar.gateway.arrival import Arrival
+from bursar.gateway.body import parsed
+from bursar.gateway.relay import Receive
+from bursar.identity.labels import labels_of
+from bursar.ids import new_id
+from bursar.pipeline.call import Call, Target
+from bursar.upstream.headers import up
+from bursar.wire.base import Request, Wire
+from bursar.wiring.engine import Engine
+
+__all__ = ["CallMaker"]
+
+
+class CallMaker:
+    """Makes calls for one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def call(self, arrival: Arrival, body: bytes, receive: Receive) -> Call:
+        """Make the call of a billable request. Raises BadRequest for what cannot be parsed or bounded."""
+        wire = self._wire(arrival)
+        request = await parsed(wire.parse, body)
+        provider, model = self._engine.choice.choose(wire.name, request.model, arrival.place.forced)
+        target = self._target(arrival, wire, provider, model)
+        others = self._engine.choice.fallbacks(provider, wire.name, model)
+        return Call(
+            new_id(self._engine.clock()),
+            arrival.caller.tenant,
+            target.wire,
+            request,
+            provider,
+            model,
+            _labels(arrival, request, target),
+            target.path,
+            {**up(arrival.headers, arrival.caller.secret), "content-type": "application/json"},
+            arrival.headers.get("originator", "").lower(),
+            _Presence(receive).is_gone,
+            fallbacks=tuple(self._target(arrival, wire, *other) for other in others),
+        )
+
+    def _wire(self, arrival: Arrival) -> Wire:
+        """Give the wire that reads this request; of one that names model and stream in its path, a new one."""
+        route, names = arrival.route, arrival.place.names
+        if "model" not in names:
+            return self._engine.wires.wire(route.wire)
+        is_sse = dict(arrival.pairs).get("alt") == "sse"
+        return self._engine.wires.naming(names["model"], is_stream=route.is_stream, is_sse=is_sse)
+
+    def _target(self, arrival: Arrival, wire: Wire, provider: Provider, model: str) -> Target:
+        spoken = self._engine.wires.spoken_by(wire, provider)
+        # A path that names model and kind of answer is written anew by its wire, query and all.
+        query = "" if "model" in arrival.place.names else arrival.query
+        return Target(provider, model, spoken, spoken.path(model) + query)
+
+
+def _labels(arrival: Arrival, request: Request, target: Target) -> Labels:
+    said = arrival.caller.labelled(labels_of(arrival.headers, request.body_labels))
+    return Labels({**said.pairs, "provider": target.provider.name, "model": target.model, "wire": target.wire.name})
+
+
+class _Presence:
+    """Whether the client is still there; it is watched only from the first question on."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watch: asyncio.Task[MutableMapping[str, Any]] | None = None
+
+    def is_gone(self) -> bool:
+        if self._watch is None:
+            self._watch = asyncio.ensure_future(_next_message(self._receive))
+        return self._watch.done() and not self._watch.cancelled()
+
+
+async def _next_message(receive: Receive) -> MutableMapping[str, Any]:
+    return await receive()

@@ -1,0 +1,60 @@
+"""Who may come in: the credentials of a request, and what they open.
+
+Owns authentication. A key is found by its whole digest; missing, wrong, expired and revoked ones are all told the same.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+
+from bursar.config.settings import KeyPolicy, Settings
+from bursar.core.address import is_loopback
+from bursar.core.control import Role
+from bursar.errors import Forbidden, Unauthorized
+from bursar.identity.caller import Caller, credential
+from bursar.wiring.engine import Engine
+from bursar.wiring.ledger import TENANT
+
+__all__ = ["Doorkeeper"]
+
+OPERATOR = frozenset({Role.READ, Role.ADMIN})
+_WHAT = {
+    Role.CALL: "call models",
+    Role.READ: "read reports",
+    Role.ADMIN: "change anything",
+}
+
+
+class Doorkeeper:
+    """Tells callers apart, by the keys that are in force at this moment."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self._secret = settings.admin_secret
+        self._is_always_asking = settings.server.keys is KeyPolicy.REQUIRED or not is_loopback(settings.server.host)
+        self._engine = engine
+        # With an admin secret, whoever merely reaches the port may call models and no more.
+        self._open = Caller(TENANT, roles=frozenset({Role.CALL}) if self._secret else frozenset(Role))
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Once there was a key the door stays closed, also when the last one is revoked."""
+        return self._is_always_asking or bool(self._engine.control.state.keys)
+
+    def caller(self, headers: Mapping[str, str]) -> Caller:
+        """Say who sends a request. Raises Unauthorized, and BadRequest for credentials that contradict each other."""
+        secret = credential(headers)
+        is_operator = hmac.compare_digest(secret.encode(), self._secret.encode()) and bool(self._secret)
+        key = self._engine.control.keyring.find(secret, self._engine.clock())
+        if is_operator:
+            return Caller(TENANT, roles=OPERATOR, secret=secret)
+        if key is not None:
+            return Caller.of(key, secret)
+        if self.asks_for_keys:
+            raise Unauthorized("this gateway asks for a key: send one that it gave out, as your API key")
+        return self._open
+
+    def admit(self, caller: Caller, role: Role) -> None:
+        """Let a caller do what a role is for. Raises Forbidden."""
+        if not caller.may(role):
+            raise Forbidden(f"this key may not {_WHAT[role]}")

@@ -1,0 +1,80 @@
+"""The IETF's `RateLimit` fields for a call's tightest budgets (draft-ietf-httpapi-ratelimit-headers-11).
+
+Owns their syntax: lists of quoted names with whole numbers. They tell and never ask: what makes clients sleep or try
+again (`retry-after`, `x-should-retry`) is the refusals' matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+
+from bursar.core.admission import Balance, Line
+from bursar.core.budget import Unit
+from bursar.core.window import FOREVER_NS, NS
+
+__all__ = ["POLICIES_MAX", "ratelimit_headers"]
+
+POLICIES_MAX = 3
+"""How many budgets are told, the tightest first; a call may count against many."""
+NAME_LENGTH_MAX = 128
+INTEGER_MAX = 999_999_999_999_999
+"""The largest whole number of a structured field (RFC 9651)."""
+MICRO = 1_000
+"""Nano-USD in a micro-USD: in nano-USD a limit of a million USD would have too many digits."""
+UNITS: Mapping[Unit, str] = MappingProxyType(
+    {
+        Unit.USD: "bursar-micro-usd",
+        Unit.TOKENS: "bursar-tokens",
+        Unit.INPUT_TOKENS: "bursar-input-tokens",
+        Unit.OUTPUT_TOKENS: "bursar-output-tokens",
+        Unit.REQUESTS: "requests",
+    }
+)
+"""Quota units. The draft registers requests and bytes only, so ours carry our name, to be taken for nothing else."""
+
+
+def ratelimit_headers(pairs: Sequence[tuple[Line, Balance]], at_ns: int) -> dict[str, str]:
+    """Write both fields; none where nothing limits the call.
+
+    `q` is the limit, `w` the window's length and `t` the time to its end in seconds (neither for a budget without an
+    end), `r` what is left beside everything held, rounded down.
+    """
+    if not pairs:
+        return {}
+    tightest = sorted(pairs, key=lambda pair: _left(*pair) / max(1, pair[0].limit))[:POLICIES_MAX]
+    return {
+        "ratelimit-policy": ", ".join(_policy(line) for line, _ in tightest),
+        "ratelimit": ", ".join(_state(line, balance, at_ns) for line, balance in tightest),
+    }
+
+
+def _policy(line: Line) -> str:
+    window = "" if line.ends_ns >= FOREVER_NS else f";w={max(1, (line.ends_ns - line.starts_ns) // NS)}"
+    return f'{_name(line)};q={_amount(line.unit, line.limit)};qu="{UNITS[line.unit]}"{window}'
+
+
+def _state(line: Line, balance: Balance, at_ns: int) -> str:
+    reset = "" if line.ends_ns >= FOREVER_NS else f";t={max(0, -(-(line.ends_ns - at_ns) // NS))}"
+    return f"{_name(line)};r={_amount(line.unit, _left(line, balance))}{reset}"
+
+
+def _name(line: Line) -> str:
+    """Name a policy by budget and unit, since a budget may have a limit in each."""
+    return f'"{_quotable(line.budget)}/{line.unit}"'
+
+
+@lru_cache(maxsize=1_000)
+def _quotable(name: str) -> str:
+    """Write a name as it may stand between quotes: in plain ASCII."""
+    plain = "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in name[:NAME_LENGTH_MAX])
+    return plain.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _left(line: Line, balance: Balance) -> int:
+    return max(0, line.limit - balance.settled - balance.presumed - balance.held)
+
+
+def _amount(unit: Unit, amount: int) -> int:
+    return min(amount // MICRO if unit is Unit.USD else amount, INTEGER_MAX)

@@ -1,0 +1,50 @@
+"""The wires: which class speaks which API, as a provider speaks it.
+
+Owns the table of API shapes. A wire is made once and holds no state, but for those whose request names its model and
+its kind of answer in the path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bursar.core.provider import Provider
+from bursar.wire.anthropic_messages import AnthropicMessages
+from bursar.wire.base import Wire
+from bursar.wire.gemini_generate import GeminiGenerate
+from bursar.wire.openai_chat import OpenAIChat
+from bursar.wire.openai_completions import OpenAICompletions
+from bursar.wire.openai_embeddings import OpenAIEmbeddings
+from bursar.wire.openai_responses import OpenAIResponses
+
+__all__ = ["Wires"]
+
+
+class Wires:
+    """Every wire, for bodies up to a size."""
+
+    def __init__(self, body_bytes_max: int) -> None:
+        self._gemini = GeminiGenerate("", is_stream=False, body_bytes_max=body_bytes_max)
+        self._older: Wire = OpenAIChat("max_tokens", body_bytes_max=body_bytes_max)
+        wires: tuple[Wire, ...] = (
+            OpenAIChat(body_bytes_max=body_bytes_max),
+            OpenAIResponses(body_bytes_max=body_bytes_max),
+            OpenAIEmbeddings(body_bytes_max=body_bytes_max),
+            OpenAICompletions(body_bytes_max=body_bytes_max),
+            AnthropicMessages(body_bytes_max=body_bytes_max),
+            self._gemini,
+        )
+        self._by_name = {wire.name: wire for wire in wires}
+
+    def wire(self, name: str) -> Wire:
+        """Give the wire of an API."""
+        return self._by_name[name]
+
+    def naming(self, model: str, *, is_stream: bool, is_sse: bool) -> Wire:
+        """Give the wire of a request whose path names the model and the kind of answer."""
+        return replace(self._gemini, model=model, is_stream=is_stream, is_sse=is_sse)
+
+    def spoken_by(self, wire: Wire, provider: Provider) -> Wire:
+        """Give a wire as a provider speaks it: some know the cap under its older name alone."""
+        is_older = wire.name == "openai.chat" and provider.cap_parameter == "max_tokens"
+        return self._older if is_older else wire

@@ -1,0 +1,101 @@
+"""A ledger of an older version opens, keeps everything, and a kill in the middle of that is harmless (R59)."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tests.conformance.kit import call, charge, cost, line, sums
+from tests.race.crowd import child, run_at_once
+
+from bursar.core.admission import Balance
+from bursar.core.budget import Unit
+from bursar.core.control import Change, Kind
+from bursar.core.hold import State, Verb
+from bursar.errors import StoreUnavailable
+from bursar.stores.queries import load_script
+from bursar.stores.sqlite import SqliteLedger
+from bursar.stores.sqlite_book import SCHEMA_VERSION
+from bursar.testing.clock import START_NS
+
+CHANGE = Change(Kind.BUDGET, "default", "b", "{}", "{}", "set", "operator", 1)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A file as version 1 made it, with a settled call and an open one."""
+    path = tmp_path / "ledger.db"
+    db = sqlite3.connect(path)
+    db.executescript(load_script("schema.sql") + "PRAGMA user_version = 1;")
+    first = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
+    assert "control" not in first
+    db.close()
+    ledger = SqliteLedger(path)
+    for name in ("a", "b"):
+        ledger.reserve(call(line("usd", 100, Unit.USD), id=name, cover=cost(10)))
+    ledger.close("a", Verb.SETTLE, START_NS, charge(7))
+    ledger.close_store()
+    db = sqlite3.connect(path)
+    # Version 1 is what is there without what later versions added.
+    for kind, name in db.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall():
+        if name not in first:
+            db.execute(f"DROP {kind} IF EXISTS {name}")
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    return path
+
+
+def version(path: Path) -> int:
+    db = sqlite3.connect(path)
+    try:
+        return int(db.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        db.close()
+
+
+def check(path: Path) -> None:
+    ledger = SqliteLedger(path)
+    assert sums(ledger)["usd", "", "usd"] == Balance(settled=7, held=10)
+    assert [row.id for row in ledger.holds("default", (State.OPEN,), 9)] == ["b"]
+    assert ledger.verify() == []
+    assert ledger.change([CHANGE]) == ledger.control_version()
+    ledger.close_store()
+    assert version(path) == SCHEMA_VERSION
+
+
+def test_an_old_ledger_opens_and_keeps_everything(old: Path) -> None:
+    assert version(old) == 1
+    check(old)
+    check(old)
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_it_is_the_old_ledger_and_opens_the_next_time(old: Path) -> None:
+    process = child("tests.race.workers", "migrate", old)
+    with process:
+        pass
+    assert process.returncode == -signal.SIGKILL
+    assert version(old) == 1
+    check(old)
+
+
+@pytest.mark.slow
+def test_many_processes_may_open_an_old_ledger_at_once(old: Path) -> None:
+    assert run_at_once([("open", old)] * 6) == ["fine"] * 6
+    assert version(old) == SCHEMA_VERSION
+    ledger = SqliteLedger(old)
+    assert ledger.verify() == []
+    assert ledger.documents() == []
+    ledger.close_store()
+
+
+def test_a_ledger_of_a_newer_bursar_is_refused_and_left_alone(old: Path) -> None:
+    db = sqlite3.connect(old)
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    db.close()
+    with pytest.raises(StoreUnavailable, match="newer bursar"):
+        SqliteLedger(old)
+    assert version(old) == SCHEMA_VERSION + 1
