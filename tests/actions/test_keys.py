@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -146,7 +146,7 @@ class Meddled:
             revoke_key(self.ledger, None, key_id, OPERATOR)
         return found
 
-    def change(self, changes: list[Change], seen: int | None = None) -> int:
+    def change(self, changes: Sequence[Change], seen: int | None = None) -> int:
         return int(self.ledger.change(changes, seen))
 
 
@@ -220,14 +220,14 @@ def test_what_another_tenant_has_is_as_what_nobody_has(ledger: Store) -> None:
     assert messages[0] == messages[1]
 
 
-GRANTOR = {
+GRANTOR: dict[str, Any] = {
     "name": "boss",
     "role": Role.ADMIN,
     "labels": {"team": "x"},
     "may_set": frozenset({"run", "step", "tag.*"}),
     "expires_ns": START_NS + HOUR_NS,
 }
-FITTING = {"labels": {"team": "x"}, "expires_ns": START_NS + HOUR_NS}
+FITTING: dict[str, Any] = {"labels": {"team": "x"}, "expires_ns": START_NS + HOUR_NS}
 
 
 def grantor(ledger: Store, **other: Any) -> By:

@@ -12,6 +12,7 @@ from bursar.actions.control import state_of
 from bursar.actions.prices import PriceWish, remove_price, set_price
 from bursar.config.settings import PriceRow, Settings
 from bursar.core.control import Change, KeyRow, Kind, Role
+from bursar.core.window import to_datetime
 from bursar.errors import Forbidden, NotFound, UsageError
 from bursar.testing.clock import START_NS
 from bursar.wiring.prices import open_list, open_prices
@@ -34,7 +35,10 @@ def test_a_price_is_read_back_and_applies(ledger: Store) -> None:
     state = state_of(ledger)
     assert state.prices == (row,)
     assert state.all_prices(IN_FILE) == (*IN_FILE, row)
-    assert open_prices(replace(Settings(), prices=state.all_prices(IN_FILE)))
+    book = open_prices(replace(Settings(), prices=state.all_prices(IN_FILE)))
+    card = book.card("openai", "own", at=to_datetime(START_NS))
+    assert card is not None
+    assert card.rates(0).input_tokens == 150_000
 
 
 def test_setting_it_again_changes_it_whatever_its_case(ledger: Store) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,9 @@ from tests.gateway.house import GatewayThread, House
 from bursar.core.ledger import HoldRow
 from bursar.testing import Script
 
-AGENTS = Path(__file__).parents[2] / ".venv" / "agents"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "agents.md"
+AGENTS = ROOT / ".venv" / "agents"
 CLAUDE = AGENTS / "claude_agent_sdk" / "_bundled" / "claude"
 CODEX = AGENTS / "codex_cli_bin" / "bin" / "codex"
 BILLED = frozenset({"/v1/messages", "/v1/responses"})
@@ -133,25 +136,29 @@ def claude(home: House, folder: Path, *options: str) -> Told:
     return run(folder, [str(CLAUDE), "-p", "say hello", *options], settings)
 
 
-CODEX_CONFIG = """\
-model = "gpt-5.2-codex"
-model_provider = "bursar"
-
-[model_providers.bursar]
-name = "bursar"
-base_url = "{url}/v1"
-wire_api = "responses"
-env_key = "OPENAI_API_KEY"
-"""
+def claude_as_documented(home: House, folder: Path) -> Told:
+    """Let Claude Code do one thing with the settings file that its page shows."""
+    write(folder / "home" / ".claude" / "settings.json", documented("json", home))
+    return run(folder, [str(CLAUDE), "-p", "say hello"], {})
 
 
 def codex(home: House, folder: Path, *options: str) -> Told:
-    """Let Codex do one thing, told only where the gateway is and a key."""
-    config = folder / "home" / ".codex" / "config.toml"
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(CODEX_CONFIG.format(url=home.url))
+    """Let Codex do one thing, with the settings that its page shows."""
+    write(folder / "home" / ".codex" / "config.toml", documented("toml", home))
     command = [str(CODEX), "exec", "--skip-git-repo-check", *options, "say hello"]
     return run(folder, command, {"OPENAI_API_KEY": "none"})
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def documented(language: str, home: House) -> str:
+    """Take the page's example in this language, with the address of this gateway."""
+    found = re.search(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found.group(1).replace("http://127.0.0.1:8484", home.url)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.agents.rig import CLAUDE, LINK, Door, agents_of, another_call, claude, needs
+from tests.agents.rig import CLAUDE, LINK, Door, agents_of, another_call, claude, claude_as_documented, needs
 from tests.gateway.house import DOLLAR, house, usd
 
 from bursar.core.hold import State
@@ -38,6 +38,13 @@ def test_it_works_and_is_known_by_session_and_agent_without_a_setting(tmp_path: 
         assert home.assert_sound().settled == home.invoice_nano() > 0
         # It looks whether somebody is there, and is content with any answer.
         assert door.others <= {("HEAD", "/api/hello")}
+
+
+def test_the_settings_that_its_page_shows_name_the_team(tmp_path: Path) -> None:
+    with house(tmp_path, [usd()], scripts={"*": HELLO}) as home:
+        assert claude_as_documented(home, tmp_path).out.strip() == "Hello from the script"
+        (row,) = home.holds()
+        assert (row.labels["team"], row.labels["agent"]) == ("research", "claude-code")
 
 
 def test_a_spent_budget_stops_it_at_the_first_attempt_with_our_words(tmp_path: Path) -> None:

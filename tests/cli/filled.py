@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -34,6 +34,8 @@ class Filled:
     now_ns: int = field(default_factory=time.time_ns)
 
     def __post_init__(self) -> None:
+        # Every tenant's budgets, as they are for the one tenant of this ledger.
+        self.budgets = tuple(replace(budget, tenant="default") for budget in self.budgets)
         self.ledger = SqliteLedger(self.path)
         self.ledger.define(self.budgets, self.now_ns)
 

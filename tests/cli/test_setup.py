@@ -11,6 +11,8 @@ from tests.cli.filled import Filled, run
 from bursar.actions.checkup import Severity, checkup, filesystem_of
 from bursar.config.load import load
 from bursar.core.charge import Amounts
+from bursar.core.control import Change, Kind
+from bursar.stores.sqlite import SqliteLedger
 
 
 def test_init_writes_a_file_that_loads_and_never_over_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +86,23 @@ def test_doctor_is_content_with_a_sound_set_up(tmp_path: Path, monkeypatch: pyte
     result = run("doctor")
     assert result.exit_code == 0
     assert "no problem was found" in result.stdout
+
+
+def test_doctor_knows_what_was_set_and_what_of_it_is_not_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (("a", "$5 / day", "--per", "user"), ("b", "$5 / day", "--per", "agent"), ("c", "$1 / run")):
+        assert run("budget", "set", *words).exit_code == 0
+    assert run("doctor").exit_code == 0
+    assert run("key", "create", "--name", "ci").exit_code == 0
+    assert run("doctor").exit_code == 0
+    (tmp_path / "bursar.db.pepper").unlink()
+    assert "restore it" in run("doctor").stdout
+    ledger = SqliteLedger(tmp_path / "bursar.db")
+    ledger.change([Change(Kind.BUDGET, "*", "odd", "{}", "", "by hand", "x", 1)])
+    ledger.close_store()
+    assert "not in force: budget odd" in run("doctor").stdout
 
 
 def test_doctor_advises_a_top_speed_for_a_server_of_ones_own(config: Path) -> None:

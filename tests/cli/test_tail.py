@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -80,7 +79,7 @@ def test_a_call_is_told_once_when_it_ends_and_again_when_it_is_corrected(filled:
         filled.ledger.close(waiting, Verb.PRESUME, filled.now_ns + 2 * NS)
         assert json.loads(next_line(process))["state"] == "presumed"
         run("holds", "correct", new, "--cost", "0.01")
-        assert json.loads(next_line(process))["flags"] == ["bound_violation", "corrected"] or True
+        assert json.loads(next_line(process))["flags"] == ["corrected"]
 
 
 def test_ctrl_c_ends_it_with_0_and_no_traceback(filled: Filled) -> None:
@@ -118,7 +117,7 @@ def test_a_ledger_that_was_replaced_is_opened_anew(filled: Filled, tmp_path: Pat
         other.ledger.close_store()
         for ending in ("-wal", "-shm"):
             (tmp_path / f"bursar.db{ending}").unlink(missing_ok=True)
-        os.replace(tmp_path / "other.db", tmp_path / "bursar.db")
+        (tmp_path / "other.db").replace(tmp_path / "bursar.db")
         again = Filled(tmp_path / "bursar.db", filled.budgets)
         lines: list[str] = []
 

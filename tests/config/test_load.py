@@ -38,6 +38,7 @@ providers:
     cap_parameter: max_tokens
     top_speed: 900
     attempts: 2
+    stream_options: false
     auth: api-key
     headers: {X-Team: "${VLLM_TEAM}"}
     query: {api-version: "1"}
@@ -53,6 +54,7 @@ budgets:
   - name: all keys
     match: {team: research}
     per: user
+    tenant: acme
     limit: $5
     window: {days: 84, since: 2026-11-01}
     timezone: Europe/Paris
@@ -103,7 +105,8 @@ def test_an_empty_file_changes_nothing(load_text: Load, text: str, tmp_path: Pat
 
 def test_every_field_of_every_setting_can_be_set(load_text: Load) -> None:
     text = EVERYTHING.replace("workers: 2", "workers: 1")
-    settings = load_text(text, {"VLLM_KEY": "k", "VLLM_TEAM": "blue"})
+    secrets = {"BURSAR_PEPPER": "p" * 40, "BURSAR_ADMIN_SECRET": "s" * 40}
+    settings = load_text(text, {"VLLM_KEY": "k", "VLLM_TEAM": "blue", **secrets})
     vllm, proxy = settings.providers[0], settings.providers[-1]
     budget = settings.budgets[0]
     plain = load_text("budgets: [$1 / day]").budgets[0]
@@ -128,7 +131,8 @@ def test_every_field_of_every_setting_can_be_set(load_text: Load) -> None:
 
 
 def test_a_budget_is_made_of_what_was_written(load_text: Load) -> None:
-    budget = load_text(EVERYTHING.replace("workers: 2", "workers: 1"), {"VLLM_KEY": "k", "VLLM_TEAM": "blue"}).budgets[0]
+    environ = {"VLLM_KEY": "k", "VLLM_TEAM": "blue"}
+    budget = load_text(EVERYTHING.replace("workers: 2", "workers: 1"), environ).budgets[0]
     assert isinstance(budget, Budget)
     assert budget.match == (("team", ("research",)),)
     assert (budget.window.week_start, budget.window.timezone, budget.window.days) == (6, "Europe/Paris", 84)

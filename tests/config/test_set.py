@@ -84,7 +84,6 @@ def test_many_values_are_not_read_to_their_end() -> None:
     problems = Problems()
     with pytest.raises(ConfigError, match="more than"):
         tree_of(["x"] * 100_000, problems)
-        problems.raise_any()
 
 
 @pytest.mark.parametrize("tenant", ["acme", "A.b_c-9", '"*"'])

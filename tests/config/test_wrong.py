@@ -92,6 +92,56 @@ WRONG = [
     ),
     ("providers:\n  openai:\n    deadlines: {idle_s: 0}  # here", "providers.openai.deadlines.idle_s", "from 0.001"),
     ("providers:\n  openai:\n    top_speed: fast  # here", "providers.openai.top_speed", "write a whole number"),
+    ("providers:\n  openai:\n    auth: basic  # here", "providers.openai.auth", "write one of"),
+    ("providers:\n  openai:\n    auth: Bearer  # here", "providers.openai.auth", "did you mean 'bearer'"),
+    ("providers:\n  openai:\n    base_url: http://2130706433/v1  # here", "providers.openai.base_url", "four parts"),
+    ("providers:\n  openai:\n    base_url: http://0x7f.1/v1  # here", "providers.openai.base_url", "four parts"),
+    ("providers:\n  openai:\n    base_url: http://0177.0.0.1  # here", "providers.openai.base_url", "four parts"),
+    ("providers:\n  openai:\n    base_url: http://127.1:80  # here", "providers.openai.base_url", "four parts"),
+    ("providers:\n  openai:\n    headers: [a]  # here", "providers.openai.headers", "not a list"),
+    ("providers:\n  openai:\n    headers: {X-A: }  # here", "providers.openai.headers.X-A", "the value is missing"),
+    ("providers:\n  openai:\n    headers: {X-A: [1]}  # here", "providers.openai.headers.X-A", "one value"),
+    ("providers:\n  openai:\n    headers: {X-A: é}  # here", "providers.openai.headers.X-A", "beyond ASCII"),
+    ("providers:\n  openai:\n    headers: {'X A': b}  # here", "providers.openai.headers.X A", "not a header's name"),
+    ("providers:\n  openai:\n    headers: {X-A: b, x-a: c}  # here", "providers.openai.headers.x-a", "here twice"),
+    (
+        "providers:\n  openai:\n    headers: {Authorization: b}  # here",
+        "providers.openai.headers.Authorization",
+        "api_key_env",
+    ),
+    ("providers:\n  openai:\n    headers: {Cookie: b}  # here", "providers.openai.headers.Cookie", "who pays"),
+    ("providers:\n  openai:\n    headers: {Host: b}  # here", "providers.openai.headers.Host", "cannot be set"),
+    (
+        "providers:\n  openai:\n    headers: {Connection: b}  # here",
+        "providers.openai.headers.Connection",
+        "cannot be set",
+    ),
+    (
+        "providers:\n  openai:\n    headers: {X-Bursar-Run: b}  # here",
+        "providers.openai.headers.X-Bursar-Run",
+        "or to bursar",
+    ),
+    (
+        "providers:\n  openai:\n    headers:\n      X-A: 'a ${NOT_SET}'  # here",
+        "providers.openai.headers.X-A",
+        "'NOT_SET' is not",
+    ),
+    ("providers:\n  openai:\n    query: a=b  # here", "providers.openai.query", "keys with values"),
+    ("providers:\n  openai:\n    query: {api_key: b}  # here", "providers.openai.query.api_key", "into logs"),
+    ("providers:\n  openai:\n    query: {'a&b': c}  # here", "providers.openai.query.a&b", "not a parameter's name"),
+    ("providers:\n  openai:\n    allow_private: on  # here", "providers.openai.allow_private", "true or false"),
+    ("providers:\n  openai:\n    stream_options: {}  # here", "providers.openai.stream_options", "one value"),
+    ("providers:\n  openai:\n    fallback: []  # here", "providers.openai.fallback", "at least 1"),
+    ("providers:\n  openai:\n    fallback: [olama]  # here", "providers.openai.fallback[0]", "did you mean 'ollama'"),
+    ("providers:\n  openai:\n    fallback: openai  # here", "providers.openai.fallback", "attempts says how often"),
+    ("providers:\n  openai:\n    fallback: [ollama, ollama]  # here", "providers.openai.fallback[1]", "here twice"),
+    ("providers:\n  openai:\n    fallback: [anthropic]  # here", "providers.openai.fallback[0]", "none of the APIs"),
+    (
+        "providers:\n  x: {base_url: http://x/v1}\n  openai:\n    fallback:\n      - ollama\n      - x/y  # here",
+        "providers.openai.fallback[1]",
+        "never shown to another provider",
+    ),
+    ("providers:\n  openai:\n    fallbacks: [ollama]  # here", "providers.openai.fallbacks", "did you mean 'fallback'"),
     # prices and models
     ("prices:\n  m: {input: 1}  # here", "prices.m", "input and output are needed"),
     ("prices:\n  m: {}  # here", "prices.m", "input and output are needed"),
@@ -176,7 +226,7 @@ WRONG = [
         "budgets[1]",
         "also named",
     ),
-    ("budgets:\n  - {limit: $5 / day, tenant: x}  # here", "budgets[0].tenant", "unknown key"),
+    ("budgets:\n  - {limit: $5 / day, owner: x}  # here", "budgets[0].owner", "unknown key"),
     (f"budgets:\n  - {{limit: $5 / day, name: {'x' * 129}}}  # here", "budgets[0].name", "longer than 128"),
     (f"budgets:\n  {'x' * 129}: $5 / day  # here", f"budgets.{'x' * 60}…", "set a shorter name"),
 ]
@@ -197,9 +247,51 @@ def test_a_wrong_configuration_is_refused_with_line_key_and_advice(
     line = _expected_line(text)
     assert advice in str(error)
     assert error.key == key
+    assert str(error).startswith(f"{error.file}:{error.line}: " if error.line else f"{error.file}: ")
     if line:
         assert error.line == line
         assert len(str(error).splitlines()) == 1, "one mistake, one line"
+
+
+YAML = [
+    ("server: !!python/object/apply:os.system [true]", 1, "tags are not read"),
+    ("server:\n  port: !!int 80", 2, "tags are not read"),
+    ("a: &a [x]\nb: *a", 1, "anchors are not read"),
+    ("server:\n  <<: {port: 1}", 2, "merge keys are not read"),
+    ("server: {port: 1}\nlink: https://x\nserver: {port: 2}", 3, "'server' is here twice, first in line 1"),
+    ("server:\n  port: 1\n  port: 2", 3, "'port' is here twice, first in line 2"),
+    ("server:\n\tport: 1", 2, "no tabs"),
+    ("server: {port: 1}\n---\nbudgets: []", 2, "a second document"),
+    ("- server", 1, "keys with values are needed"),
+    ("server: " + "[" * 500, 1, "deep"),
+    ("server: [" + "x, " * 30_000 + "x]", 1, "more than 20,000 values"),
+    ("server: 'port", 1, "not YAML"),
+    ("server: {port: 1", 1, "not YAML"),
+    ("link: @x", 1, "quotes"),
+    ('link: "\\UFFFFFFFF"', 1, "not YAML"),
+    ("server: {port: 1}\n\x00", 2, "cannot be printed"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "advice"), YAML, ids=[advice for _, _, advice in YAML])
+def test_what_of_yaml_is_not_read_is_refused_with_file_line_and_advice(
+    load_text: Load, text: str, line: int, advice: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text(text)
+    assert advice in str(caught.value)
+    assert caught.value.line == line
+    assert str(caught.value).startswith(f"{caught.value.file}:{line}: ")
+    assert caught.value.file.endswith("bursar.yaml")
+
+
+def test_a_file_of_ten_megabytes_is_refused(load_text: Load) -> None:
+    with pytest.raises(ConfigError, match="larger than 1,048,576 bytes"):
+        load_text("# much\n" * (10 * 2**20 // 7))
+
+
+def test_there_are_many_mistakes_and_each_is_another() -> None:
+    assert len({text for text, *_ in (*WRONG, *YAML)}) == len(WRONG) + len(YAML) >= 150
 
 
 def test_too_many_budgets_are_refused_and_not_cut(load_text: Load) -> None:

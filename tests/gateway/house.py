@@ -226,10 +226,10 @@ class House:
         finally:
             ledger.close_store()
 
-    def balance(self, unit: Unit = Unit.USD) -> Balance:
+    def balance(self, unit: Unit = Unit.USD, tenant: str = "default") -> Balance:
         """Read the one balance in this unit; nothing was counted yet: zero."""
         with self.ledger() as ledger:
-            rows = [row for row in ledger.balances("default") if row.unit is unit]
+            rows = [row for row in ledger.balances(tenant) if row.unit is unit]
             assert len(rows) <= 1
             return rows[0].balance if rows else Balance()
 
@@ -241,9 +241,9 @@ class House:
     def invoice_nano(self) -> int:
         return int(self.provider.invoice(calls=0)["total_nano"])
 
-    def assert_sound(self) -> Balance:
+    def assert_sound(self, tenant: str = "default") -> Balance:
         """Nothing held at rest, every balance the fold of its entries, all that was billed counted."""
-        balance = self.balance()
+        balance = self.balance(tenant=tenant)
         assert balance.held == 0
         with self.ledger() as ledger:
             assert list(ledger.verify()) == []

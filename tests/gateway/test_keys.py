@@ -98,7 +98,7 @@ WRONG = {
 def test_whoever_has_no_key_is_told_the_same_on_every_route(keyed: House, wrong: str) -> None:
     first = keyed.ask(headers={})
     for route in ROUTES:
-        path = route.path.replace("{model}", "m").replace("{id}", "resp_1")
+        path = route.path.replace("{model}", "m").replace("{id}", "resp_1").replace("{version}", "v1")
         got = keyed.send(route.method, path, b"{}", WRONG[wrong])
         assert got.status == 401, path
     assert keyed.ask(headers=WRONG[wrong]).body == first.body

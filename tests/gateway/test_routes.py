@@ -29,11 +29,13 @@ def name_of(route: Route) -> str:
 
 def headers_of(route: Route) -> dict[str, str]:
     """Say which API is meant, as its SDK does."""
+    if route.wire.startswith("gemini"):
+        return {"x-goog-api-key": "k"}
     return ANTHROPIC if route.wire.startswith("anthropic") else {}
 
 
 def path_of(route: Route) -> str:
-    path = route.path.replace("{model}", "m")
+    path = route.path.replace("{model}", "m").replace("{version}", "v1beta")
     return f"{path}?alt=sse" if route.is_stream else path
 
 
@@ -86,11 +88,11 @@ def test_only_these_routes_are_declared_free() -> None:
     assert {(route.method, route.path) for route in FREE} == {
         ("POST", "/v1/messages/count_tokens"),
         ("POST", "/v1/responses/input_tokens"),
-        ("POST", "/v1beta/models/{model}:countTokens"),
+        ("POST", "/{version}/models/{model}:countTokens"),
         ("GET", "/v1/models"),
         ("GET", "/v1/models/{model}"),
-        ("GET", "/v1beta/models"),
-        ("GET", "/v1beta/models/{model}"),
+        ("GET", "/{version}/models"),
+        ("GET", "/{version}/models/{model}"),
     }
 
 
@@ -177,6 +179,15 @@ def test_a_websocket_is_not_accepted(home: House) -> None:
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     assert answer.startswith(b"HTTP/1.1 404 ")
+
+
+def test_both_versions_of_the_gemini_api_go_on_as_they_came(home: House) -> None:
+    for version in ("v1", "v1beta"):
+        path = f"/{version}/models/m:generateContent"
+        assert home.send("POST", path, body_of("gemini")).status == 200
+        assert home.provider.requests()[-1]["path"] == path
+    assert home.send("POST", "/v2/models/m:generateContent", body_of("gemini")).status == 404
+    assert "models" in home.send("GET", "/v1/models", headers={"x-goog-api-key": "k"}).json
 
 
 def test_which_models_are_listed_follows_the_api_that_the_client_speaks(home: House) -> None:

@@ -43,6 +43,7 @@ SOURCES = [
     ({"session-id": "s"}, "session", "s"),
     ({"session_id": "s"}, "session", "s"),
     ({"x-codex-turn-metadata": '{"turn_id":"t1"}'}, "run", "t1"),
+    ({"x-codex-turn-metadata": '{"turn_id":"t2","root_turn_id":"t1"}'}, "run", "t1"),
     ({"x-codex-turn-metadata": '{"session_id":"s1"}'}, "session", "s1"),
     ({"helicone-user-id": "u"}, "user", "u"),
     ({"helicone-session-id": "s"}, "session", "s"),

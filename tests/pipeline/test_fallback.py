@@ -184,6 +184,40 @@ async def test_no_burst_of_a_fall_back_without_known_speed_passes_the_hold(tmp_p
         assert made.invoice_nano() <= balance.settled + balance.presumed <= limit
 
 
+@pytest.mark.parametrize(("speed", "is_extendable"), [(None, False), (500, True)])
+async def test_a_stream_begins_small_only_where_every_top_speed_is_known(
+    tmp_path: Path, speed: int | None, is_extendable: bool
+) -> None:
+    more = {"second_more": {"top_speed": speed}, "top_speed": 100}
+    async with two(tmp_path, Script(), Script(), [usd(DOLLAR)], **more) as made:
+        stage: Any = made.engine._stage
+        terms = stage.quoter.quote(made.call(stream=True)).terms
+        assert (terms.is_extendable, terms.top_speed) == (is_extendable, speed)
+
+
+async def test_a_fall_back_without_a_key_is_not_shown_the_clients(tmp_path: Path) -> None:
+    failing = Script(fault="status", fault_status=503)
+    async with two(tmp_path, failing, Script(), [usd(DOLLAR)], second_more={"api_key": ""}) as made:
+        call = made.call(max_tokens=100)
+        of_the_client = {"authorization": "Bearer mine", "x-api-key": "mine", "user-agent": "sdk/1"}
+        reply, _ = await made.run(replace(call, headers={**call.headers, **of_the_client}))
+        assert reply.status == 200
+        (asked,) = made.second.requests()
+        told = dict(asked["headers"])
+        assert told["user-agent"] == "sdk/1"
+        assert not {"authorization", "x-api-key"} & set(told)
+
+
+async def test_another_model_of_the_same_provider_is_shown_the_same_key(tmp_path: Path) -> None:
+    failing = Script(fault="status", fault_status=503)
+    async with two(tmp_path, failing, Script(), [usd(DOLLAR)], fallback=("first/other",)) as made:
+        made.provider.set("other", Script())
+        call = made.call(max_tokens=100)
+        reply, _ = await made.run(replace(call, headers={**call.headers, "authorization": "Bearer mine"}))
+        assert (reply.status, dict(reply.headers)["x-bursar-answered-by"]) == (200, "first/other")
+        assert dict(made.provider.requests()[-1]["headers"])["authorization"] == "Bearer mine"
+
+
 async def test_the_first_is_tried_as_often_as_it_says_before_the_next(tmp_path: Path) -> None:
     failing = Script(fault="status", fault_status=503, rates=CHEAP)
     async with two(tmp_path, failing, Script(output_tokens=10, rates=DEAR), [usd(DOLLAR)], attempts=3) as made:

@@ -18,6 +18,7 @@ from bursar.core.provider import Provider
 from bursar.core.window import Window, WindowKind
 from bursar.pipeline.call import Call
 from bursar.pipeline.refusals import refuse, refuse_budget
+from bursar.testing import Script
 from bursar.wire.anthropic_messages import AnthropicMessages
 from bursar.wire.base import Refusal, Request, Wire
 from bursar.wire.openai_chat import OpenAIChat
@@ -112,7 +113,7 @@ def test_codex_gets_the_refusal_that_it_stops_at(tmp_path: Path, originator: str
         got = home.ask(headers={"originator": originator})
         assert got.status == 429
         assert got.json["error"]["type"] == "usage_limit_reached"
-        assert got.headers["x-codex-promo-message"] == got.message
+        assert got.headers["x-codex-promo-message"] == got.message.rstrip(".")
         assert "retry-after" not in got.headers
         assert not any(word in got.message.lower() for word in FORBIDDEN)
 
@@ -122,6 +123,15 @@ def test_codex_shows_words_beyond_ascii_as_far_as_a_header_can_carry_them() -> N
     told = dict(refuse(call_of(WIRES[0], "codex_exec"), refusal).headers)["x-codex-promo-message"]
     assert told.startswith("Budget '?quipe?1': spent. x")
     assert len(told) == 2000
+
+
+def test_codex_does_not_pay_again_for_a_call_whose_outcome_nobody_knows(tmp_path: Path) -> None:
+    script = Script(fault="reset_before", fault_billed=True)
+    with house(tmp_path, [usd()], scripts={"m": script}) as home:
+        assert home.ask().status == 502
+        got = home.ask(headers={"originator": "codex_exec"})
+        assert got.status == 400
+        assert (got.json["error"]["type"], got.json["error"]["code"]) == ("server_error", "upstream_failed")
 
 
 def test_codex_stops_at_a_model_without_a_price_as_at_a_bad_request(tmp_path: Path) -> None:

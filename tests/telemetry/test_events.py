@@ -40,7 +40,9 @@ def test_a_fall_back_is_named_beside_what_was_asked_for() -> None:
 
 def test_users_go_only_where_they_are_listed() -> None:
     assert "ada@example.com" not in str(attributes_of(record(), LABELS))
-    assert attributes_of(record(), ("user",))["bursar.label.user"] == "ada@example.com"
+    only = attributes_of(record(labels={"session": "s1"}), ("user",))
+    assert only["bursar.label.user"] == "ada@example.com"
+    assert not {"gen_ai.agent.name", "gen_ai.conversation.id", "bursar.label.agent"} & set(only)
 
 
 def test_a_refused_call_tells_why_and_no_amounts() -> None:

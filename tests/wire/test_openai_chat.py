@@ -305,6 +305,22 @@ def test_a_cap_that_the_client_did_not_send_gets_the_servers_name() -> None:
     assert "max_completion_tokens" not in json.loads(WIRE.encode(request, model="m", cap=None))
 
 
+@pytest.mark.parametrize("cap", [9, None])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_server_that_knows_the_older_name_alone_is_never_sent_the_newer(name: str, cap: int | None) -> None:
+    written = OpenAIChat(cap_parameter="max_tokens").encode(parse(**{"max_tokens": None, name: 50}), model="m", cap=cap)
+    body = json.loads(written)
+    assert body["max_tokens"] == (cap or 50)
+    assert "max_completion_tokens" not in body
+
+
+def test_a_server_that_refuses_stream_options_is_sent_none() -> None:
+    request = parse(stream=True, stream_options={"include_usage": True})
+    body = json.loads(OpenAIChat(takes_stream_options=False).encode(request, model="m", cap=9))
+    assert body["stream"] is True
+    assert "stream_options" not in body
+
+
 def test_include_usage_is_asked_for_on_streams_only() -> None:
     request = parse(stream=True, stream_options={"include_obfuscation": False})
     assert not request.wants_usage

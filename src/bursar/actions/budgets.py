@@ -16,7 +16,7 @@ from bursar.core.budget import Budget, Limit
 from bursar.core.control import EVERY_TENANT, TopUp, raised
 from bursar.core.ledger import BalanceRow
 
-__all__ = ["BudgetStatus", "Ledger", "Level", "Standing", "budget_status", "worst"]
+__all__ = ["BudgetStatus", "Ledger", "Level", "Standing", "budget_status", "level_of", "worst"]
 
 
 class Ledger(Protocol):
@@ -103,12 +103,13 @@ def _status(
         for limit in budget.limits_in(span):
             balance = kept.get((identity, span.starts_ns, str(limit.unit), scope), Balance())
             more = raised(limit, top_ups, identity, scope, span.starts_ns)
-            standings.append(Standing(scope, more, balance, _level(budget, more, balance)))
+            standings.append(Standing(scope, more, balance, level_of(budget, more, balance)))
     standings.sort(key=lambda standing: (-standing.percent, -standing.used, standing.scope, standing.limit.unit))
     return BudgetStatus(budget, span.starts_ns, span.ends_ns, tuple(standings), tuple(top_ups))
 
 
-def _level(budget: Budget, limit: Limit, balance: Balance) -> Level:
+def level_of(budget: Budget, limit: Limit, balance: Balance) -> Level:
+    """Say how far a limit is used up."""
     used = balance.settled + balance.presumed
     if used >= limit.amount:
         return Level.EXCEEDED

@@ -28,6 +28,7 @@ __all__ = [
     "key_shown",
     "pause_shown",
     "price_json",
+    "standing_json",
     "status_json",
     "top_up_json",
 ]
@@ -131,15 +132,9 @@ def pause_shown(row: Pause) -> dict[str, Any]:
     return {"id": row.id, "tenant": row.tenant, **pause_json(row), "at": iso(row.at_ns)}
 
 
-def price_json(row: PriceRow, is_in_file: bool) -> dict[str, Any]:
+def price_json(row: PriceRow) -> dict[str, Any]:
     """Give an operator's own price: USD per million tokens, as it was written."""
-    return {
-        "provider": row.provider,
-        "model": row.model,
-        "is_free": row.is_free,
-        "rates": dict(row.rates),
-        "is_in_file": is_in_file,
-    }
+    return {"provider": row.provider, "model": row.model, "free": row.is_free, **dict(row.rates)}
 
 
 def change_json(row: AuditRow) -> dict[str, Any]:

@@ -81,21 +81,18 @@ def _definition(limits: tuple[str, ...], said: dict[str, Any]) -> dict[str, Any]
 @click.option("--id", "top_up_id", default="", metavar="ID", help="Given again with the same ID, it counts once.")
 @source_options
 @json_option
-def top_up_(
-    name: str,
-    amount: str,
-    tenant: str,
-    scopes: tuple[str, ...],
-    top_up_id: str,
-    source: Source,
-    as_json: bool,
-) -> None:
-    """Give a budget more in its current window, such as `bursar budget top-up team "$5"`. It is gone with the window."""
+def top_up_(name: str, amount: str, tenant: str, source: Source, as_json: bool, **said: Any) -> None:
+    """Give a budget more in its current window; it is gone with the window.
+
+    Example: `bursar budget top-up team "$5"`.
+    """
     settings = source.load()
-    scope = pairs("--scope", scopes)
+    scope = pairs("--scope", said["scopes"])
     if any(len(values) > 1 for values in scope.values()):
         raise UsageError("--scope: one value for each label")
-    wish = TopUpWish(tenant, name, amount, {label: values[0] for label, values in scope.items()}, top_up_id.strip())
+    wish = TopUpWish(
+        tenant, name, amount, {label: values[0] for label, values in scope.items()}, said["top_up_id"].strip()
+    )
     with ledger_of(settings) as ledger:
         found = top_up(ledger, settings.budgets, wish, acting(ledger))
     if as_json:

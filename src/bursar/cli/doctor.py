@@ -6,16 +6,20 @@ Owns the words around the findings; the checks are `actions/checkup.py`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 
 from bursar.actions.checkup import Finding, Severity, checkup, filesystem_of, mounts
-from bursar.actions.verify import FLAGGED_MAX, Audit, audit
+from bursar.actions.control import ControlState, state_of
+from bursar.actions.verify import Audit, audit
 from bursar.cli.options import TENANT, Source, json_option, ledger_of, source_options
 from bursar.cli.table import echo_json
 from bursar.config.settings import Settings, StoreKind
-from bursar.core.hold import State
-from bursar.core.labels import Labels
+from bursar.errors import ConfigError
+from bursar.reports.unpriced import unpriced_models
+from bursar.wiring.pepper import open_keyring
 
 __all__ = ["doctor"]
 
@@ -31,9 +35,10 @@ def doctor(source: Source, as_json: bool) -> None:
     Exit code 1 when there is a problem; advice and notes are no problem.
     """
     settings = source.load()
-    found, unpriced = _look(settings)
+    found, unpriced, state = _look(settings)
     filesystem = filesystem_of(settings.store.path.resolve(), mounts())
-    findings = checkup(settings, found, unpriced, filesystem)
+    in_force = replace(settings, budgets=state.all_budgets(settings.budgets))
+    findings = (*_set(settings, state), *checkup(in_force, found, unpriced, filesystem))
     is_ill = any(finding.severity is Severity.PROBLEM for finding in findings)
     if as_json:
         echo_json([{"severity": each.severity.name.lower(), "what": each.what, "fix": each.fix} for each in findings])
@@ -44,14 +49,23 @@ def doctor(source: Source, as_json: bool) -> None:
     sys.exit(1 if is_ill else 0)
 
 
-def _look(settings: Settings) -> tuple[Audit | None, tuple[str, ...]]:
-    """Read the ledger, when there is one: its audit, and the models of calls without a price."""
+def _look(settings: Settings) -> tuple[Audit | None, tuple[str, ...], ControlState]:
+    """Read the ledger, when there is one: its audit, the models of calls without a price, and what is set."""
     if settings.store.kind is StoreKind.MEMORY or not settings.store.path.exists():
-        return None, ()
+        return None, (), ControlState()
     with ledger_of(settings) as ledger:
-        latest = ledger.holds(TENANT, (State.SETTLED, State.PRESUMED), FLAGGED_MAX)
-        unpriced = {Labels(row.labels)["model"] for row in latest if "unpriced" in row.flags}
-        return audit(ledger, TENANT), tuple(sorted(unpriced))
+        unpriced = {each.model for each in unpriced_models(ledger, TENANT)}
+        return audit(ledger, TENANT), tuple(sorted(unpriced)), state_of(ledger)
+
+
+def _set(settings: Settings, state: ControlState) -> Iterator[Finding]:
+    """Find what was set and is not in force, and keys that nobody can use."""
+    for problem in state.problems:
+        yield Finding(Severity.PROBLEM, f"not in force: {problem}", "set it again, or take it out")
+    try:
+        open_keyring(settings, state.keys)
+    except ConfigError as error:
+        yield Finding(Severity.PROBLEM, error.message, "`bursar key --help`; docs/command-line.md says where it lies")
 
 
 def _echo(finding: Finding) -> None:

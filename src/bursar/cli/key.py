@@ -16,7 +16,6 @@ import click
 from bursar.actions.control import state_of
 from bursar.actions.keys import SETTABLE, KeyWish, create_key, key_json, list_keys, revoke_key, rotate_key
 from bursar.cli.options import (
-    TENANT,
     Source,
     acting,
     json_option,
@@ -78,7 +77,13 @@ def key() -> None:
     metavar="LABELS",
     help="Labels that the client may set: task,run,step,user; tag.* is every tag.",
 )
-@click.option("--role", type=click.Choice(tuple(Role)), default=Role.CALL, show_default=True, help="What it is for.")
+@click.option(
+    "--role",
+    type=click.Choice([str(role) for role in Role]),
+    default=str(Role.CALL),
+    show_default=True,
+    help="What it is for.",
+)
 @click.option("--expires", metavar="TIME", help="After 90d, or at 2027-01-01; without it never.")
 @source_options
 @json_option

@@ -1,20 +1,23 @@
 """`bursar price`: what a model costs, and where that price comes from.
 
-Owns the choice of providers to look at (those that the gateway would ask) and the words.
+Owns the choice of providers to look at (those that the gateway would ask) and the words. What changes a price stands in
+`cli/price_set.py`.
 """
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from bursar.cli.options import Source, json_option
+from bursar.actions.control import state_of
+from bursar.cli.options import Source, json_option, ledger_of, source_options
+from bursar.cli.price_set import list_unknown, remove, set_
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.config.problems import near
-from bursar.config.settings import Settings
+from bursar.config.settings import Settings, StoreKind
 from bursar.core.money import Pico
 from bursar.core.rates import Card, Rates
 from bursar.core.window import to_datetime
@@ -48,7 +51,11 @@ PARENTS = {
 
 @click.group()
 def price() -> None:
-    """What a model costs, and where that price comes from."""
+    """What a model costs, and where that price comes from; state what the list does not know."""
+
+
+for command in (set_, list_unknown, remove):
+    price.add_command(command)
 
 
 @price.command()
@@ -57,11 +64,11 @@ def price() -> None:
     "--provider", metavar="NAME", help="A provider of the configuration (default: those that would be asked)."
 )
 @click.option("--tier", default="", metavar="NAME", help="A service tier, such as flex, priority or batch.")
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The configuration.")
+@source_options
 @json_option
-def show(model: str, provider: str | None, tier: str, config: Path | None, as_json: bool) -> None:
+def show(model: str, provider: str | None, tier: str, source: Source, as_json: bool) -> None:
     """Show the price card and the facts that bursar uses for MODEL; `provider/model` works, too."""
-    settings = Source(config).load()
+    settings = _with_set(source.load())
     places = _places(settings, model, provider)
     book, facts = open_prices(settings), open_facts(settings)
     at = to_datetime(time.time_ns())
@@ -80,6 +87,14 @@ def show(model: str, provider: str | None, tier: str, config: Path | None, as_js
         if index:
             click.echo()
         _echo(card, facts, tier)
+
+
+def _with_set(settings: Settings) -> Settings:
+    """Add the prices that were set while bursar runs, where there is a ledger."""
+    if settings.store.kind is StoreKind.MEMORY or not settings.store.path.exists():
+        return settings
+    with ledger_of(settings) as ledger:
+        return replace(settings, prices=state_of(ledger).all_prices(settings.prices))
 
 
 def _places(settings: Settings, model: str, provider: str | None) -> list[tuple[str, str]]:
@@ -105,7 +120,8 @@ def _unknown(places: list[tuple[str, str]], tier: str) -> str:
     bare = places[0][1] if places else "MODEL"
     in_tier = f" in tier {tier}" if tier else ""
     return (
-        f"no price is known for {bare!r} of {names}{in_tier}: budgets in USD refuse it. Add one to bursar.yaml:\n"
+        f"no price is known for {bare!r} of {names}{in_tier}: budgets in USD refuse it. `bursar price set` states it, "
+        f"or bursar.yaml:\n"
         f"  prices:\n    {bare}: {{input: 0.15, output: 0.60}}   # USD per million tokens, or {{free: true}}"
     )
 

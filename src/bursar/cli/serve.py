@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+from dataclasses import replace
 
 import click
 
+from bursar.actions.control import ControlState, state_of
 from bursar.cli.options import Source, source_options
 from bursar.cli.words import limits_words, scope_words
 from bursar.config.settings import Settings, StoreKind
@@ -19,6 +21,7 @@ from bursar.core.provider import Provider
 from bursar.gateway.server import BACKLOG, listen
 from bursar.gateway.server import serve as serve_gateway
 from bursar.wiring.ledger import open_ledger
+from bursar.wiring.pepper import open_keyring
 
 __all__ = ["serve"]
 
@@ -51,13 +54,26 @@ def serve(
     if budgets:
         flags["budget"] = budgets
     settings = source.load(flags)
-    open_ledger(settings).close_store()  # A ledger that cannot be opened is said here, in one line.
+    state = _look(settings)
     listening = listen(settings)
     listening.listen(BACKLOG)  # From here on a client that connects waits, and is not turned away.
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    _announce(settings, listening)
+    _announce(replace(settings, budgets=state.all_budgets(settings.budgets)), listening)
+    for problem in state.problems:
+        click.echo(f"{click.style('not in force:', fg='red')} {problem}", err=True)
     sys.exit(serve_gateway(settings, listening))
+
+
+def _look(settings: Settings) -> ControlState:
+    """Read what is set. A ledger that cannot be opened, or keys without their pepper, are said here, in one line."""
+    ledger = open_ledger(settings)
+    try:
+        state = state_of(ledger)
+    finally:
+        ledger.close_store()
+    open_keyring(settings, state.keys)
+    return state
 
 
 def _announce(settings: Settings, listening: socket.socket) -> None:

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 BUDGETS_MAX = 1_000
-DEFAULT_TENANT_OF_BUDGETS = "default"
+DEFAULT_TENANT_OF_BUDGETS = EVERY_TENANT
 """Whose a budget of the file is that names no tenant."""
 NAME_LENGTH_MAX = 128
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

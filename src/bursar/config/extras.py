@@ -90,6 +90,7 @@ def with_variables(
     node: Node, pairs: Pairs, environ: Mapping[str, str], problems: Problems
 ) -> tuple[Pairs, tuple[str, ...]]:
     """Put the environment's values for `${NAME}`; returns the headers, and the values that must not be shown."""
+    places = {raw.lower(): item.place for raw, item in (node.entries if isinstance(node, Table) else {}).items()}
     secrets: list[str] = []
     found: list[tuple[str, str]] = []
     for name, value in pairs:
@@ -97,7 +98,7 @@ def with_variables(
             said = environ.get(variable, "").strip()
             if not said or not (said.isascii() and said.isprintable()):
                 advice = "set it to a text of one line, or leave this header out"
-                problems.add(node.place.child(name), f"the environment variable {show(variable)} is not set; {advice}")
+                problems.add(places[name], f"the environment variable {show(variable)} is not set; {advice}")
             secrets.append(said)
             value = value.replace(f"${{{variable}}}", said)  # noqa: PLW2901 - one variable after the other
         found.append((name, value))

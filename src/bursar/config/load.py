@@ -27,7 +27,7 @@ from bursar.config.values import link, path
 from bursar.core.budget import Budget
 from bursar.errors import ConfigError
 
-__all__ = ["FILE_NAME", "KEYS", "Flags", "find_file", "from_environment", "load"]
+__all__ = ["FILE_NAME", "KEYS", "Flags", "check", "find_file", "from_environment", "load"]
 
 FILE_NAME = "bursar.yaml"
 KEYS = ("server", "store", "providers", "prices", "models", "budgets", "limits", "telemetry", "link")
@@ -73,6 +73,20 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Flags = NO_FLAGS)
     """
     file = file or _named_file(environ)
     tree = parse(read_text(file), str(file)) if file else Table(Place("", 0, ""), {})
+    return _settings(tree, file, environ, flags)
+
+
+def check(text: str) -> None:
+    """Read a text as the configuration file of some other process: whatever variables it names count as set.
+
+    Raises ConfigError, as `load` does. Nothing of this process's environment can be learnt from it.
+    """
+    tree = parse(text, FILE_NAME)
+    names = key_variables(tree.entries.get("providers", Table(tree.place, {})))
+    _settings(tree, None, dict.fromkeys(names, "set elsewhere"), NO_FLAGS)
+
+
+def _settings(tree: Table, file: Path | None, environ: Mapping[str, str], flags: Flags) -> Settings:
     problems = Problems()
     for key, node in tree.entries.items():
         if key not in KEYS:

@@ -39,6 +39,7 @@ _STORE: Mapping[str, Read] = {
 _LIMITS: Mapping[str, Read] = {
     "hold_wait_s": scalar(seconds(0, 3_600)),
     "waiting_max": scalar(_MANY),
+    "calls_per_tenant_max": scalar(_MANY),
     "body_bytes_max": scalar(_BYTES),
     "headers_bytes_max": scalar(_BYTES),
     "headers_max": scalar(_MANY),

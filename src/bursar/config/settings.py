@@ -92,6 +92,8 @@ class Limits:
     """How long a call waits for money that is only in flight."""
     waiting_max: int = 10_000
     """Calls waiting at once in one process; one more is refused as contended."""
+    calls_per_tenant_max: int = 5_000
+    """Calls of one tenant in flight at once in one process: half of all connections, so that others find one."""
     body_bytes_max: int = 32 * 2**20
     headers_bytes_max: int = 64 * 2**10
     headers_max: int = 200

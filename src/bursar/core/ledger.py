@@ -15,6 +15,7 @@ from bursar.core.hold import State
 
 __all__ = [
     "LAPSE_MAX",
+    "LAST_PLACE",
     "BalanceRow",
     "Closed",
     "Extension",
@@ -31,6 +32,9 @@ __all__ = [
 
 LAPSE_MAX = 500
 """How many open holds of a lapsed process become presumed at once, so that no one else waits long for the ledger."""
+
+LAST_PLACE = (2**63 - 1, "")
+"""An instant of opening and an id behind those of every call: where the list of calls, the latest first, begins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class Provider:
     """Whose list prices apply, when not its own name's."""
     cap_parameter: str = ""
     """The name of the output cap for servers that do not know `max_completion_tokens`."""
+    takes_stream_options: bool = True
+    """It knows `stream_options` of chat completions; one that does not tells the usage of a stream unasked."""
     top_speed: int | None = None
     """Output tokens per second and answer that this server never exceeds; None when unknown."""
     deadlines: Deadlines = field(default_factory=Deadlines)

@@ -22,6 +22,7 @@ from bursar.gateway.free import FreeRoutes
 from bursar.gateway.health import Readiness, health, metrics
 from bursar.gateway.protocol import IdleConnections
 from bursar.gateway.relay import Receive, Send, relay
+from bursar.gateway.shares import RETRY_S, Shares
 from bursar.pipeline.call import Reply
 from bursar.pipeline.refusals import harmless
 from bursar.wire.base import Refusal, Wire
@@ -41,6 +42,7 @@ _CODES = {
     403: "forbidden",
     404: "not_found",
     413: "too_large",
+    429: "contended",
     502: "upstream_failed",
     503: "store_unavailable",
 }
@@ -57,6 +59,7 @@ class App:
         self._ready = Readiness(self._is_ready)
         self._calls = CallMaker(self._engine)
         self._free = FreeRoutes(self._engine, settings.limits)
+        self._shares = Shares(settings.limits.calls_per_tenant_max)
         self._running: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,8 +117,9 @@ class App:
                 return
             arrival = self._arrive(scope, headers)
             wire = self._engine.wires.wire(arrival.route.wire)
-            reply = await self._answer(arrival, receive)
-            await relay(reply, receive, sending, self.limits)
+            with self._shares.taken(arrival.caller.tenant):
+                reply = await self._answer(arrival, receive)
+                await relay(reply, receive, sending, self.limits)
         except BursarError as error:
             await relay(_refused(wire, error), receive, sending, self.limits)
         except asyncio.CancelledError:
@@ -163,4 +167,5 @@ class App:
 def _refused(wire: Wire, error: BursarError) -> Reply:
     code = _CODES.get(error.status, "internal")
     refusal = Refusal(error.status, code, error.message, getattr(error, "param", None))
-    return Reply(error.status, _JSON, wire.refusal(harmless(refusal)))
+    again = (("retry-after", str(RETRY_S)),) if error.status == 429 else ()
+    return Reply(error.status, (*_JSON, *again), wire.refusal(harmless(refusal)))

@@ -80,7 +80,9 @@ def hint_of(path: str, headers: Mapping[str, str]) -> str:
         return FAMILIES[first]
     if "/v1beta/" in path:
         return FAMILIES["gemini"]
-    return FAMILIES["anthropic" if "anthropic-version" in headers else "openai"]
+    if "anthropic-version" in headers:
+        return FAMILIES["anthropic"]
+    return FAMILIES["gemini" if "x-goog-api-key" in headers else "openai"]
 
 
 def refuse_foreign(headers: Mapping[str, str]) -> None:

@@ -20,6 +20,7 @@ from bursar.pipeline.call import Call, Target
 from bursar.upstream.headers import up
 from bursar.wire.base import Request, Wire
 from bursar.wiring.engine import Engine
+from bursar.wiring.wires import Named
 
 __all__ = ["CallMaker"]
 
@@ -58,7 +59,8 @@ class CallMaker:
         if "model" not in names:
             return self._engine.wires.wire(route.wire)
         is_sse = dict(arrival.pairs).get("alt") == "sse"
-        return self._engine.wires.naming(names["model"], is_stream=route.is_stream, is_sse=is_sse)
+        named = Named(names["model"], names["version"], is_stream=route.is_stream, is_sse=is_sse)
+        return self._engine.wires.naming(named)
 
     def _target(self, arrival: Arrival, wire: Wire, provider: Provider, model: str) -> Target:
         spoken = self._engine.wires.spoken_by(wire, provider)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from bursar.config.settings import Limits
@@ -19,11 +20,12 @@ __all__ = ["Message", "Receive", "Send", "relay"]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 async def relay(reply: Reply, receive: Receive, send: Send, limits: Limits) -> None:
     """Send a reply to the client."""
-    headers = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in reply.headers]
+    headers = _headers(reply.headers)
     if isinstance(reply.body, bytes):
         headers.append((b"content-length", str(len(reply.body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -31,6 +33,18 @@ async def relay(reply: Reply, receive: Receive, send: Send, limits: Limits) -> N
         return
     start: Message = {"type": "http.response.start", "status": reply.status, "headers": headers}
     await _stream(reply.body, start, receive, send, limits)
+
+
+def _headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Write the headers. One with a control letter is left out: it could end its line and begin another.
+
+    Answers are for the one who asked, so nothing between may keep them where their provider says nothing about it.
+    """
+    headers = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in pairs]
+    headers = [(name, value) for name, value in headers if _CONTROL.search(name + value) is None]
+    if not any(name == b"cache-control" for name, _ in headers):
+        headers.append((b"cache-control", b"private, no-store"))
+    return headers
 
 
 async def _stream(body: Body, start: Message, receive: Receive, send: Send, limits: Limits) -> None:

@@ -22,7 +22,7 @@ FAMILIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method and path. `upstream` is the path below the provider's base URL; `{model}` and `{id}` stand in both."""
+    """One method and path. `upstream` is the path below the provider's base URL; braces stand in both."""
 
     method: str
     path: str
@@ -52,7 +52,8 @@ _SHOWN = frozenset({"include", "include[]"})
 _ITEMS = _SHOWN | {"after", "before", "limit", "order"}
 _PAGES = frozenset({"pageSize", "pageToken"})
 _KEPT, _KEPT_UP = "/v1/responses/{id}", "/responses/{id}"
-_GEMINI = "/v1beta/models/{model}"
+_GEMINI = "/{version}/models/{model}"
+"""Google's own SDK asks for v1, most other clients for v1beta."""
 
 ROUTES = (
     Route("POST", "/v1/chat/completions", "openai.chat", "/chat/completions", is_billable=True),
@@ -77,7 +78,7 @@ ROUTES = (
     Route("GET", "/v1/models", "anthropic.messages", "/v1/models", query=_LIST),
     Route("GET", "/v1/models/{model}", "openai.chat", "/models/{model}"),
     Route("GET", "/v1/models/{model}", "anthropic.messages", "/v1/models/{model}"),
-    Route("GET", "/v1beta/models", "gemini.generate", "/v1beta/models", query=_PAGES),
+    Route("GET", "/{version}/models", "gemini.generate", "/{version}/models", query=_PAGES),
     Route("GET", _GEMINI, "gemini.generate", _GEMINI),
     Route("GET", _KEPT, "openai.responses", _KEPT_UP, query=_SHOWN, is_owned=True),
     Route("DELETE", _KEPT, "openai.responses", _KEPT_UP, is_owned=True),
@@ -85,8 +86,12 @@ ROUTES = (
     Route("GET", f"{_KEPT}/input_items", "openai.responses", f"{_KEPT_UP}/input_items", query=_ITEMS, is_owned=True),
 )
 
-_NAMES = {"model": r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,255}", "id": r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}"}
-"""What stands for a model or a response in a path; no slash, so nothing of it can reach beyond its place."""
+_NAMES = {
+    "version": "v1(?:beta)?",
+    "model": r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,255}",
+    "id": r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}",
+}
+"""What stands for a name in a path; no slash, so nothing of it can reach beyond its place."""
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -107,11 +112,13 @@ for _route in ROUTES:
 
 def find_route(method: str, path: str, wire_hint: str) -> Found | None:
     """Find the route of a path; where two APIs share it, the hint (a wire's name) decides."""
-    found = _EXACT.get((method, path)) or [
-        Found(route, match.groupdict())
-        for pattern, route in _NAMING
-        if route.method == method and (match := pattern.fullmatch(path)) is not None
-    ]
+    found = _EXACT.get((method, path), [])
+    if not any(one.route.wire == wire_hint for one in found):
+        found = found + [
+            Found(route, match.groupdict())
+            for pattern, route in _NAMING
+            if route.method == method and (match := pattern.fullmatch(path)) is not None
+        ]
     return next((one for one in found if one.route.wire == wire_hint), found[0] if found else None)
 
 

@@ -36,6 +36,13 @@ _PLAIN = {
 }
 _BAGGAGE = {"user.id": "user", "enduser.id": "user", "session.id": "session", "gen_ai.agent.name": "agent"}
 _PORTKEY = {"_user": "user", "_session": "session", "_agent": "agent"}
+_TURN = (
+    ("root_turn_id", "run"),
+    ("turn_id", "run"),
+    ("turn-id", "run"),
+    ("session_id", "session"),
+    ("session-id", "session"),
+)
 
 
 def labels_of(headers: Headers, body_labels: Mapping[str, str]) -> Labels:
@@ -104,11 +111,11 @@ def _json(text: str) -> Found:
 
 def _programs(headers: Headers) -> Found:
     """Name the programs that everybody knows, when nobody has named the agent."""
-    for name, value in _json(headers.get("x-codex-turn-metadata", "")):
-        if name in ("turn_id", "turn-id"):
-            yield "run", value
-        elif name in ("session_id", "session-id"):
-            yield "session", value
+    # A part of Codex has a turn of its own; the root turn is what the person asked for, and that is one run.
+    turn = dict(_json(headers.get("x-codex-turn-metadata", "")))
+    for name, label in _TURN:
+        if turn.get(name):
+            yield label, turn[name]
     if headers.get("originator", "").lower().startswith("codex"):
         yield "agent", "codex"
     elif headers.get("user-agent", "").startswith("claude-cli/") or "x-claude-code-session-id" in headers:

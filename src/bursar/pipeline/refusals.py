@@ -40,9 +40,9 @@ def refuse(call: Call, refusal: Refusal) -> Reply:
     refusal = harmless(refusal)
     if refusal.status == 402:
         headers["x-should-retry"] = "false"
-        if call.client.startswith("codex"):
-            refusal, more = _for_codex(refusal)
-            headers |= more
+    if headers.get("x-should-retry") == "false" and call.client.startswith("codex"):
+        refusal, more = _for_codex(refusal)
+        headers |= more
     if refusal.retry_after_s is not None:
         headers["retry-after"] = str(refusal.retry_after_s)
     headers["content-type"] = "application/json"
@@ -50,14 +50,16 @@ def refuse(call: Call, refusal: Refusal) -> Reply:
 
 
 def _for_codex(refusal: Refusal) -> tuple[Refusal, dict[str, str]]:
-    """Give Codex, which tries five times more after a 402, the two answers that it stops at and whose words it shows.
+    """Give Codex the two answers that it stops at and whose words it shows.
 
-    Of a 429 it shows what this header says, and only as ASCII; of a 400 the body as it is, which suits a wrong setting.
+    It takes no notice of `x-should-retry`: a 402 it asks six times, a 502 thirty times, and each may be billed. Of a
+    429 it shows what this header says, and only as ASCII; of a 400 the body, which suits what is no usage limit.
     """
     if refusal.code != "budget_exceeded":
         return replace(refusal, status=400), {}
     shown = "".join(each if each.isascii() and each.isprintable() else "?" for each in refusal.message)
-    told = {"x-codex-promo-message": shown[:CODEX_WORDS_MAX]}
+    # Codex goes on: ", or try again later."
+    told = {"x-codex-promo-message": shown[:CODEX_WORDS_MAX].rstrip(".")}
     return replace(refusal, status=429, code="usage_limit_reached"), told
 
 

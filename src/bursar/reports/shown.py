@@ -14,9 +14,23 @@ from bursar.core.rates import Card
 from bursar.core.window import FOREVER_NS, to_datetime
 from bursar.pricing.facts import ModelFacts
 from bursar.reports.anatomy import Anatomy, Part, amounts_of
+from bursar.reports.runs import Run
 from bursar.reports.spend import SpendReport
+from bursar.reports.unpriced import Unpriced
 
-__all__ = ["PER_MILLION", "call_json", "card_json", "groups_json", "iso", "parts_json", "plain_usd", "rate_usd", "spend_json"]
+__all__ = [
+    "PER_MILLION",
+    "call_json",
+    "card_json",
+    "groups_json",
+    "iso",
+    "parts_json",
+    "plain_usd",
+    "rate_usd",
+    "run_json",
+    "spend_json",
+    "unpriced_json",
+]
 
 PER_MILLION = {
     "input_tokens": "input",
@@ -105,6 +119,35 @@ def groups_json(report: SpendReport) -> dict[str, Any]:
         "rows": [{**dict(zip(report.by, row.values, strict=True)), **spend_json(row)} for row in report.rows],
         "rest": None if report.rest is None else {"groups": report.rest_count, **spend_json(report.rest)},
         "total": spend_json(report.total),
+    }
+
+
+def run_json(row: Run) -> dict[str, Any]:
+    """Give what a run came to so far."""
+    return {
+        "run": row.run,
+        "agent": row.agent,
+        "task": row.task,
+        "steps": row.steps,
+        "in_flight": row.in_flight,
+        **row.amounts.as_dict(),
+        "cost_usd": plain_usd(row.amounts.cost_nano),
+        "presumed_nano": row.presumed_nano,
+        "presumed_usd": plain_usd(row.presumed_nano),
+        "began": f"{to_datetime(row.began_ns):%Y-%m-%dT%H:%M:%SZ}",
+        "last_activity": f"{to_datetime(row.active_ns):%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+def unpriced_json(row: Unpriced) -> dict[str, Any]:
+    """Give a model that calls used though nobody knows its price."""
+    return {
+        "provider": row.provider,
+        "model": row.model,
+        "calls": row.calls,
+        "input_tokens": row.input_tokens,
+        "output_tokens": row.output_tokens,
+        "last_ns": row.last_ns,
     }
 
 

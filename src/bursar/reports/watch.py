@@ -175,9 +175,10 @@ class Watch:
 
     def _until(self, since_ns: int) -> Iterator[tuple[str, _Kept]]:
         for id_, kept in self._kept.items():
-            if kept.closed_ns >= since_ns:
+            if kept.closed_ns >= since_ns + OVERLAP_NS:
                 return
-            yield id_, kept
+            if kept.closed_ns < since_ns:
+                yield id_, kept
 
     def _spent_since(self, since_ns: int) -> int:
         """Sum what ended lately. A correction is no spending of this minute, whenever it is made."""

@@ -10,12 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from bursar.core.admission import Balance
+from bursar.core.admission import Balance, Line
 from bursar.core.budget import Unit
 from bursar.core.charge import ZERO
 from bursar.core.hold import Book, Hold, Move, Posting, State
 from bursar.core.labels import Labels
-from bursar.core.ledger import BalanceRow, HoldRow, Mismatch, Note, Reservation, SpendQuery, SpendRow
+from bursar.core.ledger import (
+    LAST_PLACE,
+    BalanceRow,
+    HoldRow,
+    Mismatch,
+    Note,
+    Reservation,
+    SpendQuery,
+    SpendRow,
+)
 from bursar.errors import NotFound
 
 __all__ = ["Account", "Key", "MemoryReads", "Record", "fold"]
@@ -89,12 +98,23 @@ class MemoryReads:
             hold_id = self._responses.get((tenant, response_id))
             return None if hold_id is None else _row(self._records[hold_id])
 
-    def holds(self, tenant: str, states: Sequence[State], most: int) -> Sequence[HoldRow]:
+    def balance(self, tenant: str, line: Line) -> Balance:
+        """Read the balance of one line; one that nobody has used yet is at zero."""
+        with self._lock:
+            account = self._accounts.get((tenant, line.identity, line.scope, line.starts_ns, line.unit))
+            return Balance() if account is None else account.balance
+
+    def holds(
+        self, tenant: str, states: Sequence[State], most: int, before: tuple[int, str] = LAST_PLACE
+    ) -> Sequence[HoldRow]:
+        """List calls, the latest first; `before`, an instant of opening and an id, is where the page before ended."""
         with self._lock:
             rows = [
                 _row(record)
                 for record in self._records.values()
-                if record.reservation.tenant == tenant and record.hold.state in states
+                if record.reservation.tenant == tenant
+                and record.hold.state in states
+                and (record.reservation.at_ns, record.reservation.id) < before
             ]
         return sorted(rows, key=lambda row: (row.opened_ns, row.id), reverse=True)[:most]
 

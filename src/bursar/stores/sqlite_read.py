@@ -11,12 +11,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from bursar.core.admission import Balance, Cover
+from bursar.core.admission import Balance, Cover, Line
 from bursar.core.budget import Unit
 from bursar.core.charge import FLAGS, ZERO, Amounts
 from bursar.core.hold import Hold, State
 from bursar.core.labels import NONE, OTHER, Labels
-from bursar.core.ledger import BalanceRow, HoldRow, Mismatch, Note, ProcessRow, SpendQuery, SpendRow
+from bursar.core.ledger import (
+    LAST_PLACE,
+    BalanceRow,
+    HoldRow,
+    Mismatch,
+    Note,
+    ProcessRow,
+    SpendQuery,
+    SpendRow,
+)
 from bursar.errors import NotFound, StoreUnavailable
 from bursar.stores.sqlite_book import SqliteBook
 
@@ -62,9 +71,19 @@ class SqliteReads(SqliteBook):
         rows = self._read("response_find", tenant=tenant, id=response_id)
         return _hold_row(rows[0]) if rows else None
 
-    def holds(self, tenant: str, states: Sequence[State], most: int) -> Sequence[HoldRow]:
+    def balance(self, tenant: str, line: Line) -> Balance:
+        """Read the balance of one line; one that nobody has used yet is at zero."""
+        named = {"identity": line.identity, "unit": str(line.unit), "starts_ns": line.starts_ns, "scope": line.scope}
+        rows = self._read("balance_of", tenant=tenant, **named)
+        return Balance(*rows[0]) if rows else Balance()
+
+    def holds(
+        self, tenant: str, states: Sequence[State], most: int, before: tuple[int, str] = LAST_PLACE
+    ) -> Sequence[HoldRow]:
+        """List calls, the latest first; `before`, an instant of opening and an id, is where the page before ended."""
         states_json = json.dumps([int(state) for state in states])
-        return [_hold_row(row) for row in self._read("hold_list", tenant=tenant, states=states_json, most=most)]
+        where = {"tenant": tenant, "states": states_json, "before_ns": before[0], "before_id": before[1]}
+        return [_hold_row(row) for row in self._read("hold_list", most=most, **where)]
 
     def in_flight(self, tenant: str, most: int) -> Sequence[HoldRow]:
         """List open calls, the oldest first."""

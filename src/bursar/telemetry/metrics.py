@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -67,19 +67,17 @@ class Snapshot:
 class _Series:
     """The sums of one combination of label values."""
 
-    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    calls: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     """By wire and state."""
-    cost_nano: Counter[str] = field(default_factory=Counter)
+    cost_nano: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """By state."""
-    tokens: Counter[tuple[str, str]] = field(default_factory=Counter)
+    tokens: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     """By state and kind."""
     durations: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
     duration_ms: int = 0
 
     def copy(self) -> _Series:
-        return _Series(
-            self.calls.copy(), self.cost_nano.copy(), self.tokens.copy(), self.durations.copy(), self.duration_ms
-        )
+        return _Series(dict(self.calls), dict(self.cost_nano), dict(self.tokens), [*self.durations], self.duration_ms)
 
 
 class Metrics:
@@ -92,7 +90,7 @@ class Metrics:
         self._labels = [metric_label(name) for name in names]
         self._bounded = BoundedLabels(names, settings.values_max, settings.series_max)
         self._series: dict[tuple[str, ...], _Series] = {}
-        self._refusals: Counter[tuple[str, str]] = Counter()
+        self._refusals: dict[tuple[str, str], int] = defaultdict(int)
         self._worker = worker
         self._lock = threading.Lock()
 

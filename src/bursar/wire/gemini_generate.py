@@ -44,6 +44,8 @@ class GeminiGenerate(Adapter):
     is_sse: bool = True
     """The URL asks for server-sent events (`alt=sse`)."""
     name: str = "gemini.generate"
+    version: str = "v1beta"
+    """The version of the API that the URL asks for; it goes on as it came."""
 
     def action(self, model: str) -> str:
         """Write the end of the URL that goes upstream, `alt=sse` included."""
@@ -51,7 +53,7 @@ class GeminiGenerate(Adapter):
 
     def path(self, model: str) -> str:
         """Say where a request goes below the provider's base URL: the model stands in it."""
-        return f"/v1beta/{self.action(model)}"
+        return f"/{self.version}/{self.action(model)}"
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""

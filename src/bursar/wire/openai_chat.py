@@ -22,7 +22,9 @@ class OpenAIChat(Adapter):
     """Chat completions."""
 
     cap_parameter: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
-    """How this server calls the cap when the client named none; vLLM, Ollama and others know `max_tokens`."""
+    """How this server calls the cap when the client named none; some know `max_tokens` and refuse the other name."""
+    takes_stream_options: bool = True
+    """It knows `stream_options`; a server that refuses it tells the usage of a stream unasked."""
     name: str = "openai.chat"
     _path: ClassVar[str] = "/chat/completions"
 
@@ -34,10 +36,16 @@ class OpenAIChat(Adapter):
         """Write the body that goes upstream; the cap stands under the client's own name for it."""
         body = dict(request.body)
         body["model"] = model
-        if cap is not None:
+        if self.cap_parameter == "max_tokens":
+            body.pop("max_completion_tokens", None)
+            if cap is not None or request.cap is not None:
+                body["max_tokens"] = request.cap if cap is None else cap
+        elif cap is not None:
             named = next((name for name in CAP_NAMES if body.get(name) is not None), self.cap_parameter)
             body[named] = cap
-        if request.is_stream:
+        if not self.takes_stream_options:
+            body.pop("stream_options", None)
+        elif request.is_stream:
             options = body.get("stream_options")
             body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
         return dump(body)

@@ -30,6 +30,7 @@ _OPENAI_TYPES = {
     "not_found": "invalid_request_error",
     "unauthorized": "invalid_request_error",
     "forbidden": "invalid_request_error",
+    "upstream_failed": "server_error",
 }
 _ANTHROPIC_TYPES = {
     "budget_exceeded": "billing_error",

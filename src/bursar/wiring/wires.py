@@ -6,7 +6,7 @@ its kind of answer in the path.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bursar.core.provider import Provider
 from bursar.wire.anthropic_messages import AnthropicMessages
@@ -17,7 +17,17 @@ from bursar.wire.openai_completions import OpenAICompletions
 from bursar.wire.openai_embeddings import OpenAIEmbeddings
 from bursar.wire.openai_responses import OpenAIResponses
 
-__all__ = ["Wires"]
+__all__ = ["Named", "Wires"]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the path and query of a Gemini request say."""
+
+    model: str
+    version: str
+    is_stream: bool
+    is_sse: bool
 
 
 class Wires:
@@ -25,9 +35,15 @@ class Wires:
 
     def __init__(self, body_bytes_max: int) -> None:
         self._gemini = GeminiGenerate("", is_stream=False, body_bytes_max=body_bytes_max)
-        self._older: Wire = OpenAIChat("max_tokens", body_bytes_max=body_bytes_max)
+        self._chats = {
+            (is_older, takes_options): OpenAIChat(
+                "max_tokens" if is_older else "max_completion_tokens", takes_options, body_bytes_max=body_bytes_max
+            )
+            for is_older in (False, True)
+            for takes_options in (False, True)
+        }
         wires: tuple[Wire, ...] = (
-            OpenAIChat(body_bytes_max=body_bytes_max),
+            self._chats[False, True],
             OpenAIResponses(body_bytes_max=body_bytes_max),
             OpenAIEmbeddings(body_bytes_max=body_bytes_max),
             OpenAICompletions(body_bytes_max=body_bytes_max),
@@ -40,11 +56,18 @@ class Wires:
         """Give the wire of an API."""
         return self._by_name[name]
 
-    def naming(self, model: str, *, is_stream: bool, is_sse: bool) -> Wire:
+    def naming(self, named: Named) -> Wire:
         """Give the wire of a request whose path names the model and the kind of answer."""
-        return replace(self._gemini, model=model, is_stream=is_stream, is_sse=is_sse)
+        return replace(
+            self._gemini,
+            model=named.model,
+            version=named.version,
+            is_stream=named.is_stream,
+            is_sse=named.is_sse,
+        )
 
     def spoken_by(self, wire: Wire, provider: Provider) -> Wire:
-        """Give a wire as a provider speaks it: some know the cap under its older name alone."""
-        is_older = wire.name == "openai.chat" and provider.cap_parameter == "max_tokens"
-        return self._older if is_older else wire
+        """Give a wire as a provider speaks it: some know the cap under its older name alone, or no `stream_options`."""
+        if wire.name != "openai.chat":
+            return wire
+        return self._chats[provider.cap_parameter == "max_tokens", provider.takes_stream_options]

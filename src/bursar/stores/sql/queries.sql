@@ -60,6 +60,13 @@ FROM balance JOIN budget ON budget.id = balance.budget_id
 WHERE budget.tenant = :tenant AND balance.ends_ns > :after_ns
 ORDER BY budget.name, balance.starts_ns, balance.scope, budget.unit;
 
+-- name: balance_of
+-- Read one balance of a tenant by its budget's identity, its window, its scope and its unit.
+SELECT balance.settled, balance.presumed, balance.held
+FROM balance JOIN budget ON budget.id = balance.budget_id
+WHERE budget.tenant = :tenant AND budget.identity = :identity AND budget.unit = :unit
+  AND balance.starts_ns = :starts_ns AND balance.scope = :scope;
+
 -- name: balance_all
 -- List every balance, for verify.
 SELECT balance.id, budget.name, balance.scope, balance.starts_ns, budget.unit,
@@ -124,11 +131,12 @@ SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, out
 FROM hold WHERE id = :id AND tenant = :tenant;
 
 -- name: hold_list
--- List the calls of a tenant in some states, the latest first.
+-- List the calls of a tenant in some states, the latest first, only those before an instant and an id.
 SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,
        attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests,
        flags, price, note
 FROM hold WHERE tenant = :tenant AND state IN (SELECT value FROM json_each(:states))
+AND opened_ns <= :before_ns AND (opened_ns, id) < (:before_ns, :before_id)
 ORDER BY opened_ns DESC, id DESC LIMIT :most;
 
 -- name: hold_open_list

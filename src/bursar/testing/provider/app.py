@@ -19,7 +19,7 @@ from bursar.testing.provider.answer import Answer, Ask, plan
 from bursar.testing.provider.connection import BodyTooLarge, Connection, Receive, Scope, Send
 from bursar.testing.provider.control import control
 from bursar.testing.provider.delivery import Delivery
-from bursar.testing.provider.free import count_body, models_body, stored_body
+from bursar.testing.provider.free import count_body, model_body, models_body, stored_body
 from bursar.testing.provider.generation import Generation
 from bursar.testing.provider.invoice import OpenCall
 from bursar.testing.provider.responses_kept import KeptResponses
@@ -95,6 +95,9 @@ class ProviderApp:
         wire = route.shape.wire
         if route.action == "models":
             return models_body(wire, {name: self._state.script(name) for name in self._state.models})
+        if route.action == "model":
+            name = str(route.fields["model"])
+            return model_body(wire, name, self._state.script(name))
         if route.action == "count":
             return count_body(wire, {**_parse(body), **route.fields}, self._state.script)
         if route.action == "unknown":

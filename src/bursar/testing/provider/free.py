@@ -16,7 +16,7 @@ from bursar.testing.provider.routes import Route
 from bursar.testing.provider.script import Script
 from bursar.testing.provider.shape import Problem, compact, required
 
-__all__ = ["count_body", "models_body", "stored_body"]
+__all__ = ["count_body", "model_body", "models_body", "stored_body"]
 
 PAGE_DEFAULT = 20
 PAGE_MAX = 100
@@ -27,17 +27,28 @@ GEMINI_METHODS = ("generateContent", "countTokens")
 
 def models_body(wire: Wire, scripts: Mapping[str, Script]) -> bytes:
     """Return the list of the models that have a script of their own."""
-    names = list(scripts)
+    entries = [_model(wire, name, script) for name, script in scripts.items()]
     if wire == "gemini":
-        return pretty({"models": [_gemini_model(name, script) for name, script in scripts.items()]})
+        return pretty({"models": entries})
     if wire != "anthropic":
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": "scripted"} for name in names]
-        return compact({"object": "list", "data": data})
-    entries = [
-        {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"} for name in names
-    ]
+        return compact({"object": "list", "data": entries})
+    names = list(scripts)
     ends = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
     return compact({"data": entries, "has_more": False, **ends})
+
+
+def model_body(wire: Wire, name: str, script: Script) -> bytes:
+    """Return what is known of one model; every name is one, as for a call."""
+    entry = _model(wire, name, script)
+    return pretty(entry) if wire == "gemini" else compact(entry)
+
+
+def _model(wire: Wire, name: str, script: Script) -> dict[str, Any]:
+    if wire == "gemini":
+        return _gemini_model(name, script)
+    if wire == "anthropic":
+        return {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
+    return {"id": name, "object": "model", "created": 0, "owned_by": "scripted"}
 
 
 def _gemini_model(name: str, script: Script) -> dict[str, Any]:

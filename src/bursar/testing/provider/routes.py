@@ -27,7 +27,7 @@ ANTHROPIC = AnthropicShape()
 RESPONSES = ResponsesShape()
 GEMINI = GeminiShape()
 
-Action = Literal["generate", "count", "models", "retrieve", "delete", "cancel", "input_items", "unknown"]
+Action = Literal["generate", "count", "models", "model", "retrieve", "delete", "cancel", "input_items", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ STORED_ACTIONS: Mapping[tuple[str, str | None], Action] = {
     ("POST", "cancel"): "cancel",
     ("GET", "input_items"): "input_items",
 }
+ONE_MODEL = re.compile(r"/v1(?P<beta>beta)?/models/(?P<model>[^:/]+)\Z")
 GEMINI_CALL = re.compile(
     r"/v1(?:beta)?/models/(?P<model>[^:]+):(?P<verb>generateContent|streamGenerateContent|countTokens)\Z"
 )
@@ -69,6 +70,9 @@ def find(connection: Connection) -> Route:
         return TABLE[key]
     if key == MODELS:
         return Route(_meant(connection), "models")
+    one = ONE_MODEL.match(connection.path) if connection.method == "GET" else None
+    if one is not None:
+        return Route(GEMINI if one["beta"] else _meant(connection), "model", {"model": one["model"]})
     return _stored(connection) or _gemini(connection) or Route(_meant(connection), "unknown")
 
 

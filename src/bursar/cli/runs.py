@@ -1,0 +1,94 @@
+"""`bursar runs`: what each run of an agent has cost, the latest first.
+
+Owns the table; the sums are `reports/runs.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from bursar.cli.options import (
+    Source,
+    json_option,
+    ledger_of,
+    now,
+    source_options,
+    tenant_option,
+    tz_option,
+    zone_of,
+)
+from bursar.cli.table import Column, echo_json, echo_table
+from bursar.cli.when import EXAMPLES, parse_instant
+from bursar.cli.words import instant, plain_usd, short_money
+from bursar.core.window import to_datetime
+from bursar.reports.runs import CALLS_MOST, Run, runs_since
+
+__all__ = ["runs"]
+
+COLUMNS = (
+    Column("run", is_text=True),
+    Column("agent", is_text=True),
+    Column("task", is_text=True),
+    Column("steps"),
+    Column("in flight"),
+    Column("input"),
+    Column("output"),
+    Column("cost"),
+    Column("began", is_text=True),
+    Column("last activity", is_text=True),
+)
+
+
+@click.command()
+@click.option("--since", default="7d", show_default=True, metavar="TIME", help=f"Active from then on: {EXAMPLES}.")
+@click.option("--top", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="The latest N.")
+@tenant_option("Whose runs.")
+@source_options
+@tz_option
+@json_option
+def runs(since: str, top: int, tenant: str, source: Source, tz: str | None, as_json: bool) -> None:
+    """Runs of agents: steps, tokens, cost and last activity; the run that did something last comes first.
+
+    A run is what calls share under the label `run` (the header x-bursar-run, and what some clients send).
+    """
+    settings = source.load()
+    zone = zone_of(tz, settings)
+    with ledger_of(settings) as ledger:
+        found = runs_since(ledger, tenant, parse_instant(since, zone, now(ledger)))
+    if as_json:
+        echo_json([_json(row) for row in found.rows[:top]])
+    elif found.rows:
+        echo_table(COLUMNS, [_cells(row, zone) for row in found.rows[:top]])
+        if len(found.rows) > top:
+            click.echo(f"and {len(found.rows) - top:,} more (--top)")
+    else:
+        click.echo("no call of this time belongs to a run: clients name it in the header x-bursar-run")
+    if found.is_cut:
+        click.echo(
+            f"only the latest {CALLS_MOST:,} calls were looked at; of the earliest run a part may be missing", err=True
+        )
+
+
+def _cells(row: Run, zone: ZoneInfo) -> list[str]:
+    amounts = row.amounts
+    numbers = [f"{count:,}" for count in (row.steps, row.in_flight, amounts.input_tokens, amounts.output_tokens)]
+    times = [instant(at_ns, zone, "%m-%d %H:%M:%S") for at_ns in (row.began_ns, row.active_ns)]
+    return [row.run, row.agent, row.task, *numbers, short_money(amounts.cost_nano), *times]
+
+
+def _json(row: Run) -> dict[str, Any]:
+    return {
+        "run": row.run,
+        "agent": row.agent,
+        "task": row.task,
+        "steps": row.steps,
+        "in_flight": row.in_flight,
+        **row.amounts.as_dict(),
+        "cost_usd": plain_usd(row.amounts.cost_nano),
+        "presumed_nano": row.presumed_nano,
+        "began": f"{to_datetime(row.began_ns):%Y-%m-%dT%H:%M:%SZ}",
+        "last_activity": f"{to_datetime(row.active_ns):%Y-%m-%dT%H:%M:%SZ}",
+    }
