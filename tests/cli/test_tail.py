@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from tests.cli.filled import Filled, run
-from tests.gateway.house import until
 
 from bursar.core.charge import Amounts
 from bursar.core.hold import Verb
@@ -100,9 +99,10 @@ def test_a_closed_pipe_ends_it_at_once_though_no_call_ends(filled: Filled) -> No
 
 
 def test_head_gets_its_lines_and_nobody_complains(filled: Filled) -> None:
-    for number in range(3000):
-        filled.call({"agent": f"a{number}", "user": f"u{number}"}, Amounts(1, requests=1))
-    command = f"{' '.join(TAIL)} -n 3000 | head -n 1"
+    with filled.ledger.transaction():
+        for number in range(2_000):
+            filled.call({"user": f"u{number}"}, Amounts(1, requests=1))
+    command = f"{' '.join(TAIL)} -n 2000 | head -n 1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith("ended")
     assert done.stderr == ""
@@ -119,15 +119,9 @@ def test_a_ledger_that_was_replaced_is_opened_anew(filled: Filled, tmp_path: Pat
             (tmp_path / f"bursar.db{ending}").unlink(missing_ok=True)
         (tmp_path / "other.db").replace(tmp_path / "bursar.db")
         again = Filled(tmp_path / "bursar.db", filled.budgets)
-        lines: list[str] = []
-
-        def is_told() -> bool:
-            again.now_ns += NS
-            again.call({"agent": "after"}, Amounts(1, requests=1))
-            lines.append(next_line(process))
-            return json.loads(lines[-1])["labels"]["agent"] == "after"
-
-        until(is_told)
+        new = again.call({"agent": "after"}, Amounts(1, requests=1), at_ns=again.now_ns + NS)
+        told = [json.loads(next_line(process)) for _ in range(2)]
+        assert told[-1]["id"] == new
         again.ledger.close_store()
         Filled.__post_init__(filled)
 
@@ -141,3 +135,21 @@ def test_without_a_ledger_it_is_one_line_and_exit_code_1(config: Path) -> None:
 @pytest.mark.parametrize("words", [("-n", "-1"), ("-n", "lots"), ("--match", "colour=red")])
 def test_wrong_words_are_a_usage_error(config: Path, words: tuple[str, ...]) -> None:
     assert run("tail", *words).exit_code == 2
+
+
+def test_a_look_costs_what_is_new_and_not_what_the_ledger_has(filled: Filled) -> None:
+    with filled.ledger.transaction():
+        for number in range(2_000):
+            filled.call({"user": f"u{number}"}, Amounts(1, requests=1))
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    filled.ledger.db.set_progress_handler(count, 10)
+    assert filled.ledger.ended("default", filled.now_ns + 2 * NS, 2**62, 2_000) == []
+    assert filled.ledger.in_flight("default", 100) == []
+    filled.ledger.db.set_progress_handler(None, 0)
+    assert steps < 50

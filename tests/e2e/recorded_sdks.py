@@ -19,7 +19,7 @@ from google import genai
 from google.genai import errors as genai_errors
 from google.genai import types as genai_types
 
-__all__ = ["WIRES", "Sdks", "Seen", "sdks", "usage_told", "without_hidden"]
+__all__ = ["WIRES", "Sdks", "Seen", "Told", "sdks", "usage_told", "without_hidden"]
 
 Row = dict[str, Any]
 TIMEOUT_S = 60
@@ -33,11 +33,6 @@ class Seen:
     answer: Any
 
     @property
-    def is_refused(self) -> bool:
-        """The gateway itself refused: no call was made of the request."""
-        return isinstance(self.answer, tuple) and not self.call_id
-
-    @property
     def is_error(self) -> bool:
         return isinstance(self.answer, tuple) or bool(isinstance(self.answer, dict) and self.answer.get("error"))
 
@@ -47,6 +42,16 @@ class Seen:
         _, body = self.answer
         error = body.get("error", body)
         return str(error["message"])
+
+
+@dataclass(frozen=True)
+class Told:
+    """Usage in an SDK's own words: tokens, input with cached and output with reasoning."""
+
+    input: int
+    output: int
+    cached: int = 0
+    reasoning: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,8 +163,8 @@ def _gemini(sdks: Sdks, row: Row, door: Door) -> Seen:
 
 def _has_numbered_enums(row: Row) -> bool:
     """Tell whether an older SDK asked for enums as numbers (`$alt=json;enum-encoding=int`); google-genai reads none."""
-    candidates = json.loads(row["body"]).get("candidates") if not row["stream"] else None
-    return bool(candidates) and isinstance(candidates[0].get("finishReason"), int)
+    candidates = [] if row["stream"] else json.loads(row["body"]).get("candidates", [])
+    return any(isinstance(candidate.get("finishReason"), int) for candidate in candidates)
 
 
 def _by_hand(url: str, row: Row) -> Seen:
@@ -229,31 +234,45 @@ def without_hidden(answer: Any, row: Row) -> Any:
     return [chunk for chunk in answer if not (isinstance(chunk, dict) and not chunk["choices"] and chunk["usage"])]
 
 
-def usage_told(answer: Any, wire: str) -> tuple[int, int] | None:
-    """Input (cached included) and output tokens as the SDK parses them; a stream's last word counts."""
+def usage_told(answer: Any, wire: str) -> Told | None:
+    """Read usage as the SDK parses it; a stream's last word counts."""
     return _USAGES[wire](
         [item for item in (answer if isinstance(answer, list) else [answer]) if isinstance(item, dict)]
     )
 
 
-def _chat_usage(items: list[Row]) -> tuple[int, int] | None:
+def _chat_usage(items: list[Row]) -> Told | None:
     # Groq tells a stream's usage under a name of its own.
     last = _last(item.get("usage") or (item.get("x_groq") or {}).get("usage") for item in items)
-    return last and (last["prompt_tokens"], last["total_tokens"] - last["prompt_tokens"])
+    if last is None:
+        return None
+    return Told(
+        last["prompt_tokens"],
+        last["total_tokens"] - last["prompt_tokens"],
+        _part(last, "prompt_tokens_details", "cached_tokens"),
+        _part(last, "completion_tokens_details", "reasoning_tokens"),
+    )
 
 
-def _responses_usage(items: list[Row]) -> tuple[int, int] | None:
+def _responses_usage(items: list[Row]) -> Told | None:
     last = _last((item.get("response") or item).get("usage") for item in items)
-    return last and (last["input_tokens"], last["output_tokens"])
+    if last is None:
+        return None
+    return Told(
+        last["input_tokens"],
+        last["output_tokens"],
+        _part(last, "input_tokens_details", "cached_tokens"),
+        _part(last, "output_tokens_details", "reasoning_tokens"),
+    )
 
 
-def _embeddings_usage(items: list[Row]) -> tuple[int, int] | None:
+def _embeddings_usage(items: list[Row]) -> Told | None:
     # Voyage tells the total alone; there is no output.
     last = _last(item.get("usage") for item in items)
-    return last and (last["total_tokens"], 0)
+    return None if last is None else Told(last["total_tokens"], 0)
 
 
-def _messages_usage(items: list[Row]) -> tuple[int, int] | None:
+def _messages_usage(items: list[Row]) -> Told | None:
     merged: Row = {}
     for item in items:
         usage = item.get("usage") or (item.get("message") or {}).get("usage") or {}
@@ -261,22 +280,35 @@ def _messages_usage(items: list[Row]) -> tuple[int, int] | None:
     if not merged:
         return None
     names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    return sum(merged.get(name, 0) for name in names), merged["output_tokens"]
+    fresh, read, written = (merged.get(name, 0) for name in names)
+    thinking = _part(merged, "output_tokens_details", "thinking_tokens")
+    return Told(fresh + read + written, merged["output_tokens"], read, thinking)
 
 
-def _gemini_usage(items: list[Row]) -> tuple[int, int] | None:
-    last = _last(item.get("usage_metadata") for item in items)
-    if last is not None:
-        return last["prompt_token_count"], last["total_token_count"] - last["prompt_token_count"]
-    by_hand = _last(item.get("usageMetadata") for item in items)
-    return by_hand and (by_hand["promptTokenCount"], by_hand["totalTokenCount"] - by_hand["promptTokenCount"])
+def _gemini_usage(items: list[Row]) -> Told | None:
+    """The names are the SDK's; those of an answer read by hand are the API's own."""
+    last = _last(item.get("usage_metadata") or item.get("usageMetadata") for item in items)
+    if last is None:
+        return None
+    names = ("prompt_token_count", "total_token_count", "cached_content_token_count", "thoughts_token_count")
+    prompt, total, cached, thoughts = (last.get(name) or last.get(_camel(name)) or 0 for name in names)
+    return Told(prompt, total - prompt, cached, thoughts)
 
 
-def _last(usages: Iterable[Row | None]) -> Any:
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.title, others))
+
+
+def _part(usage: Row, details: str, name: str) -> int:
+    return (usage.get(details) or {}).get(name) or 0
+
+
+def _last(usages: Iterable[Row | None]) -> Row | None:
     return next((usage for usage in reversed(list(usages)) if usage), None)
 
 
-_USAGES: dict[str, Callable[[list[Row]], tuple[int, int] | None]] = {
+_USAGES: dict[str, Callable[[list[Row]], Told | None]] = {
     "openai.chat": _chat_usage,
     "openai.responses": _responses_usage,
     "openai.embeddings": _embeddings_usage,

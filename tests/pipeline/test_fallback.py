@@ -188,7 +188,7 @@ async def test_no_burst_of_a_fall_back_without_known_speed_passes_the_hold(tmp_p
 async def test_a_stream_begins_small_only_where_every_top_speed_is_known(
     tmp_path: Path, speed: int | None, is_extendable: bool
 ) -> None:
-    more = {"second_more": {"top_speed": speed}, "top_speed": 100}
+    more: dict[str, Any] = {"second_more": {"top_speed": speed}, "top_speed": 100}
     async with two(tmp_path, Script(), Script(), [usd(DOLLAR)], **more) as made:
         stage: Any = made.engine._stage
         terms = stage.quoter.quote(made.call(stream=True)).terms

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gateway.house import DOLLAR, usd
+from tests.gateway.house import DOLLAR, until, usd
 from tests.pipeline.rig import rig
 from tests.upstream.test_http import head_of, serving
 
@@ -103,8 +103,7 @@ async def test_a_call_that_waited_over_the_end_of_a_window_gets_the_next_one(tmp
         assert refused.status == 429
         made.provider.set("m", Script())
         waiting = asyncio.create_task(made.run(made.call(max_tokens=10)))
-        while not stage_waits(made.engine):
-            await asyncio.sleep(0)
+        await asyncio.to_thread(until, lambda: stage_waits(made.engine))
         clock._last_ns += MINUTE_NS
         reply, _ = await waiting
         assert reply.status == 200

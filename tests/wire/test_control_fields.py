@@ -9,6 +9,7 @@ import pytest
 
 from bursar.errors import BadRequest
 from bursar.wire.fields import CONTROL_FIELDS
+from bursar.wire.gemini_generate import GeminiGenerate
 from bursar.wiring.wires import Wires
 
 WIRES = Wires(2**20)
@@ -33,7 +34,7 @@ NAMED = {
 
 
 def parse(wire: str, body: dict[str, Any]) -> object:
-    adapter = WIRES.naming("m", is_stream=False, is_sse=False) if wire == "gemini.generate" else WIRES.wire(wire)
+    adapter = GeminiGenerate("m", is_stream=False) if wire == "gemini.generate" else WIRES.wire(wire)
     return adapter.parse(json.dumps(body).encode())
 
 

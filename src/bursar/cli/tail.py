@@ -59,31 +59,29 @@ def tail(lines: int, follow: bool, matches: tuple[str, ...], source: Source, tz:
     settings = source.load()
     printer = _Printer(zone_of(tz, settings), read_match(matches), as_json)
     try:
-        with closing(Followed(settings, _make)) as followed:
-            follower, now_ns = followed.get()
+        with closing(Followed(settings, _itself)) as followed:
+            ledger, now_ns = followed.get()
+            follower = Follower(ledger, TENANT, 0)
             printer.head()
             printer.print_last(follower, now_ns, lines)
             if follow:
-                _follow(followed, printer)
+                _follow(followed, follower, printer)
     except KeyboardInterrupt:
         return
     except BrokenPipeError:
         _let_go_of_stdout()
 
 
-def _make(ledger: Ledger) -> Follower:
-    return Follower(ledger, TENANT, 0)
+def _itself(ledger: Ledger) -> Ledger:
+    return ledger
 
 
-def _follow(followed: Followed[Follower], printer: _Printer, every_s: float = 0.5) -> None:
+def _follow(followed: Followed[Ledger], follower: Follower, printer: _Printer, every_s: float = 0.5) -> None:
     """Look again and again until whoever reads this is gone. A ledger that is away is waited for."""
-    known, is_away = followed.get()[0], False
+    is_away = False
     while not _is_reader_gone(every_s):
         try:
-            follower, now_ns = followed.get()
-            if follower is not known:  # another file: what it has already is not new
-                known = follower
-                follower.last(now_ns, 0)
+            follower.ledger, now_ns = followed.get()
             printer.print(follower.new(now_ns))
             is_away = False
         except (NotFound, StoreUnavailable) as error:

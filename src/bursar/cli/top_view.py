@@ -145,7 +145,7 @@ def draw(view: View, snapshot: Snapshot | None, size: tuple[int, int], zone: Zon
     """Lay the screen out: exactly `size` (width, height) lines, none wider. `trouble` is why there is nothing newer."""
     width, height = size
     if width < WIDTH_MIN or height < HEIGHT_MIN:
-        lines = [Line(f"bursar top needs {WIDTH_MIN}x{HEIGHT_MIN}"), Line("make the window larger; q quits")]
+        lines = [Line("too small:"), Line(f"{WIDTH_MIN}x{HEIGHT_MIN} needed"), Line("q quits")]
     elif view.has_help:
         lines = [Line(text, Kind.TITLE if not at else Kind.PLAIN) for at, text in enumerate(HELP)]
     elif snapshot is None:

@@ -61,24 +61,27 @@ def ended_pages(ledger: Ledger, tenant: str, since_ns: int, until_ns: int, most:
 
 
 class Follower:
-    """Gives each call once when it ends, and again when it is corrected, in the order of the instants."""
+    """Gives each call once when it ends, and again when it is corrected, in the order of the instants.
+
+    Who finds the ledger replaced puts the other one into `ledger`: what was given stays known.
+    """
 
     def __init__(self, ledger: Ledger, tenant: str, since_ns: int) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._tenant = tenant
         self._since_ns = since_ns
         self._known: dict[str, int] = {}
 
     def last(self, at_ns: int, most: int) -> list[HoldRow]:
         """Give the last calls that ended before this follower began to look, and begin after them."""
-        rows = list(ended_pages(self._ledger, self._tenant, 0, at_ns + AHEAD_NS, most))
+        rows = list(ended_pages(self.ledger, self._tenant, 0, at_ns + AHEAD_NS, most))
         self._take(at_ns, rows)
         self.new(at_ns)
         return rows[::-1]
 
     def new(self, at_ns: int, most: int = KEPT_MAX) -> list[HoldRow]:
         """Give what has ended since the last look; of more than `most` the latest."""
-        found = ended_pages(self._ledger, self._tenant, self._since_ns, at_ns + AHEAD_NS, most)
+        found = ended_pages(self.ledger, self._tenant, self._since_ns, at_ns + AHEAD_NS, most)
         return self._take(at_ns, [row for row in found if self._known.get(row.id) != row.closed_ns])[::-1]
 
     def _take(self, at_ns: int, rows: list[HoldRow]) -> list[HoldRow]:

@@ -45,7 +45,10 @@ class Adapter:
     def read_whole(self, request: Request, body: bytes) -> Answer | None:
         """Read a whole answer; None when it is not JSON of this API's shape."""
         value = loaded(body)
-        return None if value is None else self.read(request, value)
+        try:
+            return None if value is None else self.read(request, value)
+        except RecursionError:
+            return None  # It could just be parsed, and no further call can be made so deep.
 
     def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
         """Read a whole answer's object; None when it is none of this API."""

@@ -13,7 +13,7 @@ from bursar.wire.base import Answer, Refusal, Request
 from bursar.wire.events import EventReader, write_event
 from bursar.wire.refusals import anthropic_refusal
 from bursar.wire.strict_json import dump
-from bursar.wire.text import strings_bytes, text_bytes, visible_tokens
+from bursar.wire.text import json_bytes, strings_bytes, text_bytes, visible_tokens
 from bursar.wire.usage import anthropic_input, anthropic_usage
 
 __all__ = ["MessagesReader", "read_message", "usage_object"]
@@ -114,7 +114,7 @@ class MessagesReader(EventReader):
             case "content_block_start":
                 self._read_block(value.get("index"), value.get("content_block"))
             case "content_block_stop":
-                self._open.discard(value.get("index", -1))
+                self._close_block(value.get("index"))
             case "message_start":
                 self._has_start = True
                 message = value.get("message")
@@ -148,7 +148,11 @@ class MessagesReader(EventReader):
         if isinstance(block, Mapping):
             self._add_text(block_bytes(block))
             self._tools += block.get("type") == "tool_use"
-            self._framed += block.get("type") in _FRAMED_BLOCKS
+            self._framed += _kind(block) in _FRAMED_BLOCKS
+
+    def _close_block(self, index: object) -> None:
+        if type(index) is int:
+            self._open.discard(index)
 
     def _read_end(self, value: Mapping[str, Any]) -> None:
         delta = value.get("delta")
@@ -173,7 +177,7 @@ def read_message(body: Mapping[str, Any], *, is_1h_asked: bool) -> Answer | None
     if body.get("type") != "message" and not (isinstance(blocks, list) and isinstance(usage, Mapping)):
         return None
     shown = [block for block in blocks if isinstance(block, Mapping)] if isinstance(blocks, list) else []
-    framed = sum(block.get("type") in _FRAMED_BLOCKS for block in shown)
+    framed = sum(_kind(block) in _FRAMED_BLOCKS for block in shown)
     return Answer(
         usage=anthropic_usage(usage, is_1h_asked=is_1h_asked),
         visible_tokens=visible_tokens(0, sum(block_bytes(block) for block in shown), BLOCK_TOKENS * framed),
@@ -185,14 +189,19 @@ def read_message(body: Mapping[str, Any], *, is_1h_asked: bool) -> Answer | None
     )
 
 
+def _kind(block: Mapping[str, Any]) -> str:
+    kind = block.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
 def block_bytes(block: Mapping[str, Any]) -> int:
     """Count the bytes that a content block shows of what the model wrote; results of server tools are none of it."""
-    if block.get("type") not in _GENERATED_BLOCKS:
+    if _kind(block) not in _GENERATED_BLOCKS:
         return 0
     size = 0
     for name, value in block.items():
         if name == "input":
-            size += len(dump(value)) if value else 0
+            size += json_bytes(value) if value else 0
         elif name not in _NOT_GENERATED:
             size += strings_bytes(value)
     return size
@@ -203,7 +212,8 @@ def tier_name(usage: object) -> str:
     if not isinstance(usage, Mapping):
         return ""
     tier = usage.get("service_tier")
-    return "fast" if usage.get("speed") == "fast" else tier if tier in _TIER_NAMED else ""
+    is_named = isinstance(tier, str) and tier in _TIER_NAMED
+    return "fast" if usage.get("speed") == "fast" else str(tier) if is_named else ""
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:

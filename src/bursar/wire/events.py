@@ -84,7 +84,11 @@ class EventReader(ABC):
         except (ValueError, RecursionError):
             self._add_text(len(data))  # Whatever it showed was generated.
             return True
-        return self._read(value)
+        try:
+            return self._read(value)
+        except RecursionError:  # It could just be parsed, and no further call can be made so deep.
+            self._add_text(len(data))
+            return True
 
     @abstractmethod
     def _read(self, value: dict[str, Any]) -> bool:

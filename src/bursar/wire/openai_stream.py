@@ -157,7 +157,8 @@ class ChatReader(EventReader):
             self._is_plain = False
 
     def _read_tools(self, index: int, delta: Mapping[str, Any]) -> None:
-        for call in delta.get("tool_calls") or ():
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
             if isinstance(call, Mapping) and len(self._tools) < _CHOICES_SEEN_MAX:
                 place = call.get("index")
                 self._tools.add((index, place if type(place) is int else str(call.get("id"))))
@@ -195,15 +196,18 @@ def read_completion(body: Mapping[str, Any]) -> Answer | None:
 def generated_bytes(delta: Mapping[str, Any]) -> int:
     """Count the bytes of text that a delta or message shows: content, reasoning, refusal, names and arguments."""
     size = 0
-    for name, value in delta.items():
-        if not value or name in _NOT_GENERATED:
-            continue
-        if type(value) is str:
-            size += text_bytes(value)
-        elif type(value) is dict:
-            size += generated_bytes(value)
-        elif type(value) is list:
-            size += sum(generated_bytes(item) if type(item) is dict else strings_bytes(item) for item in value)
+    pending: list[Mapping[str, Any]] = [delta]
+    while pending:
+        for name, value in pending.pop().items():
+            if not value or name in _NOT_GENERATED:
+                continue
+            if type(value) is str:
+                size += text_bytes(value)
+            elif type(value) is dict:
+                pending.append(value)
+            elif type(value) is list:
+                pending.extend(item for item in value if type(item) is dict)
+                size += sum(strings_bytes(item) for item in value if type(item) is not dict)
     return size
 
 

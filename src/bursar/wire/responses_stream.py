@@ -31,6 +31,7 @@ class ResponsesReader(EventReader):
 
     def __init__(self, request: Request) -> None:
         super().__init__()
+        self._asked_model = request.model
         self._shown = Shown(request.model)
         self._told: Answer | None = None
         self._response_id = ""
@@ -69,7 +70,10 @@ class ResponsesReader(EventReader):
         if self.is_finished:
             return b""
         self.is_finished = True
-        return self._shown.end(usage)
+        try:
+            return self._shown.end(usage)
+        except RecursionError:
+            return Shown(self._asked_model).end(usage)  # What was shown is too deep to be written again.
 
     def error(self, refusal: Refusal) -> bytes:
         """Write an `error` event: flat, as the API documents it, and nested, as it sends it and SDKs raise it."""

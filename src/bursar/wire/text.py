@@ -5,9 +5,8 @@ Owns the counting that needs no tokenizer. It must never count base64 as text; c
 
 from __future__ import annotations
 
+import json
 from typing import Any
-
-from bursar.wire.strict_json import dump
 
 __all__ = ["BYTES_PER_TOKEN_LEAST", "json_bytes", "strings_bytes", "text_bytes", "visible_tokens"]
 
@@ -21,8 +20,8 @@ def text_bytes(text: str) -> int:
 
 
 def json_bytes(value: object) -> int:
-    """Count the bytes of a value written as compact JSON: how a provider shows a schema to the model."""
-    return len(dump(value))
+    """Count the bytes of a value written as compact JSON, also of one with lone surrogates, which models do write."""
+    return text_bytes(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def strings_bytes(value: Any) -> int:

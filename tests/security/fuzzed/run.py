@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from random import Random
 
+from tests.security.fuzzed.answers import check_answer
 from tests.security.fuzzed.bodies import BodyFuzz
 from tests.security.fuzzed.heads import HeadFuzz
 from tests.security.fuzzed.streams import check_stream
@@ -21,7 +22,7 @@ from tests.security.fuzzed.texts import check_config, check_price
 __all__ = ["Check", "main"]
 
 Check = Callable[[Random], str]
-SHARES = {"streams": 0.68, "prices": 0.1, "bodies": 0.15, "heads": 0.04, "config": 0.03}
+SHARES = {"streams": 0.33, "answers": 0.35, "prices": 0.1, "bodies": 0.15, "heads": 0.04, "config": 0.03}
 INPUTS = 1_000_000
 ROUND = 5_000
 """Inputs of one kind before its gateway is opened anew."""
@@ -38,7 +39,7 @@ def opened(kind: str) -> Iterator[Check]:
         with HeadFuzz() as fuzz_heads:
             yield fuzz_heads.check
     else:
-        yield {"streams": check_stream, "prices": check_price, "config": check_config}[kind]
+        yield {"streams": check_stream, "answers": check_answer, "prices": check_price, "config": check_config}[kind]
 
 
 def _round(kind: str, seed: int, size: int, counts: Counter[str]) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.security.fuzzed.mutate import PIXEL
 
-__all__ = ["BODIES", "EVENTS"]
+__all__ = ["ANSWERS", "BODIES", "ERRORS", "EVENTS"]
 
 TOOL = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"q":"x"}'}}
@@ -178,3 +178,42 @@ EVENTS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
 }  # fmt: skip
 """Embeddings have no streams."""
+
+ANSWERS: dict[str, tuple[dict[str, Any], ...]] = {
+    "openai": (
+        {**CHUNK, "object": "chat.completion", "usage": USAGE, "choices": [{"index": 0, "finish_reason": "stop",
+         "message": {"role": "assistant", "content": "hello", "refusal": None, "tool_calls": [CALL]}}]},
+    ),
+    "completions": ({**TEXT, "usage": USAGE, "choices": [{"index": 0, "text": "hello", "finish_reason": "length"}]},),
+    "anthropic": (
+        {**MESSAGE, "stop_reason": "max_tokens", "content": [
+            {"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "hello", "citations": None},
+            {"type": "tool_use", "id": "t", "name": "f", "input": {"q": "x"}},
+            {"type": "server_tool_use", "id": "u", "name": "web_search", "input": {"query": "x"}},
+            {"type": "web_search_tool_result", "tool_use_id": "u", "content": [{"type": "web_search_result", "url": "x"}]}]},
+    ),
+    "responses": (
+        {**RESPONSE, "status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}, "usage": TOLD,
+         "service_tier": "default", "output": [
+            {"id": "r", "type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
+            {**ITEM, "content": [{"type": "output_text", "text": "hello", "annotations": [], "logprobs": []}]},
+            {"id": "j", "type": "function_call", "name": "f", "call_id": "c", "arguments": "{}"}]},
+    ),
+    "embeddings": ({"object": "list", "model": "m-1", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+                    "usage": {"prompt_tokens": 5, "total_tokens": 5}},),
+    "gemini": (
+        {"candidates": [{"content": {"parts": [{"text": "hello"}, {"functionCall": {"name": "f", "args": {"q": "x"}}},
+         {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}], "role": "model"}, "finishReason": "MAX_TOKENS"}],
+         "usageMetadata": {**META, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 8}], "trafficType": "ON_DEMAND"},
+         **GEMINI},
+    ),
+}  # fmt: skip
+ERRORS: tuple[dict[str, Any], ...] = (
+    {"error": {"message": "max_tokens is too large: 5. This model supports at most 4 completion tokens", "type": "x",
+               "param": "max_tokens", "code": None}},
+    {"type": "error", "error": {"type": "invalid_request_error",
+     "message": "max_tokens: 9 > 5, which is the maximum allowed number of output tokens"}},
+    {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message":
+     "The supported range is from 1 (inclusive) to 65537 (exclusive). maxOutputTokens", "details": [{"@type": "x"}]}},
+    {"object": "error", "message": "x"}, {"detail": [{"loc": ["a"], "msg": "b"}]},
+)  # fmt: skip
