@@ -290,9 +290,10 @@ def _gemini_usage(items: list[Row]) -> Told | None:
     last = _last(item.get("usage_metadata") or item.get("usageMetadata") for item in items)
     if last is None:
         return None
-    names = ("prompt_token_count", "total_token_count", "cached_content_token_count", "thoughts_token_count")
-    prompt, total, cached, thoughts = (last.get(name) or last.get(_camel(name)) or 0 for name in names)
-    return Told(prompt, total - prompt, cached, thoughts)
+    names = ("prompt", "tool_use_prompt", "total", "cached_content", "thoughts")
+    counts = (f"{name}_token_count" for name in names)
+    prompt, tools, total, cached, thoughts = (last.get(name) or last.get(_camel(name)) or 0 for name in counts)
+    return Told(prompt + tools, total - prompt - tools, cached, thoughts)
 
 
 def _camel(name: str) -> str:

@@ -111,3 +111,95 @@ def test_the_host_header_decides_nothing(home: House, host: str) -> None:
 
 def test_connect_is_no_tunnel(home: House) -> None:
     assert status_of(home.tell(b"CONNECT evil.example:443 HTTP/1.1\r\nHost: x\r\n\r\n")) == 400
+
+
+# --- paths that name something ---------------------------------------------------------------------------------------
+
+NAMED = {
+    "gemini": "/v1beta/models/{}:generateContent",
+    "gemini stream": "/v1beta/models/{}:streamGenerateContent?alt=sse",
+    "gemini count": "/v1beta/models/{}:countTokens",
+    "kept": "/v1/responses/{}",
+    "cancel": "/v1/responses/{}/cancel",
+    "items": "/v1/responses/{}/input_items",
+    "model": "/v1/models/{}",
+}
+NO_NAME = [
+    "",
+    ".",
+    "..",
+    "%2e%2e",
+    "../models/m",
+    "..%2f..%2f_invoice",
+    "%2f%2fevil.example",
+    "a/b",
+    "a%2fb",
+    "a%252fb",
+    "a\\b",
+    "a%5cb",
+    "a%00b",
+    "a%0d%0aX-Injected:%20a",
+    "a%20b",
+    "a;b=c",
+    "a%3fb",
+    "a%23b",
+    "a?key=x",
+    "é",
+    "%c3%a9",
+    "-a",
+    "_a",
+    "a" * 300,
+    "{model}",
+    "$a",
+    "a'OR'1'='1",
+    "@evil.example",
+    "a:generateContent:streamGenerateContent",
+]
+
+
+@pytest.mark.parametrize("place", NAMED)
+def test_what_is_no_name_in_a_path_reaches_no_provider(home: House, place: str) -> None:
+    """A name becomes part of the path that goes up; nothing of it may be more than a name there."""
+    for name in NO_NAME:
+        for prefix in ("", "/openai", "/gemini"):
+            method = "GET" if place in ("kept", "items", "model") else "POST"
+            data = request(prefix + NAMED[place].format(name), method=method)
+            assert status_of(home.tell(data.replace(BODY, body_of("gemini")).replace(SIZE, SIZE_GEMINI))) in (400, 404), name
+    assert home.provider.invoice()["requests"] == 0
+    assert home.holds() == []
+
+
+SIZE = f"Content-Length: {len(BODY)}".encode()
+SIZE_GEMINI = f"Content-Length: {len(body_of('gemini'))}".encode()
+
+
+@pytest.mark.parametrize("verb", ["", "GenerateContent", "generatecontent", "predict", "embedContent", "batchGenerateContent"])
+def test_an_unlisted_verb_is_404(home: House, verb: str) -> None:
+    assert home.send("POST", f"/v1beta/models/m:{verb}", body_of("gemini")).status == 404
+    assert home.provider.invoice()["requests"] == 0
+
+
+PREFIXES = ["", "/", "//", "/OPENAI", "/openai/", "/openai//", "/openai/..", "/%6fpenai", "/openai%2f", "/openai;a", "/nobody"]
+
+
+@pytest.mark.parametrize("is_broke", [True, False], ids=["broke", "with money"])
+def test_an_odd_prefix_is_a_plain_one_or_nothing(home: House, broke: House, is_broke: bool) -> None:
+    house = broke if is_broke else home
+    for prefix in (*PREFIXES, "/openai", "/anthropic", "/gemini", "/openai/openai", "/openai/gemini", "/../openai"):
+        before = house.provider.invoice()["requests"]
+        status = status_of(house.tell(request(prefix + "/v1/chat/completions")))
+        reached = house.provider.invoice()["requests"] - before
+        assert status in ({400, 402, 404} if is_broke else {200, 400, 404}), prefix
+        assert reached == (status == 200), prefix
+    assert {one["path"] for one in house.provider.requests()} <= {PLAIN}
+    assert len(house.holds()) == len(house.provider.requests())
+
+
+def test_a_response_is_found_by_its_whole_id_alone(home: House) -> None:
+    """S61: a part of an id, another case of it or a pattern is another id."""
+    kept = home.ask("responses").json["id"]
+    assert home.send("GET", f"/v1/responses/{kept}").status == 200
+    before = home.provider.invoice()["requests"]
+    for other in (kept[:-1], kept + "a", kept.upper(), kept[5:], "resp", "resp_", "resp_a", "0", "id"):
+        assert home.send("GET", f"/v1/responses/{other}").status == 404
+    assert home.provider.invoice()["requests"] == before

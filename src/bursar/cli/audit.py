@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import click
 
 from bursar.actions.audit import audit_since
+from bursar.actions.shown import change_json
 from bursar.cli.options import (
     Source,
     json_option,
@@ -21,8 +19,6 @@ from bursar.cli.options import (
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.cli.when import EXAMPLES, parse_instant
 from bursar.cli.words import instant
-from bursar.core.control import AuditRow
-from bursar.core.window import to_datetime
 
 __all__ = ["audit"]
 
@@ -56,7 +52,7 @@ def audit(since: str, top: int, tenant: str | None, source: Source, tz: str | No
     with ledger_of(settings) as ledger:
         rows = audit_since(ledger, tenant, top, parse_instant(since, zone, now(ledger)))
     if as_json:
-        echo_json([_json(row) for row in rows])
+        echo_json([change_json(row) for row in rows])
     elif rows:
         echo_table(
             COLUMNS,
@@ -67,18 +63,3 @@ def audit(since: str, top: int, tenant: str | None, source: Source, tz: str | No
         )
     else:
         click.echo("nothing was changed in this time")
-
-
-def _json(row: AuditRow) -> dict[str, Any]:
-    return {
-        "seq": row.seq,
-        "at_ns": row.at_ns,
-        "at": f"{to_datetime(row.at_ns):%Y-%m-%dT%H:%M:%S.%fZ}",
-        "tenant": row.tenant,
-        "actor": row.actor,
-        "action": row.action,
-        "kind": str(row.kind),
-        "name": row.name,
-        "before": json.loads(row.before) if row.before else None,
-        "after": json.loads(row.after) if row.after else None,
-    }

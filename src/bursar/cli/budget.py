@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from bursar.actions.budgets import BudgetStatus, Level, Standing, budget_status, worst
 from bursar.actions.control import ControlState, state_of
-from bursar.cli.budget_set import remove, set_, top_up_, top_up_json, top_up_words
+from bursar.actions.shown import status_json
+from bursar.cli.budget_set import remove, set_, top_up_, top_up_words
 from bursar.cli.options import (
     Source,
     json_option,
@@ -27,12 +27,11 @@ from bursar.cli.options import (
     zone_of,
 )
 from bursar.cli.table import Column, clean, echo_json, echo_table
-from bursar.cli.words import amount_words, limits_words, plain_usd, scope_words, until_words
+from bursar.cli.words import amount_words, limits_words, scope_words, until_words
 from bursar.config.problems import near
 from bursar.config.settings import Settings, StoreKind
-from bursar.core.budget import Budget, Unit
+from bursar.core.budget import Budget
 from bursar.core.control import EVERY_TENANT
-from bursar.core.window import FOREVER_NS, to_datetime
 from bursar.errors import NotFound
 
 __all__ = ["budget"]
@@ -125,7 +124,7 @@ def _named(name: str, known: Sequence[Budget]) -> Budget:
 def _run(statuses: Sequence[BudgetStatus], settings: Settings, tz: str | None, as_json: bool, **shown: bool) -> None:
     most, zone = None if shown["show_all"] else SCOPES_SHOWN, zone_of(tz, settings)
     if as_json:
-        echo_json([_json(status, _source(status, settings), most) for status in statuses])
+        echo_json([{**status_json(status, most), "source": _source(status, settings)} for status in statuses])
     elif not statuses:
         click.echo("no budget is configured: `bursar init` writes a file with some, `bursar budget set` sets one")
     else:
@@ -168,49 +167,3 @@ def _cells(standing: Standing, until: str) -> list[str]:
         until,
         STATES[standing.level],
     ]
-
-
-def _json(status: BudgetStatus, source: str, most: int | None) -> dict[str, Any]:
-    budget = status.budget
-    return {
-        "name": budget.name,
-        "source": source,
-        "per": list(budget.split),
-        "match": {label: list(patterns) for label, patterns in budget.match},
-        "window": str(budget.window.kind),
-        "timezone": budget.window.timezone,
-        "starts": _iso(status.starts_ns) if status.starts_ns else None,
-        "ends": _iso(status.ends_ns) if status.ends_ns < FOREVER_NS else None,
-        "level": status.level.name.lower(),
-        "top_ups": [top_up_json(each) for each in status.top_ups],
-        "scopes": len({standing.scope for standing in status.standings}),
-        "standings": [_standing_json(standing) for standing in status.standings[:most]],
-    }
-
-
-def _iso(at_ns: int) -> str:
-    return f"{to_datetime(at_ns):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _standing_json(standing: Standing) -> dict[str, Any]:
-    balance, unit = standing.balance, standing.limit.unit
-    amounts = {
-        "limit": standing.limit.amount,
-        "used": standing.used,
-        "settled": balance.settled,
-        "presumed": balance.presumed,
-        "held": balance.held,
-        "left": standing.left,
-    }
-    if unit is Unit.USD:
-        amounts_usd = {f"{name}_usd": plain_usd(amount) for name, amount in amounts.items()}
-        named: dict[str, Any] = {**{f"{name}_nano": amount for name, amount in amounts.items()}, **amounts_usd}
-    else:
-        named = dict(amounts)
-    return {
-        "scope": standing.scope,
-        "unit": str(unit),
-        **named,
-        "percent": standing.percent,
-        "level": standing.level.name.lower(),
-    }

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bursar.actions.limits import BudgetWish, TopUpWish, remove_budget, set_budget, top_up
+from bursar.actions.shown import budget_json, top_up_json
 from bursar.cli.options import (
     Source,
     acting,
@@ -22,11 +23,11 @@ from bursar.cli.options import (
 )
 from bursar.cli.table import echo_json
 from bursar.cli.words import limits_words, money, scope_words
-from bursar.core.budget import Budget, Limit, Unit
+from bursar.core.budget import Limit, Unit
 from bursar.core.control import EVERY_TENANT, TopUp
 from bursar.errors import UsageError
 
-__all__ = ["remove", "set_", "top_up_", "top_up_json", "top_up_words"]
+__all__ = ["remove", "set_", "top_up_", "top_up_words"]
 
 every_tenant = tenant_option("Whose it is; * gives each tenant the whole budget.", EVERY_TENANT)
 
@@ -54,7 +55,7 @@ def set_(name: str, limits: tuple[str, ...], tenant: str, source: Source, as_jso
     with ledger_to_change(settings) as ledger:
         budgets = set_budget(ledger, settings.budgets, wish, acting(ledger))
     if as_json:
-        echo_json([_json(each) for each in budgets])
+        echo_json([budget_json(each) for each in budgets])
         return
     for each in budgets:
         whose = "each tenant" if each.tenant == EVERY_TENANT else f"tenant {each.tenant}"
@@ -122,29 +123,5 @@ def top_up_words(found: TopUp) -> str:
     return f"{_amount(found.limit)} more for {found.scope or 'everybody'}"
 
 
-def top_up_json(found: TopUp) -> dict[str, Any]:
-    """Give a top-up as JSON."""
-    name = "amount_nano" if found.limit.unit is Unit.USD else "amount"
-    return {
-        "id": found.id,
-        "budget": found.budget,
-        "tenant": found.tenant,
-        "scope": found.scope,
-        "unit": str(found.limit.unit),
-        name: found.limit.amount,
-    }
-
-
 def _amount(limit: Limit) -> str:
     return money(limit.amount) if limit.unit is Unit.USD else f"{limit.amount:,} {limit.unit.replace('_', ' ')}"
-
-
-def _json(each: Budget) -> dict[str, Any]:
-    return {
-        "name": each.name,
-        "tenant": each.tenant,
-        "limits": [{"unit": str(limit.unit), "amount": limit.amount} for limit in each.limits],
-        "window": str(each.window.kind),
-        "per": list(each.per),
-        "match": {label: list(patterns) for label, patterns in each.match},
-    }

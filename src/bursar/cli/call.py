@@ -5,14 +5,13 @@ Owns the words for states, flags and parts; the parts are made in `reports/anato
 
 from __future__ import annotations
 
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from bursar.cli.options import TENANT, Source, json_option, ledger_of, source_options, tz_option, zone_of
 from bursar.cli.table import Column, echo_json, echo_table
-from bursar.cli.words import instant, money, plain_usd, short_money
+from bursar.cli.words import instant, money, short_money
 from bursar.config.settings import Settings
 from bursar.core.charge import Amounts
 from bursar.core.hold import State
@@ -22,9 +21,10 @@ from bursar.core.money import Nano
 from bursar.core.rates import Card
 from bursar.core.window import to_datetime
 from bursar.reports.anatomy import Anatomy, Basis, Part, amounts_of, anatomy
+from bursar.reports.shown import call_json, parts_json
 from bursar.wiring.prices import open_prices
 
-__all__ = ["BASES", "ENDINGS", "FLAG_WORDS", "STATE_WORDS", "call", "call_json", "echo_calls"]
+__all__ = ["BASES", "ENDINGS", "FLAG_WORDS", "STATE_WORDS", "call", "echo_calls"]
 
 LAST = 20
 FLAG_WORDS = {
@@ -85,7 +85,7 @@ def call(call_id: str | None, last: int, source: Source, tz: str | None, as_json
     card = _card(settings, rows[0])
     parts = anatomy(rows[0], card)
     if as_json:
-        echo_json({**call_json(rows[0]), **_anatomy_json(parts)})
+        echo_json({**call_json(rows[0]), **parts_json(parts)})
     else:
         _explain(rows[0], parts, zone)
 
@@ -190,47 +190,3 @@ def _part_cells(name: str, part: Part, total: Amounts) -> list[str]:
 def _percent(cost_nano: Nano, total: Amounts) -> str:
     """Write a share of the cost in whole percent, to the nearest."""
     return f"{(cost_nano * 200 + total.cost_nano) // (total.cost_nano * 2)} %" if total.cost_nano else "-"
-
-
-def call_json(row: HoldRow) -> dict[str, Any]:
-    """Give a call as JSON: instants in nanoseconds since 1970 and as UTC text, money in nano-USD and as text."""
-    amounts = amounts_of(row)
-    return {
-        "id": row.id,
-        "state": row.state.name.lower(),
-        "opened_ns": row.opened_ns,
-        "opened": f"{to_datetime(row.opened_ns):%Y-%m-%dT%H:%M:%S.%fZ}",
-        "closed_ns": row.closed_ns or None,
-        "labels": dict(row.labels),
-        **amounts.as_dict(),
-        "cost_usd": plain_usd(amounts.cost_nano),
-        "held": {**row.held.as_dict(), "cost_usd": plain_usd(row.held.cost_nano)},
-        "flags": sorted(row.flags),
-        "price": row.price or None,
-        "process": row.process,
-        "status": row.note.status or None,
-        "ended": row.note.ended or None,
-        "duration_ms": row.note.duration_ms or None,
-        "cap": row.note.cap or None,
-    }
-
-
-def _anatomy_json(parts: Anatomy) -> dict[str, Any]:
-    return {
-        "parts": {
-            "basis": str(parts.basis),
-            "input": [_part_json(part) for part in parts.where],
-            "input_by_rate": [_part_json(part) for part in parts.rated],
-            "output": [_part_json(part) for part in parts.output],
-            "fee_nano": parts.fee_nano,
-        }
-    }
-
-
-def _part_json(part: Part) -> dict[str, Any]:
-    return {
-        "name": part.name,
-        "tokens": part.tokens,
-        "cost_nano": part.cost_nano,
-        "cost_usd": plain_usd(part.cost_nano),
-    }

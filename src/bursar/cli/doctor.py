@@ -13,6 +13,7 @@ import click
 
 from bursar.actions.checkup import Finding, Severity, checkup, filesystem_of, mounts
 from bursar.actions.control import ControlState, state_of
+from bursar.actions.shown import finding_json
 from bursar.actions.verify import Audit, audit
 from bursar.cli.options import TENANT, Source, json_option, ledger_of, source_options
 from bursar.cli.table import echo_json
@@ -41,7 +42,7 @@ def doctor(source: Source, as_json: bool) -> None:
     findings = (*_set(settings, state), *checkup(in_force, found, unpriced, filesystem))
     is_ill = any(finding.severity is Severity.PROBLEM for finding in findings)
     if as_json:
-        echo_json([{"severity": each.severity.name.lower(), "what": each.what, "fix": each.fix} for each in findings])
+        echo_json([finding_json(each) for each in findings])
     else:
         for finding in findings:
             _echo(finding)

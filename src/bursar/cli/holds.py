@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from bursar.actions.holds import Correction, correct, lapse_gone
-from bursar.cli.call import call_json, echo_calls
+from bursar.cli.call import echo_calls
 from bursar.cli.options import TENANT, Source, json_option, ledger_of, now, source_options, tz_option, zone_of
 from bursar.cli.table import echo_json
 from bursar.cli.words import money
@@ -16,6 +16,7 @@ from bursar.core.hold import State
 from bursar.core.money import Nano, parse_usd
 from bursar.errors import UsageError
 from bursar.reports.anatomy import amounts_of
+from bursar.reports.shown import call_json
 
 __all__ = ["holds"]
 

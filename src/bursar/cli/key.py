@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 import click
 
 from bursar.actions.control import state_of
-from bursar.actions.keys import SETTABLE, KeyWish, create_key, key_json, list_keys, revoke_key, rotate_key
+from bursar.actions.keys import SETTABLE, KeyWish, create_key, list_keys, revoke_key, rotate_key
+from bursar.actions.shown import key_shown
 from bursar.cli.options import (
     Source,
     acting,
@@ -32,7 +33,6 @@ from bursar.cli.table import Column, clean, echo_json, echo_table
 from bursar.cli.when import parse_duration, parse_ending
 from bursar.cli.words import instant
 from bursar.core.control import KeyRow, Role
-from bursar.core.window import to_datetime
 from bursar.errors import UsageError
 from bursar.wiring.pepper import open_pepper
 
@@ -144,7 +144,7 @@ def list_(tenant: str | None, source: Source, tz: str | None, as_json: bool) -> 
     with ledger_of(settings) as ledger:
         rows, now_ns = list_keys(ledger, tenant), now(ledger)
     if as_json:
-        echo_json([_json(row) for row in rows])
+        echo_json([key_shown(row) for row in rows])
     elif rows:
         echo_table(COLUMNS, [_cells(row, zone_of(tz, settings), now_ns) for row in rows])
     else:
@@ -181,14 +181,14 @@ def revoke(key_id: str, source: Source, as_json: bool) -> None:
     with ledger_of(settings) as ledger:
         row = revoke_key(ledger, None, key_id.strip(), acting(ledger))
     if as_json:
-        echo_json(_json(row))
+        echo_json(key_shown(row))
     else:
         click.echo(f"{row.id}: key {row.name!r} of tenant {row.tenant} is revoked")
 
 
 def _echo_new(row: KeyRow, token: str, as_json: bool) -> None:
     if as_json:
-        echo_json({**_json(row), "key": token})
+        echo_json({**key_shown(row), "key": token})
         return
     click.echo(f"key {row.id}, {row.name!r} of tenant {row.tenant}, role {row.role}: it is shown this once", err=True)
     click.echo(token)
@@ -208,9 +208,3 @@ def _state(row: KeyRow, zone: ZoneInfo, now_ns: int) -> str:
     if at_ns <= now_ns:
         return word
     return f"until {instant(at_ns, zone, '%Y-%m-%d %H:%M')}"
-
-
-def _json(row: KeyRow) -> dict[str, Any]:
-    times = {name: getattr(row, f"{name}_ns") for name in ("created", "expires", "revoked")}
-    texts = {name: f"{to_datetime(at_ns):%Y-%m-%dT%H:%M:%SZ}" if at_ns else None for name, at_ns in times.items()}
-    return {"id": row.id, "tenant": row.tenant, **key_json(row), **texts}

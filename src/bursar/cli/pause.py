@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from bursar.actions.pauses import PauseWish, list_pauses, pause_json, resume_all
+from bursar.actions.pauses import PauseWish, list_pauses, resume_all
 from bursar.actions.pauses import pause as pause_calls
 from bursar.actions.pauses import resume as resume_calls
+from bursar.actions.shown import pause_shown
 from bursar.cli.options import (
     Source,
     acting,
@@ -68,7 +69,7 @@ def pause(ctx: click.Context, /, source: Source, as_json: bool, **said: Any) -> 
     with ledger_to_change(settings) as ledger:
         found = pause_calls(ledger, PauseWish(said["tenant"], match, said["reason"]), acting(ledger))
     if as_json:
-        echo_json(_json(found))
+        echo_json(pause_shown(found))
     else:
         click.echo(f"paused: {_what(found)}. `bursar resume {found.id}` lets them go on")
 
@@ -84,7 +85,7 @@ def list_(tenant: str | None, source: Source, tz: str | None, as_json: bool) -> 
     with ledger_of(settings) as ledger:
         rows = list_pauses(ledger, tenant)
     if as_json:
-        echo_json([_json(row) for row in rows])
+        echo_json([pause_shown(row) for row in rows])
     elif rows:
         zone = zone_of(tz, settings)
         echo_table(
@@ -120,7 +121,3 @@ def _what(row: Pause) -> str:
     where = " and ".join(f"{label} is {' or '.join(patterns)}" for label, patterns in row.match)
     whose = "" if row.tenant == EVERY_TENANT else f" of tenant {row.tenant}"
     return f"calls{whose} where {where}" if where else f"every call{whose}"
-
-
-def _json(row: Pause) -> dict[str, Any]:
-    return {"id": row.id, "tenant": row.tenant, **pause_json(row)}

@@ -8,37 +8,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
 
 import click
 
 from bursar.actions.control import state_of
+from bursar.actions.lookup import cards, places
 from bursar.cli.options import Source, json_option, ledger_of, source_options
 from bursar.cli.price_set import list_unknown, remove, set_
 from bursar.cli.table import Column, echo_json, echo_table
-from bursar.config.problems import near
 from bursar.config.settings import Settings, StoreKind
 from bursar.core.money import Pico
 from bursar.core.rates import Card, Rates
 from bursar.core.window import to_datetime
-from bursar.errors import BadRequest, NotFound
-from bursar.pricing.facts import FactsBook, ModelFacts
-from bursar.upstream.choice import ProviderChoice
+from bursar.errors import NotFound
+from bursar.pricing.facts import FactsBook
+from bursar.reports.shown import PER_MILLION, card_json
 from bursar.wiring.prices import open_facts, open_prices
 
 __all__ = ["price"]
 
-PER_MILLION = {
-    "input_tokens": "input",
-    "cache_read_tokens": "cached input",
-    "cache_write_tokens": "cache write",
-    "cache_write_1h_tokens": "cache write, 1 h",
-    "output_tokens": "output",
-    "reasoning_tokens": "reasoning",
-    "input_audio_tokens": "audio input",
-    "cache_read_audio_tokens": "cached audio input",
-    "output_audio_tokens": "audio output",
-}
 PARENTS = {
     "reasoning_tokens": "output_tokens",
     "input_audio_tokens": "input_tokens",
@@ -69,21 +57,14 @@ for command in (set_, list_unknown, remove):
 def show(model: str, provider: str | None, tier: str, source: Source, as_json: bool) -> None:
     """Show the price card and the facts that bursar uses for MODEL; `provider/model` works, too."""
     settings = _with_set(source.load())
-    places = _places(settings, model, provider)
-    book, facts = open_prices(settings), open_facts(settings)
-    at = to_datetime(time.time_ns())
-    cards: list[Card] = []
-    for name, bare in places:
-        card = book.card(name, bare, tier=tier, at=at)
-        # An override for every provider is one answer, not one for each.
-        if card is not None and all((card.version, card.tiers) != (each.version, each.tiers) for each in cards):
-            cards.append(card)
-    if not cards:
-        raise NotFound(_unknown(places, tier))
+    where, facts = places(settings.providers, model, provider), open_facts(settings)
+    found = cards(open_prices(settings), where, tier, to_datetime(time.time_ns()))
+    if not found:
+        raise NotFound(_unknown(where, tier))
     if as_json:
-        echo_json([_json(card, facts.facts(card.provider, card.model), tier) for card in cards])
+        echo_json([card_json(card, facts.facts(card.provider, card.model), tier) for card in found])
         return
-    for index, card in enumerate(cards):
+    for index, card in enumerate(found):
         if index:
             click.echo()
         _echo(card, facts, tier)
@@ -97,27 +78,9 @@ def _with_set(settings: Settings) -> Settings:
         return replace(settings, prices=state_of(ledger).all_prices(settings.prices))
 
 
-def _places(settings: Settings, model: str, provider: str | None) -> list[tuple[str, str]]:
-    """Give (provider, model as it knows it) for each provider that the gateway would ask for this model."""
-    names = [each.name for each in settings.providers]
-    if provider is not None:
-        if provider not in names:
-            raise NotFound(f"there is no provider {provider!r}: {near(provider, names)}")
-        return [(provider, model)]
-    choice, found = ProviderChoice(settings.providers), []
-    for wire in dict.fromkeys(wire for each in settings.providers for wire in each.wires):
-        try:
-            chosen, bare = choice.choose(wire, model)
-        except BadRequest:
-            continue
-        if (chosen.name, bare) not in found:
-            found.append((chosen.name, bare))
-    return found
-
-
-def _unknown(places: list[tuple[str, str]], tier: str) -> str:
-    names = " and ".join(name for name, _ in places) or "any provider"
-    bare = places[0][1] if places else "MODEL"
+def _unknown(where: list[tuple[str, str]], tier: str) -> str:
+    names = " and ".join(name for name, _ in where) or "any provider"
+    bare = where[0][1] if where else "MODEL"
     in_tier = f" in tier {tier}" if tier else ""
     return (
         f"no price is known for {bare!r} of {names}{in_tier}: budgets in USD refuse it. `bursar price set` states it, "
@@ -164,27 +127,3 @@ def _usd(rate: Pico, units: int) -> str:
     whole, rest = divmod(rate * units, 10**12)
     digits = f"{rest:012d}".rstrip("0").ljust(2, "0")
     return f"{whole:,}.{digits}"
-
-
-def _json(card: Card, facts: ModelFacts, tier: str) -> dict[str, Any]:
-    return {
-        "provider": card.provider,
-        "model": card.model,
-        "tier": tier or None,
-        "source": card.source,
-        "version": card.version,
-        "tiers": [
-            {
-                "input_above_tokens": each.input_above,
-                "usd_per_million_tokens": {
-                    words: _usd(getattr(each.rates, name), 1_000_000).replace(",", "")
-                    for name, words in PER_MILLION.items()
-                },
-                "usd_per_web_search": _usd(each.rates.web_searches, 1).replace(",", ""),
-                "usd_per_request": _usd(each.rates.request, 1).replace(",", ""),
-            }
-            for each in card.tiers
-        ],
-        "max_output_tokens": facts.max_output_tokens,
-        "top_speed_tokens_per_s": facts.top_speed_tokens_per_s,
-    }

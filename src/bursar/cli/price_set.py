@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bursar.actions.prices import PriceWish, remove_price, set_price
+from bursar.actions.shown import price_json
 from bursar.cli.options import (
     Source,
     acting,
@@ -23,8 +24,8 @@ from bursar.cli.options import (
 )
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.cli.words import instant
-from bursar.config.settings import PriceRow
 from bursar.errors import UsageError
+from bursar.reports.shown import unpriced_json
 from bursar.reports.unpriced import CALLS_MOST, unpriced_models
 from bursar.wiring.prices import open_list
 
@@ -89,7 +90,7 @@ def set_(
         wish = PriceWish(provider, model, price, force)
         row = set_price(ledger, settings.prices, open_list(settings), wish, acting(ledger))
     if as_json:
-        echo_json(_json(row))
+        echo_json(price_json(row))
     else:
         said = ", ".join(f"{name.replace('_', ' ')} ${text}" for name, text in row.rates)
         click.echo(f"{row.model} of {_whose(row.provider)}: {'free' if row.is_free else said}")
@@ -126,8 +127,7 @@ def list_unknown(tenant: str, source: Source, tz: str | None, as_json: bool) -> 
     with ledger_of(settings) as ledger:
         found = unpriced_models(ledger, tenant)
     if as_json:
-        names = ("provider", "model", "calls", "input_tokens", "output_tokens", "last_ns")
-        echo_json([{name: getattr(each, name) for name in names} for each in found])
+        echo_json([unpriced_json(each) for each in found])
         return
     if found:
         zone = zone_of(tz, settings)
@@ -151,7 +151,3 @@ def _counts(each: Any) -> tuple[int, int, int]:
 
 def _whose(provider: str) -> str:
     return "any provider" if provider == "*" else provider
-
-
-def _json(row: PriceRow) -> dict[str, Any]:
-    return {"provider": row.provider, "model": row.model, "free": row.is_free, **dict(row.rates)}

@@ -5,7 +5,6 @@ Owns the table; the sums are `reports/runs.py`.
 
 from __future__ import annotations
 
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -22,9 +21,9 @@ from bursar.cli.options import (
 )
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.cli.when import EXAMPLES, parse_instant
-from bursar.cli.words import instant, plain_usd, short_money
-from bursar.core.window import to_datetime
+from bursar.cli.words import instant, short_money
 from bursar.reports.runs import CALLS_MOST, Run, runs_since
+from bursar.reports.shown import run_json
 
 __all__ = ["runs"]
 
@@ -59,7 +58,7 @@ def runs(since: str, top: int, tenant: str, source: Source, tz: str | None, as_j
     with ledger_of(settings) as ledger:
         found = runs_since(ledger, tenant, parse_instant(since, zone, now(ledger)))
     if as_json:
-        echo_json([_json(row) for row in found.rows[:top]])
+        echo_json([run_json(row) for row in found.rows[:top]])
     elif found.rows:
         echo_table(COLUMNS, [_cells(row, zone) for row in found.rows[:top]])
         if len(found.rows) > top:
@@ -77,18 +76,3 @@ def _cells(row: Run, zone: ZoneInfo) -> list[str]:
     numbers = [f"{count:,}" for count in (row.steps, row.in_flight, amounts.input_tokens, amounts.output_tokens)]
     times = [instant(at_ns, zone, "%m-%d %H:%M:%S") for at_ns in (row.began_ns, row.active_ns)]
     return [row.run, row.agent, row.task, *numbers, short_money(amounts.cost_nano), *times]
-
-
-def _json(row: Run) -> dict[str, Any]:
-    return {
-        "run": row.run,
-        "agent": row.agent,
-        "task": row.task,
-        "steps": row.steps,
-        "in_flight": row.in_flight,
-        **row.amounts.as_dict(),
-        "cost_usd": plain_usd(row.amounts.cost_nano),
-        "presumed_nano": row.presumed_nano,
-        "began": f"{to_datetime(row.began_ns):%Y-%m-%dT%H:%M:%SZ}",
-        "last_activity": f"{to_datetime(row.active_ns):%Y-%m-%dT%H:%M:%SZ}",
-    }

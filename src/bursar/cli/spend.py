@@ -13,11 +13,12 @@ import click
 from bursar.cli.options import TENANT, Source, ledger_of, now, source_options, zone_of
 from bursar.cli.table import Column, csv_text, echo_json, echo_table
 from bursar.cli.when import Period, period_options
-from bursar.cli.words import instant, plain_usd, short_money
+from bursar.cli.words import instant, short_money
 from bursar.core.charge import Amounts
 from bursar.core.labels import LABEL_NAMES, is_label
 from bursar.core.ledger import SpendQuery, SpendRow
 from bursar.errors import UsageError
+from bursar.reports.shown import groups_json, plain_usd
 from bursar.reports.spend import CALENDAR, SpendReport, is_dimension, spend_report
 
 __all__ = ["read_match", "spend"]
@@ -154,18 +155,5 @@ def _json(report: SpendReport, zone: ZoneInfo) -> dict[str, Any]:
         "since": instant(report.since_ns, zone, "%Y-%m-%dT%H:%M:%S%z") if report.since_ns else None,
         "until": instant(report.until_ns, zone, "%Y-%m-%dT%H:%M:%S%z"),
         "timezone": zone.key,
-        "by": list(report.by),
-        "rows": [{**dict(zip(report.by, row.values, strict=True)), **_row_json(row)} for row in report.rows],
-        "rest": None if report.rest is None else {"groups": report.rest_count, **_row_json(report.rest)},
-        "total": _row_json(report.total),
-    }
-
-
-def _row_json(row: SpendRow) -> dict[str, Any]:
-    return {
-        "calls": row.calls,
-        **row.settled.as_dict(),
-        "cost_usd": plain_usd(row.settled.cost_nano),
-        "presumed_nano": row.presumed.cost_nano,
-        "presumed_usd": plain_usd(row.presumed.cost_nano),
+        **groups_json(report),
     }

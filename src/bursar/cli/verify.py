@@ -6,16 +6,15 @@ Owns the words of the audit; the audit is `actions/verify.py`.
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
+from bursar.actions.shown import audit_json
 from bursar.actions.verify import Audit, audit
 from bursar.cli.options import TENANT, Source, json_option, ledger_of, source_options
 from bursar.cli.table import echo_json
-from bursar.cli.words import amount_words, money, plain_usd
+from bursar.cli.words import amount_words, money
 from bursar.core.ledger import Mismatch
 
 __all__ = ["verify"]
@@ -35,7 +34,7 @@ def verify(source: Source, as_json: bool) -> None:
     with ledger_of(settings) as ledger:
         found = audit(ledger, TENANT)
     if as_json:
-        echo_json(_json(found))
+        echo_json(audit_json(found))
     else:
         _echo(found, settings.store.path)
     sys.exit(0 if found.is_proven else 1)
@@ -70,21 +69,3 @@ def _mismatch(mismatch: Mismatch) -> str:
     where = f"{mismatch.budget}{' of ' + mismatch.scope if mismatch.scope else ''}"
     kept, folded = (amount_words(mismatch.unit, amount) for amount in (mismatch.balance, mismatch.folded))
     return f"MISMATCH {where}: {mismatch.book} says {kept}, the entries say {folded}"
-
-
-def _json(found: Audit) -> dict[str, Any]:
-    return {
-        "is_proven": found.is_proven,
-        "balances": found.balances,
-        "calls": found.calls,
-        "open_calls": found.open_calls,
-        "settled_nano": found.settled.cost_nano,
-        "settled_usd": plain_usd(found.settled.cost_nano),
-        "presumed_nano": found.presumed.cost_nano,
-        "presumed_usd": plain_usd(found.presumed.cost_nano),
-        "presumed_calls": found.presumed_calls,
-        "orphans": list(found.orphans),
-        "flags": dict(found.flags),
-        "flags_of_calls": found.flags_of,
-        "mismatches": [asdict(mismatch) for mismatch in found.mismatches],
-    }

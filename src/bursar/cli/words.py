@@ -17,7 +17,6 @@ __all__ = [
     "instant",
     "limits_words",
     "money",
-    "plain_usd",
     "scope_words",
     "short_money",
     "until_words",
@@ -41,11 +40,6 @@ def short_money(nano: int) -> str:
         return f"<{sign}$0.0001"
     whole, rest = divmod(steps, 10_000)
     return f"{sign}${whole:,}.{rest:04d}"
-
-
-def plain_usd(nano: int) -> str:
-    """Write an amount for a program: an exact decimal number."""
-    return format_usd(nano).replace("$", "").replace(",", "")
 
 
 def amount_words(unit: Unit, amount: int) -> str:

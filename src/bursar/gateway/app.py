@@ -13,8 +13,9 @@ from typing import Any
 
 from bursar.config.settings import Settings
 from bursar.core.control import Role
-from bursar.errors import BursarError
-from bursar.gateway.arrival import Arrival, headers_of, hint_of, place_of, query_of, refuse_foreign
+from bursar.errors import BursarError, NotFound
+from bursar.gateway.admin.api import AdminApi
+from bursar.gateway.arrival import Arrival, Request, headers_of, hint_of, place_of, query_of, refuse_foreign
 from bursar.gateway.body import read_body
 from bursar.gateway.calls import CallMaker
 from bursar.gateway.doorkeeper import Doorkeeper
@@ -32,6 +33,7 @@ __all__ = ["App"]
 
 log = logging.getLogger("bursar.gateway")
 
+ADMIN = "/bursar/"
 CLOSING_S = 5.0
 """How long a stop waits for calls that were cancelled at the end of the grace to settle."""
 Scope = MutableMapping[str, Any]
@@ -56,6 +58,7 @@ class App:
         self.idle = IdleConnections()
         self._engine = Engine(settings)
         self._door = Doorkeeper(settings, self._engine)
+        self._admin = AdminApi(self._engine, settings)
         self._ready = Readiness(self._is_ready)
         self._calls = CallMaker(self._engine)
         self._free = FreeRoutes(self._engine, settings.limits)
@@ -85,6 +88,7 @@ class App:
         self._ready.stop()
         if self._running:
             await asyncio.wait(self._running, timeout=CLOSING_S)
+        await asyncio.to_thread(self._admin.close)
         await self._engine.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -100,7 +104,9 @@ class App:
 
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Be the outermost frame of one request."""
-        wire = self._engine.wires.wire("openai.chat")
+        headers = headers_of(scope)
+        place = place_of(scope["method"], scope["path"], headers, self._engine.choice.names)
+        wire = self._engine.wires.wire(place.route.wire if place else hint_of(scope["path"], headers))
         has_started = False
 
         async def sending(message: MutableMapping[str, Any]) -> None:
@@ -109,17 +115,7 @@ class App:
             await send(message)
 
         try:
-            headers = headers_of(scope)
-            wire = self._engine.wires.wire(hint_of(scope["path"], headers))
-            page = await self._page(scope, headers)
-            if page is not None:
-                await relay(page, receive, sending, self.limits)
-                return
-            arrival = self._arrive(scope, headers)
-            wire = self._engine.wires.wire(arrival.route.wire)
-            with self._shares.taken(arrival.caller.tenant):
-                reply = await self._answer(arrival, receive)
-                await relay(reply, receive, sending, self.limits)
+            await self._serve(scope, Request(headers, place), receive, sending)
         except BursarError as error:
             await relay(_refused(wire, error), receive, sending, self.limits)
         except asyncio.CancelledError:
@@ -136,13 +132,25 @@ class App:
             reply = Reply(500, _JSON, wire.refusal(failure))
             await relay(reply, receive, sending, self.limits)
 
-    def _arrive(self, scope: Scope, headers: dict[str, str]) -> Arrival:
-        """Read all but the body, in this order: what has no credentials learns no more than that it needs some."""
-        refuse_foreign(headers)
-        caller = self._door.caller(headers)
-        place = place_of(scope["method"], scope["path"], headers, self._engine.choice.names)
+    async def _serve(self, scope: Scope, request: Request, receive: Receive, send: Send) -> None:
+        """Answer one request: of the gateway itself, of its administration, or of a model API."""
+        page = await self._page(scope, request.headers)
+        if page is not None:
+            await relay(page, receive, send, self.limits)
+            return
+        refuse_foreign(request.headers)
+        # Whoever has no credentials learns no more than that it needs some.
+        caller = self._door.caller(request.headers)
+        if scope["path"].startswith(ADMIN):
+            await self._admin(scope, receive, send, caller)
+            return
+        if request.place is None:
+            raise NotFound(f"bursar does not serve {scope['method']} {scope['path'][:200]}")
         self._door.admit(caller, Role.CALL)
-        return Arrival(place, headers, query_of(scope["query_string"], place.route), caller)
+        query = query_of(scope["query_string"], request.place.route)
+        arrival = Arrival(request.place, request.headers, query, caller)
+        with self._shares.taken(caller.tenant):
+            await relay(await self._answer(arrival, receive), receive, send, self.limits)
 
     async def _answer(self, arrival: Arrival, receive: Receive) -> Reply:
         body = await read_body(arrival.headers, receive, self.limits)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from bursar.errors import BadRequest, NotFound
+from bursar.errors import BadRequest
 from bursar.gateway.routes import FAMILIES, Found, Route, find_route, split_prefix
 from bursar.identity.caller import Caller
 
-__all__ = ["Arrival", "Place", "headers_of", "place_of", "query_of", "refuse_foreign"]
+__all__ = ["Arrival", "Place", "Request", "headers_of", "place_of", "query_of", "refuse_foreign"]
 
 QUERY_FIELDS_MAX = 20
 Scope = MutableMapping[str, Any]
@@ -29,6 +29,14 @@ class Place:
     route: Route
     names: Mapping[str, str]
     forced: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is looked at of a request before anybody knows who sends it."""
+
+    headers: dict[str, str]
+    place: Place | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +68,11 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return headers
 
 
-def place_of(method: str, path: str, headers: Mapping[str, str], providers: Collection[str]) -> Place:
-    """Find the route of a path, with or without a prefix. Raises NotFound."""
+def place_of(method: str, path: str, headers: Mapping[str, str], providers: Collection[str]) -> Place | None:
+    """Find the route of a path, with or without a prefix; None when there is none."""
     prefix, rest = split_prefix(path, providers)
     found = find_route(method, rest, hint_of(path, headers))
-    if found is None:
-        raise NotFound(f"bursar does not serve {method} {path[:200]}")
-    return _placed(found, prefix)
+    return None if found is None else _placed(found, prefix)
 
 
 def _placed(found: Found, prefix: str) -> Place:

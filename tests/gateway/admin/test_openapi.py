@@ -20,7 +20,7 @@ from bursar.gateway.admin.rights import NEEDS
 from bursar.gateway.admin.routes import operations
 from bursar.gateway.admin.system import LiveViews
 
-EXAMPLES = 12
+EXAMPLES = 20
 
 
 async def _nothing(*_: object) -> dict[str, Any]:
