@@ -87,7 +87,7 @@ def test_an_answer_that_the_budget_cuts_short_is_asked_for_again_once_and_refuse
         home.assert_sound()
 
 
-def test_a_part_of_it_has_a_name_of_its_own_in_the_same_session(tmp_path: Path) -> None:
+def test_a_part_of_it_is_the_same_agent_in_the_same_session_with_a_tag(tmp_path: Path) -> None:
     delegate = {"description": "look", "prompt": "look around", "subagent_type": "general-purpose"}
     first = Script(tool_call=ToolCall("Agent", json.dumps(delegate)), output_tokens=20)
     with house(tmp_path, [usd()], scripts={"*": first}) as home:
@@ -96,7 +96,8 @@ def test_a_part_of_it_has_a_name_of_its_own_in_the_same_session(tmp_path: Path) 
         assert told.exit_code == 0
         (name,) = {each.headers["x-claude-code-agent-id"] for each in door.billed[1:] if _is_part(each.headers)}
         rows = list(home.holds())
-        assert set(agents_of(rows)) == {"claude-code", name}
+        assert set(agents_of(rows)) == {"claude-code"}
+        assert {row.labels["tag.subagent"] for row in rows if "tag.subagent" in row.labels} == {name}
         assert len({row.labels["session"] for row in rows}) == 1
         home.assert_sound()
 

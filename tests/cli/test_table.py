@@ -10,9 +10,10 @@ import pytest
 
 from bursar.cli.table import Column, csv_text, table
 from bursar.cli.when import parse_instant
-from bursar.cli.words import plain_usd, short_money
+from bursar.cli.words import short_money
 from bursar.core.window import NS
 from bursar.errors import UsageError
+from bursar.reports.shown import plain_usd
 
 NOW = 1_795_348_800 * NS  # 2026-11-22T12:00Z
 

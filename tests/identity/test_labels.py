@@ -39,7 +39,7 @@ SOURCES = [
     ({"baggage": "gen_ai.agent.name=a%20b"}, "agent", "a b"),
     ({"baggage": "bursar.run=r1"}, "run", "r1"),
     ({"x-claude-code-session-id": "s"}, "session", "s"),
-    ({"x-claude-code-agent-id": "a"}, "agent", "a"),
+    ({"x-claude-code-agent-id": "a"}, "tag.subagent", "a"),
     ({"session-id": "s"}, "session", "s"),
     ({"session_id": "s"}, "session", "s"),
     ({"x-codex-turn-metadata": '{"turn_id":"t1"}'}, "run", "t1"),
@@ -95,7 +95,7 @@ def test_what_claude_code_sends() -> None:
         "x-claude-code-session-id": "3f0c", "x-claude-code-agent-id": "explore-7", "x-stainless-lang": "js",
         "authorization": "Bearer secret", "x-api-key": "secret",
     }  # fmt: skip
-    assert read(headers) == {"session": "3f0c", "agent": "explore-7"}
+    assert read(headers) == {"session": "3f0c", "agent": "claude-code", "tag.subagent": "explore-7"}
     del headers["x-claude-code-agent-id"]
     assert read(headers) == {"session": "3f0c", "agent": "claude-code"}
 

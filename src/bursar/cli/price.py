@@ -1,7 +1,6 @@
 """`bursar price`: what a model costs, and where that price comes from.
 
-Owns the choice of providers to look at (those that the gateway would ask) and the words. What changes a price stands in
-`cli/price_set.py`.
+Owns the words; where it looks is decided in `actions/lookup.py`. What changes a price stands in `cli/price_set.py`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,6 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from bursar.cli.call import call_json
 from bursar.cli.follow import Followed
 from bursar.cli.options import TENANT, Source, json_option, source_options, tz_option, zone_of
 from bursar.cli.spend import read_match
@@ -29,6 +28,7 @@ from bursar.core.labels import Labels
 from bursar.core.ledger import HoldRow
 from bursar.errors import NotFound, StoreUnavailable
 from bursar.reports.anatomy import amounts_of
+from bursar.reports.shown import call_json
 from bursar.reports.watch import Follower, Ledger
 
 __all__ = ["tail"]

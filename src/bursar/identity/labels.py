@@ -22,7 +22,8 @@ _SETTABLE = tuple(name for name in LABEL_NAMES if name not in ("key", "provider"
 _HEADER_BYTES_MAX = 8192
 _PLAIN = {
     "x-claude-code-session-id": "session",
-    "x-claude-code-agent-id": "agent",
+    # A sub-agent's name is made up for the occasion: as agent each would have a budget of its own.
+    "x-claude-code-agent-id": "tag.subagent",
     "session-id": "session",
     "session_id": "session",
     "helicone-user-id": "user",

@@ -36,7 +36,8 @@ _UP = frozenset(
         "x-request-id",
     }
 )
-_UP_PREFIXES = ("x-stainless-", "x-claude-code-")
+_UP_PREFIXES = ("x-stainless-", "x-claude-code-", "x-codex-beta-", "x-openai-internal-codex-")
+"""What the makers' own programs tell their makers' APIs of how a body is to be read."""
 
 
 def up(headers: Mapping[str, str], secret: str = "") -> dict[str, str]:

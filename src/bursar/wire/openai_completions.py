@@ -30,7 +30,7 @@ CAP_DEFAULT = 16
 CHOICES_MAX = 2_048
 _ANSWERS_MAX = 128
 """The most that `n` or `best_of` may be."""
-_UNBOUNDED = ("prompt_embeds", "models", "plugins")
+_UNBOUNDED = ("prompt_embeds", "models", "fallbacks", "plugins")
 _COUNTED_ELSEWHERE = frozenset(
     {"model", "prompt", "suffix", "stop", "logit_bias", "stream_options", "user", "safety_identifier", "metadata",
      "service_tier"}

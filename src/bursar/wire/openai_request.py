@@ -117,6 +117,7 @@ _UNBOUNDED = (
     ("audio", "audio answers are billed apart from the cap"),
     ("plugins", "they run and bill at the router"),
     ("models", "another model than the one priced could answer"),
+    ("fallbacks", "another model than the one priced could answer"),
 )
 
 

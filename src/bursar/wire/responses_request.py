@@ -105,6 +105,7 @@ _UNBOUNDED = (
     ("audio", "audio answers are billed apart from the cap"),
     ("plugins", "they run and bill at the router"),
     ("models", "another model than the one priced could answer"),
+    ("fallbacks", "another model than the one priced could answer"),
     ("search_parameters", "it bills by source"),
 )
 

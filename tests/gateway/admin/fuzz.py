@@ -15,6 +15,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -38,6 +39,7 @@ CHECKS = [
 def operations_of(document: dict[str, Any]) -> Iterator[Any]:
     """Give every operation of a document, as schemathesis sees it."""
     for found in schemathesis.openapi.from_dict(document).get_all_operations():
+        assert isinstance(found, Ok)
         yield found.ok()
 
 
@@ -54,7 +56,7 @@ def attack(made: Office, operation: Any, mode: GenerationMode, examples: int, wh
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    def run(case: Case) -> None:
+    def run(case: Case[Any]) -> None:
         case.call_and_validate(base_url=made.home.url, headers=headers, checks=CHECKS)
 
     run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from tests.gateway.admin.office import Office, office
@@ -212,7 +213,10 @@ def test_the_live_view_is_what_bursar_top_reads(desk: Office) -> None:
 
 def test_what_is_in_force_is_shown_without_any_secret(tmp_path: Path) -> None:
     secret = "sk-very-secret-provider-key"
-    hidden = {"headers": (("x-team", "hidden-header-value"),), "query": (("token", "hidden-query-value"),)}
+    hidden: dict[str, Any] = {
+        "headers": (("x-team", "hidden-header-value"),),
+        "query": (("token", "hidden-query-value"),),
+    }
     with office(tmp_path, api_key=secret, **hidden) as made:
         told = made.home.send("GET", "/bursar/v1/config", headers=bearer(made.tokens["operator"]))
         assert told.status == 200
