@@ -9,7 +9,7 @@ from bursar.core.admission import Balance, Cover
 from bursar.core.budget import Unit
 from bursar.core.charge import FLAGS, Amounts, Charge
 from bursar.core.hold import State, Verb
-from bursar.core.ledger import LAPSE_MAX, Note, ProcessRow, SpendQuery, SpendRow
+from bursar.core.ledger import LAPSE_MAX, LAST_PLACE, Note, ProcessRow, SpendQuery, SpendRow
 from bursar.errors import NotFound
 from bursar.testing.clock import START_NS
 
@@ -70,6 +70,25 @@ def test_calls_are_listed_by_state_the_latest_first_and_no_more_than_asked_for(l
     assert [row.id for row in ledger.holds("default", (State.OPEN,), 3)] == ["c5", "c3", "c2"]
     assert [row.id for row in ledger.holds("default", (State.RELEASED, State.PRESUMED), 9)] == ["c4", "c1"]
     assert ledger.holds("default", (), 9) == []
+
+
+def test_calls_are_paged_by_the_instant_and_the_id_of_the_last_one(ledger: Ledger) -> None:
+    for number in range(6):
+        ledger.reserve(call(line(), id=f"c{number}", at_ns=START_NS + number // 3))
+    ledger.reserve(call(line(), id="theirs", tenant="rival"))
+    found: list[str] = []
+    before = LAST_PLACE
+    while page := ledger.holds("default", (State.OPEN,), 2, before):
+        found += [row.id for row in page]
+        before = (page[-1].opened_ns, page[-1].id)
+    assert found == ["c5", "c4", "c3", "c2", "c1", "c0"]
+
+
+def test_one_balance_is_read_by_its_line(ledger: Ledger) -> None:
+    ledger.reserve(call(line(), line("other", limit=9), id="a"))
+    assert ledger.balance("default", line()) == Balance(held=1)
+    assert ledger.balance("rival", line()) == Balance()
+    assert ledger.balance("default", line("never used")) == Balance()
 
 
 def test_calls_in_flight_are_listed_the_oldest_first(ledger: Ledger) -> None:

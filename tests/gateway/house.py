@@ -250,6 +250,12 @@ class House:
         assert self.invoice_nano() <= balance.settled + balance.presumed
         return balance
 
+    def assert_free(self, tenant: str = "default") -> None:
+        """Nothing is held by anybody, and every balance is the fold of its entries."""
+        with self.ledger() as ledger:
+            assert all(row.balance.held == 0 for row in ledger.balances(tenant))
+            assert list(ledger.verify()) == []
+
 
 @contextlib.contextmanager
 def house(

@@ -5,11 +5,22 @@ Owns the words for states, flags and parts; the parts are made in `reports/anato
 
 from __future__ import annotations
 
+import contextlib
 from zoneinfo import ZoneInfo
 
 import click
 
-from bursar.cli.options import TENANT, Source, json_option, ledger_of, source_options, tz_option, zone_of
+from bursar.cli.options import (
+    OpenLedger,
+    Source,
+    hint_elsewhere,
+    json_option,
+    ledger_of,
+    source_options,
+    tenant_option,
+    tz_option,
+    zone_of,
+)
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.cli.words import instant, money, short_money
 from bursar.config.settings import Settings
@@ -20,11 +31,12 @@ from bursar.core.ledger import HoldRow
 from bursar.core.money import Nano
 from bursar.core.rates import Card
 from bursar.core.window import to_datetime
+from bursar.errors import NotFound
 from bursar.reports.anatomy import Anatomy, Basis, Part, amounts_of, anatomy
 from bursar.reports.shown import call_json, parts_json
 from bursar.wiring.prices import open_prices
 
-__all__ = ["BASES", "ENDINGS", "FLAG_WORDS", "STATE_WORDS", "call", "echo_calls"]
+__all__ = ["BASES", "ENDINGS", "FLAG_WORDS", "STATE_WORDS", "call", "echo_calls", "find_call"]
 
 LAST = 20
 FLAG_WORDS = {
@@ -64,10 +76,11 @@ BASES = {
 @click.option(
     "--last", type=click.IntRange(1, 1_000), default=LAST, show_default=True, help="Without ID: how many calls."
 )
+@tenant_option("Whose calls.")
 @source_options
 @tz_option
 @json_option
-def call(call_id: str | None, last: int, source: Source, tz: str | None, as_json: bool) -> None:
+def call(call_id: str | None, last: int, tenant: str, source: Source, tz: str | None, as_json: bool) -> None:
     """The last calls, or, with an ID, one call explained: what each part of it cost, and why.
 
     The ID stands in the header x-bursar-call of every reply.
@@ -75,7 +88,9 @@ def call(call_id: str | None, last: int, source: Source, tz: str | None, as_json
     settings = source.load()
     zone = zone_of(tz, settings)
     with ledger_of(settings) as ledger:
-        rows = [ledger.hold(TENANT, call_id.strip())] if call_id else ledger.holds(TENANT, tuple(State), last)
+        rows = [find_call(ledger, tenant, call_id.strip())] if call_id else ledger.holds(tenant, tuple(State), last)
+        if not rows:
+            hint_elsewhere(ledger, tenant)
     if call_id is None:
         if as_json:
             echo_json([call_json(row) for row in rows])
@@ -88,6 +103,19 @@ def call(call_id: str | None, last: int, source: Source, tz: str | None, as_json
         echo_json({**call_json(rows[0]), **parts_json(parts)})
     else:
         _explain(rows[0], parts, zone)
+
+
+def find_call(ledger: OpenLedger, tenant: str, call_id: str) -> HoldRow:
+    """Read one call. Raises NotFound, which says whose it is when it is another tenant's."""
+    try:
+        row: HoldRow = ledger.hold(tenant, call_id)
+    except NotFound as error:
+        for other in ledger.tenants():
+            with contextlib.suppress(NotFound):
+                ledger.hold(other, call_id)
+                raise NotFound(f"call {call_id} is not one of tenant {tenant}: --tenant {other}") from error
+        raise
+    return row
 
 
 def echo_calls(rows: list[HoldRow], zone: ZoneInfo) -> None:
@@ -120,7 +148,8 @@ def echo_calls(rows: list[HoldRow], zone: ZoneInfo) -> None:
 
 def _card(settings: Settings, row: HoldRow) -> Card | None:
     labels = Labels(row.labels)
-    return open_prices(settings).card(labels["provider"], labels["model"], at=to_datetime(row.opened_ns))
+    provider, _, model = (row.note.answered_by or f"{labels['provider']}/{labels['model']}").partition("/")
+    return open_prices(settings).card(provider, model, at=to_datetime(row.opened_ns))
 
 
 def _explain(row: HoldRow, parts: Anatomy, zone: ZoneInfo) -> None:
@@ -132,6 +161,7 @@ def _explain(row: HoldRow, parts: Anatomy, zone: ZoneInfo) -> None:
             "time",
             f"{instant(row.opened_ns, zone)} {zone.key}{f', {note.duration_ms:,} ms' if note.duration_ms else ''}",
         ),
+        ("answered", f"by the fall-back {note.answered_by}" if note.answered_by else ""),
         ("state", STATE_WORDS[row.state]),
         ("ended", _ending(row)),
         ("cost", f"{money(parts.amounts.cost_nano)}{f' by {row.price}' if row.price else ''}"),

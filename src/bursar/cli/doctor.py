@@ -15,7 +15,7 @@ from bursar.actions.checkup import Finding, Severity, checkup, filesystem_of, mo
 from bursar.actions.control import ControlState, state_of
 from bursar.actions.shown import finding_json
 from bursar.actions.verify import Audit, audit
-from bursar.cli.options import TENANT, Source, json_option, ledger_of, source_options
+from bursar.cli.options import Source, json_option, ledger_of, source_options
 from bursar.cli.table import echo_json
 from bursar.config.settings import Settings, StoreKind
 from bursar.errors import ConfigError
@@ -51,12 +51,13 @@ def doctor(source: Source, as_json: bool) -> None:
 
 
 def _look(settings: Settings) -> tuple[Audit | None, tuple[str, ...], ControlState]:
-    """Read the ledger, when there is one: its audit, the models of calls without a price, and what is set."""
+    """Read the ledger, when there is one: its audit, the models of calls without a price, and what is set. Every tenant counts."""
     if settings.store.kind is StoreKind.MEMORY or not settings.store.path.exists():
         return None, (), ControlState()
     with ledger_of(settings) as ledger:
-        unpriced = {each.model for each in unpriced_models(ledger, TENANT)}
-        return audit(ledger, TENANT), tuple(sorted(unpriced)), state_of(ledger)
+        found = audit(ledger, None)
+        unpriced = {each.model for tenant in found.tenants for each in unpriced_models(ledger, tenant)}
+        return found, tuple(sorted(unpriced)), state_of(ledger)
 
 
 def _set(settings: Settings, state: ControlState) -> Iterator[Finding]:

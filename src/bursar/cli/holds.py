@@ -8,8 +8,18 @@ from __future__ import annotations
 import click
 
 from bursar.actions.holds import Correction, correct, lapse_gone
-from bursar.cli.call import echo_calls
-from bursar.cli.options import TENANT, Source, json_option, ledger_of, now, source_options, tz_option, zone_of
+from bursar.cli.call import echo_calls, find_call
+from bursar.cli.options import (
+    Source,
+    hint_elsewhere,
+    json_option,
+    ledger_of,
+    now,
+    source_options,
+    tenant_option,
+    tz_option,
+    zone_of,
+)
 from bursar.cli.table import echo_json
 from bursar.cli.words import money
 from bursar.core.hold import State
@@ -32,14 +42,17 @@ def holds() -> None:
 @holds.command("list")
 @click.option("--state", type=click.Choice(tuple(STATES)), help="Only these (default: open and presumed).")
 @click.option("--top", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="The latest N.")
+@tenant_option("Whose calls.")
 @source_options
 @tz_option
 @json_option
-def list_(state: str | None, top: int, source: Source, tz: str | None, as_json: bool) -> None:
+def list_(state: str | None, top: int, tenant: str, source: Source, tz: str | None, as_json: bool) -> None:
     """List holds, the latest first: those that are open or presumed, or those of one state."""
     settings = source.load()
     with ledger_of(settings) as ledger:
-        rows = ledger.holds(TENANT, STATES[state] if state else WAITING, top)
+        rows = ledger.holds(tenant, STATES[state] if state else WAITING, top)
+        if not rows:
+            hint_elsewhere(ledger, tenant)
     if as_json:
         echo_json([call_json(row) for row in rows])
     elif rows:
@@ -55,26 +68,21 @@ def list_(state: str | None, top: int, source: Source, tz: str | None, as_json: 
 @click.option(
     "--output", "output_tokens", type=click.IntRange(0), metavar="N", help="Tokens of output, reasoning included."
 )
+@tenant_option("Whose call.")
 @source_options
 @json_option
-def correct_(
-    call_id: str,
-    cost: str,
-    input_tokens: int | None,
-    output_tokens: int | None,
-    source: Source,
-    as_json: bool,
-) -> None:
+def correct_(call_id: str, cost: str, tenant: str, source: Source, as_json: bool, **tokens: int | None) -> None:
     """Record what a call really came to: a presumed one once you know better, or a wrong one.
 
     Budgets follow at once. Tokens that you do not state stay as they are recorded. The correction is an entry of its
     own, flagged `corrected`; nothing is overwritten. A call in flight is refused.
     """
-    correction = Correction(call_id.strip(), _cost(cost), input_tokens, output_tokens)
+    correction = Correction(call_id.strip(), _cost(cost), tokens["input_tokens"], tokens["output_tokens"])
     settings = source.load()
     with ledger_of(settings) as ledger:
         lapsed = lapse_gone(ledger, now(ledger), settings.limits.lapse_s)
-        done = correct(ledger, TENANT, correction, now(ledger))
+        find_call(ledger, tenant, correction.hold_id)
+        done = correct(ledger, tenant, correction, now(ledger))
     if as_json:
         echo_json({"before": call_json(done.before), "after": call_json(done.after), "lapsed": lapsed})
         return

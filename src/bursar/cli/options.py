@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from bursar.actions.acting import By
+from bursar.cli.table import clean
 from bursar.config.load import Flags, from_environment
 from bursar.config.settings import Settings, StoreKind
 from bursar.config.values import timezone
@@ -30,6 +31,7 @@ __all__ = [
     "OpenLedger",
     "Source",
     "acting",
+    "hint_elsewhere",
     "json_option",
     "ledger_of",
     "ledger_to_change",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 TENANT = "default"
+TENANTS_SHOWN = 10
 OpenLedger: TypeAlias = Any
 """The ledger as wiring opens it; each action and report names what it needs of it in a Protocol of its own."""
 
@@ -103,6 +106,19 @@ def zone_of(tz: str | None, settings: Settings) -> ZoneInfo:
 def tenant_option(words: str, default: str | None = TENANT) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add --tenant."""
     return click.option("--tenant", metavar="NAME", default=default, show_default=default is not None, help=words)
+
+
+def hint_elsewhere(ledger: OpenLedger, tenant: str) -> None:
+    """Where a tenant has no calls and others have, say so on stderr: a forgotten --tenant looks like an empty ledger.
+
+    It looks at every call, so ask it only where nothing was found.
+    """
+    known = ledger.tenants()
+    if not known or tenant in known:
+        return
+    more = f" and {len(known) - TENANTS_SHOWN:,} more" if len(known) > TENANTS_SHOWN else ""
+    named = ", ".join(clean(each) for each in known[:TENANTS_SHOWN])
+    click.echo(f"tenant {clean(tenant)} has no calls; there are calls of: {named}{more} (--tenant NAME)", err=True)
 
 
 def pairs(option: str, texts: Iterable[str]) -> dict[str, list[str]]:

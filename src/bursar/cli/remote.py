@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from bursar.errors import BursarError, UsageError
 from bursar.reports.live import Snapshot, from_json
@@ -22,7 +22,7 @@ ANSWER_BYTES_MAX = 16 * 2**20
 WORDS = {
     401: "it wants a key: set BURSAR_KEY, or give --key",
     403: "this key may not read that: it needs the role read or admin",
-    404: "nothing is there: is this a bursar gateway, and new enough?",
+    404: "nothing is there: is this a bursar gateway, new enough, and is there such a tenant?",
 }
 
 
@@ -30,13 +30,17 @@ class GatewayFailed(BursarError):
     """The gateway did not answer as it should."""
 
 
-def live(url: str, key: str) -> Snapshot:
-    """Ask a gateway for a snapshot. Raises UsageError for a wrong URL or key, GatewayFailed for the rest."""
+def live(url: str, key: str, tenant: str = "") -> Snapshot:
+    """Ask a gateway for a snapshot of a tenant's money; without a name of the key's own tenant.
+
+    Raises UsageError for a wrong URL or key, GatewayFailed for the rest.
+    """
     split = _checked(url)
     if not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError("--key: a key has letters, digits and signs only, and no space")
     where = f"{split.scheme}://{split.hostname}:{split.port}" if split.port else f"{split.scheme}://{split.hostname}"
-    status, body = _get(split, key, where)
+    target = split.path.rstrip("/") + PATH + (f"?tenant={quote(tenant, safe='')}" if tenant else "")
+    status, body = _get(split, target, key, where)
     if status != 200:
         raise GatewayFailed(f"{where} answers {status}: {WORDS.get(status, 'try again later')}")
     try:
@@ -66,12 +70,12 @@ def _checked(url: str) -> SplitResult:
     return split
 
 
-def _get(split: SplitResult, key: str, where: str) -> tuple[int, bytes]:
+def _get(split: SplitResult, target: str, key: str, where: str) -> tuple[int, bytes]:
     kind = http.client.HTTPSConnection if split.scheme == "https" else http.client.HTTPConnection
     connection = kind(str(split.hostname), split.port, timeout=TIMEOUT_S)
     headers = {"accept": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
     try:
-        connection.request("GET", split.path.rstrip("/") + PATH, headers=headers)
+        connection.request("GET", target, headers=headers)
         with connection.getresponse() as response:
             body = response.read(ANSWER_BYTES_MAX + 1)
             if len(body) > ANSWER_BYTES_MAX:

@@ -11,6 +11,7 @@ import click
 
 from bursar.cli.options import (
     Source,
+    hint_elsewhere,
     json_option,
     ledger_of,
     now,
@@ -57,6 +58,8 @@ def runs(since: str, top: int, tenant: str, source: Source, tz: str | None, as_j
     zone = zone_of(tz, settings)
     with ledger_of(settings) as ledger:
         found = runs_since(ledger, tenant, parse_instant(since, zone, now(ledger)))
+        if not found.rows:
+            hint_elsewhere(ledger, tenant)
     if as_json:
         echo_json([run_json(row) for row in found.rows[:top]])
     elif found.rows:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from bursar.cli.options import TENANT, Source, ledger_of, now, source_options, zone_of
+from bursar.cli.options import Source, hint_elsewhere, ledger_of, now, source_options, tenant_option, zone_of
 from bursar.cli.table import Column, csv_text, echo_json, echo_table
 from bursar.cli.when import Period, period_options
 from bursar.cli.words import instant, short_money
@@ -35,7 +35,8 @@ DIMENSIONS_MAX = 6
 @click.option("--top", type=click.IntRange(1, 100_000), metavar="N", help="The first N groups, and the rest as one.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
-def spend(source: Source, by: str, period: Period, matches: tuple[str, ...], top: int | None, form: str | None) -> None:
+@tenant_option("Whose calls.")
+def spend(source: Source, by: str, period: Period, matches: tuple[str, ...], tenant: str, **shown: Any) -> None:
     """Who spent what, the dearest first.
 
     Examples: `bursar spend --by agent,model`, `bursar spend --by day --since 7d`, `bursar spend --by user --match
@@ -47,14 +48,16 @@ def spend(source: Source, by: str, period: Period, matches: tuple[str, ...], top
     match = read_match(matches)
     with ledger_of(settings) as ledger:
         since_ns, until_ns = period.read(zone, now(ledger))
-        query = SpendQuery(TENANT, dimensions, since_ns, until_ns, match)
+        query = SpendQuery(tenant, dimensions, since_ns, until_ns, match)
         try:
-            report = spend_report(ledger, query, timezone=zone.key, most=top)
+            report = spend_report(ledger, query, timezone=zone.key, most=shown["top"])
         except ValueError as error:
             raise UsageError(str(error)) from error
-    if form == "json":
+        if not report.total.calls:
+            hint_elsewhere(ledger, tenant)
+    if shown["form"] == "json":
         echo_json(_json(report, zone))
-    elif form == "csv":
+    elif shown["form"] == "csv":
         click.echo(_csv(report), nl=False)
     else:
         _echo(report, zone, match)

@@ -59,6 +59,7 @@ class Wanted(NamedTuple):
 
     session: str
     budget: str
+    tenant: str
     tz: str | None
     config: Path | None
     store: str | None
@@ -75,6 +76,7 @@ class Said(NamedTuple):
 @click.option("--format", "template", metavar="TEXT", help="The line, with fields such as {today_usd}; see the docs.")
 @click.option("--session", default="", metavar="ID", help="Show this session, too (default: what stdin says).")
 @click.option("--budget", default="", metavar="NAME", help="Show this budget (default: the fullest).")
+@click.option("--tenant", default=TENANT, show_default=True, metavar="NAME", help="Whose money.")
 @click.option("--tz", metavar="ZONE", help="Whose today (default: that of the budgets if they share one, else UTC).")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The configuration.")
 @click.option("--store", metavar="PATH", help="The ledger's file (default: store.path, else bursar.db).")
@@ -102,7 +104,7 @@ def statusline(template: str | None, as_json: bool, **asked: Any) -> None:
 
 
 def _look(wanted: Wanted) -> dict[str, str]:
-    peek = open_peek(ledger_path_here(wanted.config, wanted.store), TENANT)
+    peek = open_peek(ledger_path_here(wanted.config, wanted.store), wanted.tenant)
     try:
         return _fields(peek, wanted)
     finally:

@@ -14,12 +14,13 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from bursar.cli.follow import Followed
-from bursar.cli.options import TENANT, Source, json_option, source_options, tz_option, zone_of
+from bursar.cli.options import Source, hint_elsewhere, json_option, source_options, tenant_option, tz_option, zone_of
 from bursar.cli.spend import read_match
 from bursar.cli.table import clean, cut, width_of
 from bursar.cli.words import instant, short_money
@@ -48,22 +49,24 @@ NUMBERS = frozenset({"input", "output", "cost"})
 )
 @click.option("-f", "--follow/--no-follow", default=True, show_default=True, help="Go on with what ends from now on.")
 @click.option("--match", "matches", multiple=True, metavar="LABEL=VALUE", help="Only these calls; repeatable.")
+@tenant_option("Whose calls.")
 @source_options
 @tz_option
 @json_option
-def tail(lines: int, follow: bool, matches: tuple[str, ...], source: Source, tz: str | None, as_json: bool) -> None:
+def tail(lines: int, follow: bool, matches: tuple[str, ...], tenant: str, source: Source, **shown: Any) -> None:
     """Follow calls as they end: when, which, whose, tokens, cost, and what became of each.
 
     A call that is corrected later comes again. Ctrl-C ends it.
     """
     settings = source.load()
-    printer = _Printer(zone_of(tz, settings), read_match(matches), as_json)
+    printer = _Printer(zone_of(shown["tz"], settings), read_match(matches), shown["as_json"])
     try:
         with closing(Followed(settings, _itself)) as followed:
             ledger, now_ns = followed.get()
-            follower = Follower(ledger, TENANT, 0)
+            follower = Follower(ledger, tenant, 0)
             printer.head()
-            printer.print_last(follower, now_ns, lines)
+            if not printer.print_last(follower, now_ns, lines) and lines:
+                hint_elsewhere(ledger, tenant)
             if follow:
                 _follow(followed, follower, printer)
     except KeyboardInterrupt:
@@ -118,11 +121,12 @@ class _Printer:
         if not self._as_json:
             click.secho(self._line(HEAD), bold=True)
 
-    def print_last(self, follower: Follower, now_ns: int, lines: int) -> None:
-        """Print the last calls that match, as far back as it is looked."""
+    def print_last(self, follower: Follower, now_ns: int, lines: int) -> int:
+        """Print the last calls that match, as far back as it is looked; returns how many there were of any kind."""
         rows = follower.last(now_ns, SEARCHED_MAX if self._match and lines else lines)
         found = [row for row in rows if self._is_meant(row)]
         self.print(found[len(found) - min(lines, len(found)) :])
+        return len(rows)
 
     def print(self, rows: Iterable[HoldRow]) -> None:
         for row in rows:

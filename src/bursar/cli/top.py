@@ -15,7 +15,16 @@ import click
 
 from bursar.actions.live import watch
 from bursar.cli.follow import Followed
-from bursar.cli.options import TENANT, Source, json_option, source_options, tz_option, zone_of
+from bursar.cli.options import (
+    TENANT,
+    Source,
+    hint_elsewhere,
+    json_option,
+    source_options,
+    tenant_option,
+    tz_option,
+    zone_of,
+)
 from bursar.cli.remote import live
 from bursar.cli.table import echo_json
 from bursar.cli.top_view import Kind, View, draw
@@ -38,6 +47,7 @@ PLAIN_SIZE = (120, 60)
 @click.option(
     "--key", envvar=environment.KEY, default="", metavar="KEY", help="The key for --url (better: BURSAR_KEY)."
 )
+@tenant_option(f"Whose money (default: {TENANT}; with --url that of the key).", default=None)
 @source_options
 @tz_option
 @json_option
@@ -46,10 +56,10 @@ def top(every: float, once: bool, by: str, as_json: bool, source: Source, **othe
 
     Keys: ? for help, q to quit. The screen needs `pip install 'bursar[top]'`; --once and --json do not.
     """
-    url, tz, key = others["url"], others["tz"], others["key"] or ""
+    url, tz, key, tenant = others["url"], others["tz"], others["key"] or "", others["tenant"] or ""
     settings = Settings() if url else source.load()
     zone = zone_of(tz, settings)
-    with _looking(settings, url, key) as look:
+    with _looking(settings, url, key, tenant) as look:
         if as_json:
             echo_json(snapshot_json(look()))
         elif once or not sys.stdout.isatty() or not sys.stdin.isatty():
@@ -59,16 +69,23 @@ def top(every: float, once: bool, by: str, as_json: bool, source: Source, **othe
 
 
 @contextmanager
-def _looking(settings: Settings, url: str | None, key: str) -> Iterator[Callable[[], Snapshot]]:
+def _looking(settings: Settings, url: str | None, key: str, tenant: str) -> Iterator[Callable[[], Snapshot]]:
     """Give what takes a look, at a gateway or at the file."""
     if url:
-        yield lambda: live(url, key)
+        yield lambda: live(url, key, tenant)
         return
-    followed = Followed(settings, lambda ledger: watch(ledger, settings.budgets, TENANT))
+    tenant = tenant or TENANT
+    followed = Followed(settings, lambda ledger: (ledger, watch(ledger, settings.budgets, tenant)))
+    is_first = True
 
     def look() -> Snapshot:
-        made, now_ns = followed.get()
-        return made.read(now_ns)
+        nonlocal is_first
+        (ledger, made), now_ns = followed.get()
+        snapshot = made.read(now_ns)
+        if is_first and not snapshot.ended and not snapshot.in_flight:
+            hint_elsewhere(ledger, tenant)
+        is_first = False
+        return snapshot
 
     try:
         yield look

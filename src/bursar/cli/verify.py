@@ -12,8 +12,8 @@ import click
 
 from bursar.actions.shown import audit_json
 from bursar.actions.verify import Audit, audit
-from bursar.cli.options import TENANT, Source, json_option, ledger_of, source_options
-from bursar.cli.table import echo_json
+from bursar.cli.options import Source, json_option, ledger_of, source_options
+from bursar.cli.table import clean, echo_json
 from bursar.cli.words import amount_words, money
 from bursar.core.ledger import Mismatch
 
@@ -26,13 +26,13 @@ SHOWN_MAX = 50
 @source_options
 @json_option
 def verify(source: Source, as_json: bool) -> None:
-    """Recompute every balance from the ledger's entries and open holds, and compare.
+    """Recompute every balance from the ledger's entries and open holds, and compare. Every tenant's are looked at.
 
     Also tells what waits for a person. Exit code 1 when a balance differs. It is safe while the gateway runs.
     """
     settings = source.load()
     with ledger_of(settings) as ledger:
-        found = audit(ledger, TENANT)
+        found = audit(ledger, None)
     if as_json:
         echo_json(audit_json(found))
     else:
@@ -50,12 +50,16 @@ def _echo(found: Audit, path: Path) -> None:
         click.secho(_mismatch(mismatch), fg="red")
     if len(found.mismatches) > SHOWN_MAX:
         click.echo(f"and {len(found.mismatches) - SHOWN_MAX:,} more")
+    if len(found.tenants) > 1:
+        click.echo(f"  tenants   {', '.join(clean(each) for each in found.tenants)}")
     click.echo(f"  settled   {money(found.settled.cost_nano)}")
     click.echo(
         f"  presumed  {money(found.presumed.cost_nano)} in {found.presumed_calls:,} calls that nobody answered for"
     )
     if found.presumed_calls:
         click.echo("            `bursar holds list --state presumed` names them, `bursar holds correct` mends them")
+        if len(found.tenants) > 1:
+            click.echo("            (with --tenant NAME for each)")
     if found.orphans:
         click.echo(
             f"  {len(found.orphans):,} open holds of processes that are gone: `bursar holds lapse` presumes them"

@@ -71,6 +71,7 @@ def call_json(row: HoldRow) -> dict[str, Any]:
         "held": {**row.held.as_dict(), "cost_usd": plain_usd(row.held.cost_nano)},
         "flags": sorted(row.flags),
         "price": row.price or None,
+        "answered_by": row.note.answered_by or None,
         "process": row.process,
         "status": row.note.status or None,
         "ended": row.note.ended or None,

@@ -75,6 +75,11 @@ class MemoryReads:
         with self._lock:
             return max((record.reservation.at_ns for record in self._records.values()), default=0)
 
+    def tenants(self) -> Sequence[str]:
+        """List the tenants that have calls, by name."""
+        with self._lock:
+            return sorted({record.reservation.tenant for record in self._records.values()})
+
     def balances(self, tenant: str, after_ns: int = 0) -> Sequence[BalanceRow]:
         """List the balances of windows that end after an instant."""
         with self._lock:

@@ -52,6 +52,10 @@ class SqliteReads(SqliteBook):
     def processes(self) -> Sequence[ProcessRow]:
         return [ProcessRow(*row) for row in self._read("process_list")]
 
+    def tenants(self) -> Sequence[str]:
+        """List the tenants that have calls, by name. It looks at every call: for people, not on a call's path."""
+        return [tenant for (tenant,) in self._read("hold_tenants")]
+
     def balances(self, tenant: str, after_ns: int = 0) -> Sequence[BalanceRow]:
         """List the balances of windows that end after an instant."""
         rows = self._read("balance_list", tenant=tenant, after_ns=after_ns)

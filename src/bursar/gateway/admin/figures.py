@@ -59,6 +59,9 @@ class Call(Held):
     held: Held
     flags: list[str]
     price: str | None
+    answered_by: Annotated[
+        str | None, Meta(description="provider/model of the fall-back that was asked in the end, where there was one.")
+    ]
     process: str
     status: int | None
     ended: str | None

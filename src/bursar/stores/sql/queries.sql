@@ -123,6 +123,10 @@ ORDER BY opened_ns, id LIMIT :most;
 -- Tell the latest instant that the ledger knows, so that its clock never runs back.
 SELECT coalesce(max(opened_ns), 0) FROM hold;
 
+-- name: hold_tenants
+-- List the tenants that have calls.
+SELECT DISTINCT tenant FROM hold ORDER BY tenant;
+
 -- name: hold_row
 -- Read one call whole.
 SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,
