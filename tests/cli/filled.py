@@ -49,6 +49,8 @@ class Filled:
         at_ns: int = 0,
         process: str = "somewhere:1:2",
         price: str = "",
+        tenant: str = "default",
+        note: Note = NOTE,
     ) -> str:
         """Record one call; amounts go with settle. The hold is $0.02 for 1,000 tokens in and 500 out."""
         at_ns = at_ns or self.now_ns
@@ -56,17 +58,24 @@ class Filled:
         all_labels = Labels.of({"provider": "openai", "model": "gpt-4o", "wire": "openai.chat", **labels})
         cover = Cover(10_000_000_000, 20_000_000, 1000)
         asked = Reservation(
-            hold_id, "default", process, at_ns, all_labels.pairs, cover, Ask(500, 500), self._lines(all_labels, at_ns)
+            hold_id,
+            tenant,
+            process,
+            at_ns,
+            all_labels.pairs,
+            cover,
+            Ask(500, 500),
+            self._lines(tenant, all_labels, at_ns),
         )
         assert isinstance(self.ledger.reserve(asked), Granted)
         if verb is not None:
             charge = Charge(amounts or Amounts(requests=1), frozenset(flags), price) if verb is Verb.SETTLE else None
-            self.ledger.close(hold_id, verb, at_ns + NS, charge, NOTE)
+            self.ledger.close(hold_id, verb, at_ns + NS, charge, note)
         return hold_id
 
-    def _lines(self, labels: Labels, at_ns: int) -> tuple[Line, ...]:
+    def _lines(self, tenant: str, labels: Labels, at_ns: int) -> tuple[Line, ...]:
         budgets = Budgets(self.budgets)
-        return budgets.lines(budgets.matching("default", labels), labels, at_ns)
+        return budgets.lines(budgets.matching(tenant, labels), labels, at_ns)
 
 
 def run(*words: object, env: dict[str, str] | None = None) -> Result:

@@ -45,6 +45,16 @@ def test_a_late_close_without_a_note_keeps_the_first(ledger: Ledger) -> None:
     assert ledger.hold("default", "a").flags == {"estimated"}
 
 
+def test_tenants_are_those_that_have_calls_whatever_became_of_them(ledger: Ledger) -> None:
+    assert list(ledger.tenants()) == []
+    for tenant, verb in (("rival", None), ("acme", Verb.RELEASE), ("acme", Verb.PRESUME)):
+        hold_id = f"{tenant}-{verb}"
+        ledger.reserve(call(line(), id=hold_id, tenant=tenant))
+        if verb is not None:
+            ledger.close(hold_id, verb, START_NS)
+    assert list(ledger.tenants()) == ["acme", "rival"]
+
+
 def test_no_tenant_sees_anything_of_another(ledger: Ledger) -> None:
     """P8: not even that it exists."""
     ledger.reserve(call(line(), id="mine"))

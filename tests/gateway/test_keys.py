@@ -296,3 +296,11 @@ def test_a_call_that_waits_for_money_is_not_sent_when_it_is_paused_meanwhile(tmp
         assert sum(b" 200 OK" in answer for answer in answers) == home.provider.invoice()["requests"]
         assert any(b"paused" in answer for answer in answers)
         home.assert_sound()
+
+
+@pytest.mark.parametrize("more", [{}, {"anthropic-version": "2023-06-01"}, {"x-goog-api-key": "k"}])
+def test_the_administration_refuses_strangers_in_its_own_words(keyed: House, more: dict[str, str]) -> None:
+    got = keyed.send("GET", "/bursar/v1/budgets", headers=more)
+    assert got.status == 401
+    assert got.json["error"]["code"] == "unauthorized"
+    assert got.headers["cache-control"] == "private, no-store"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.gateway.house import house, usd
 
 from bursar.core.admission import Ask, Balance, Cover, Line
-from bursar.core.budget import Budget, Limit, Unit
+from bursar.core.budget import LIMIT_MAX, Budget, Limit, Unit
 from bursar.core.labels import Labels
 from bursar.core.ledger import Refused, Reservation
 from bursar.core.provider import Provider
@@ -44,11 +44,29 @@ def text_of(body: bytes) -> str:
     return text
 
 
+@pytest.mark.parametrize(
+    ("unit", "limit", "settled", "words"),
+    [
+        (Unit.REQUESTS, 1, 1, "1 of 1 request used"),
+        (Unit.REQUESTS, 20, 20, "20 of 20 requests used"),
+        (Unit.OUTPUT_TOKENS, 50_000, 49_800, "49,800 of 50,000 output tokens used"),
+        (Unit.USD, 5_000_000_000, 4_980_000_000, "$4.98 of $5.00 used"),
+    ],
+)
+def test_an_amount_reads_well(unit: Unit, limit: int, settled: int, words: str) -> None:
+    budget = Budget("b", (Limit(unit, limit),), Window(WindowKind.TOTAL))
+    line = Line("b", "i", "", 0, 2**63 - 1, unit, limit)
+    asked = Reservation("id", "default", "p", 0, {}, Cover(10**12, 0, 0), Ask(1000, 1000), (line,))
+    message = refuse_budget((budget,), asked, Refused(line, Balance(settled, 0, 0), True)).message
+    assert words in message
+    assert "needs up to 1 request." in message or unit is not Unit.REQUESTS
+
+
 @given(names, names, st.one_of(st.just(""), names), st.sampled_from(Unit), amounts, amounts, amounts, st.booleans())
 def test_no_refusal_says_rate_limit_or_429(
     name: str, scope: str, link: str, unit: Unit, limit: int, settled: int, held: int, is_exhausted: bool
 ) -> None:
-    budget = Budget(name, (Limit(unit, limit),), Window(WindowKind.MONTH), link=link)
+    budget = Budget(name, (Limit(unit, min(limit, LIMIT_MAX[unit])),), Window(WindowKind.MONTH), link=link)
     starts, ends = 1_775_001_600 * 10**9, 1_777_507_200 * 10**9
     line = Line(name, "i", scope, starts, ends, unit, limit)
     cover = Cover(settled % 10**12, held % 10**9, held % 10**6)

@@ -15,9 +15,10 @@ from pathlib import Path
 from bursar.actions.verify import Audit
 from bursar.config.settings import BUILT_IN_PROVIDERS, Durability, Settings, StoreKind
 from bursar.core.money import format_usd
+from bursar.core.provider import Auth, Provider
 from bursar.core.window import WindowKind
 
-__all__ = ["Finding", "Severity", "checkup", "filesystem_of", "mounts"]
+__all__ = ["Finding", "Severity", "checkup", "filesystem_of", "keyless", "mounts"]
 
 NETWORK_FILESYSTEMS = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "glusterfs", "lustre", "ncpfs"}
@@ -93,12 +94,26 @@ def _budgets(settings: Settings) -> Iterator[Finding]:
 
 def _providers(settings: Settings) -> Iterator[Finding]:
     for provider in settings.providers:
-        if provider.top_speed is None and provider not in BUILT_IN_PROVIDERS:
+        if provider.top_speed is None and _is_configured(provider):
             yield Finding(
                 Severity.ADVICE,
                 f"the top speed of provider {provider.name} is unknown: a stream holds its whole cap from the start",
                 f"set providers.{provider.name}.top_speed to tokens per second that it never exceeds",
             )
+
+
+def keyless(settings: Settings) -> tuple[str, ...]:
+    """Name the providers in use that cost money and have no key: where clients send bursar's keys, nobody pays there.
+
+    In use is what the configuration names; where no provider has a key, every one counts.
+    """
+    lacking = tuple(each for each in settings.providers if not (each.api_key or each.is_free or each.auth is Auth.NONE))
+    is_any_known = any(each.api_key for each in settings.providers)
+    return tuple(each.name for each in lacking if not is_any_known or _is_configured(each))
+
+
+def _is_configured(provider: Provider) -> bool:
+    return provider not in BUILT_IN_PROVIDERS
 
 
 def _store(settings: Settings, filesystem: str) -> Iterator[Finding]:

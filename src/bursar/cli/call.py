@@ -110,12 +110,18 @@ def find_call(ledger: OpenLedger, tenant: str, call_id: str) -> HoldRow:
     try:
         row: HoldRow = ledger.hold(tenant, call_id)
     except NotFound as error:
-        for other in ledger.tenants():
-            with contextlib.suppress(NotFound):
-                ledger.hold(other, call_id)
-                raise NotFound(f"call {call_id} is not one of tenant {tenant}: --tenant {other}") from error
-        raise
+        other = next((other for other in ledger.tenants() if _is_of(ledger, other, call_id)), None)
+        if other is None:
+            raise
+        raise NotFound(f"call {call_id} is not one of tenant {tenant}: --tenant {other}") from error
     return row
+
+
+def _is_of(ledger: OpenLedger, tenant: str, call_id: str) -> bool:
+    with contextlib.suppress(NotFound):
+        ledger.hold(tenant, call_id)
+        return True
+    return False
 
 
 def echo_calls(rows: list[HoldRow], zone: ZoneInfo) -> None:

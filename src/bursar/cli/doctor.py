@@ -11,13 +11,14 @@ from dataclasses import replace
 
 import click
 
-from bursar.actions.checkup import Finding, Severity, checkup, filesystem_of, mounts
+from bursar.actions.checkup import Finding, Severity, checkup, filesystem_of, keyless, mounts
 from bursar.actions.control import ControlState, state_of
 from bursar.actions.shown import finding_json
 from bursar.actions.verify import Audit, audit
 from bursar.cli.options import Source, json_option, ledger_of, source_options
 from bursar.cli.table import echo_json
-from bursar.config.settings import Settings, StoreKind
+from bursar.config.settings import KeyPolicy, Settings, StoreKind
+from bursar.core.address import is_loopback
 from bursar.errors import ConfigError
 from bursar.reports.unpriced import unpriced_models
 from bursar.wiring.pepper import open_keyring
@@ -51,7 +52,10 @@ def doctor(source: Source, as_json: bool) -> None:
 
 
 def _look(settings: Settings) -> tuple[Audit | None, tuple[str, ...], ControlState]:
-    """Read the ledger, when there is one: its audit, the models of calls without a price, and what is set. Every tenant counts."""
+    """Read the ledger, when there is one: its audit, the models of calls without a price, and what is set.
+
+    Every tenant is looked at.
+    """
     if settings.store.kind is StoreKind.MEMORY or not settings.store.path.exists():
         return None, (), ControlState()
     with ledger_of(settings) as ledger:
@@ -67,7 +71,15 @@ def _set(settings: Settings, state: ControlState) -> Iterator[Finding]:
     try:
         open_keyring(settings, state.keys)
     except ConfigError as error:
-        yield Finding(Severity.PROBLEM, error.message, "`bursar key --help`; docs/command-line.md says where it lies")
+        yield Finding(Severity.PROBLEM, error.message, "`bursar key --help`; docs/keys.md says where it lies")
+    without = keyless(settings)
+    if without and (state.keys or settings.server.keys is KeyPolicy.REQUIRED or not is_loopback(settings.server.host)):
+        yield Finding(
+            Severity.ADVICE,
+            f"clients need a key of the gateway, and it has no key of the provider for {', '.join(without)}: calls fail "
+            "there unless a client sends its own beside the header x-bursar-key",
+            f"name the variable with the key: providers.{without[0]}.api_key_env",
+        )
 
 
 def _echo(finding: Finding) -> None:

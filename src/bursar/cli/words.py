@@ -46,7 +46,8 @@ def amount_words(unit: Unit, amount: int) -> str:
     """Write an amount of a limit with its unit."""
     if unit is Unit.USD:
         return short_money(amount)
-    return f"{amount:,} {unit.replace('_', ' ')}"
+    words = unit.replace("_", " ")
+    return f"{amount:,} {words.removesuffix('s') if amount == 1 else words}"
 
 
 def _limit_words(limit: Limit) -> str:

@@ -24,6 +24,7 @@ from bursar.gateway.health import Readiness, health, metrics
 from bursar.gateway.protocol import IdleConnections
 from bursar.gateway.relay import Receive, Send, relay
 from bursar.gateway.shares import RETRY_S, Shares
+from bursar.identity.caller import Caller
 from bursar.pipeline.call import Reply
 from bursar.pipeline.refusals import harmless
 from bursar.wire.base import Refusal, Wire
@@ -138,12 +139,11 @@ class App:
         if page is not None:
             await relay(page, receive, send, self.limits)
             return
-        refuse_foreign(request.headers)
-        # Whoever has no credentials learns no more than that it needs some.
-        caller = self._door.caller(request.headers)
         if scope["path"].startswith(ADMIN):
-            await self._admin(scope, receive, send, caller)
+            await self._administer(scope, request.headers, receive, send)
             return
+        # Whoever has no credentials learns no more than that it needs some.
+        caller = self._let_in(request.headers)
         if request.place is None:
             raise NotFound(f"bursar does not serve {scope['method']} {scope['path'][:200]}")
         self._door.admit(caller, Role.CALL)
@@ -151,6 +151,19 @@ class App:
         arrival = Arrival(request.place, request.headers, query, caller)
         with self._shares.taken(caller.tenant):
             await relay(await self._answer(arrival, receive), receive, send, self.limits)
+
+    def _let_in(self, headers: dict[str, str]) -> Caller:
+        """Say who sends a request. Raises BadRequest, Unauthorized."""
+        refuse_foreign(headers)
+        return self._door.caller(headers)
+
+    async def _administer(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
+        try:
+            caller = self._let_in(headers)
+        except BursarError as error:
+            await self._admin.refuse(error, scope, receive, send)
+            return
+        await self._admin(scope, receive, send, caller)
 
     async def _answer(self, arrival: Arrival, receive: Receive) -> Reply:
         body = await read_body(arrival.headers, receive, self.limits)

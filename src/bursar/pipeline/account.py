@@ -118,6 +118,8 @@ class Account:
         self._earlier = ZERO
         self._earlier_tokens = 0
         self._is_reserving = False
+        self.reserves = 0
+        """How often the store was asked: more than once when the call had to wait."""
         self._charge: Charge | None = None
         self._answer_tokens = 0
         self._response_id = ""
@@ -144,6 +146,7 @@ class Account:
     async def reserve(self) -> Granted | Refused:
         """Ask the store once for the hold."""
         self._is_reserving = True
+        self.reserves += 1
         try:
             verdict = await self._accounts.store.reserve(self._quote.reservation)
         except StoreUnavailable:

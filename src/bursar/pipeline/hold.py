@@ -81,13 +81,10 @@ class HoldStage:
                     return None
                 refusal = refuse_budget(quote.budgets, quote.reservation, verdict)
                 return self._refuse(call, refusal, verdict.line.budget)
-            # It may have waited, and somebody may have paused it meanwhile.
-            stopped = self.quoter.in_force.stopped(call.tenant, call.labels)
-            if stopped is not None:
-                return self._refuse(call, stopped)
             failpoint("after_hold")
-            if call.is_gone():
-                return refuse(call, Refusal(499, "client_gone", "the client went away while it waited"))
+            unwanted = self._unwanted(call) if account.reserves > 1 else None
+            if unwanted is not None:
+                return self._refuse(call, unwanted)
             reply = await self._attempts(call, quote, account)
             is_kept = not isinstance(reply.body, bytes)
             return reply
@@ -96,6 +93,12 @@ class HoldStage:
         finally:
             if not is_kept:
                 await account.abandon()
+
+    def _unwanted(self, call: Call) -> Refusal | None:
+        """Say why a call that has waited is not to be sent any more."""
+        if call.is_gone():
+            return Refusal(499, "client_gone", "the client went away while it waited")
+        return self.quoter.in_force.stopped(call.tenant, call.labels)
 
     async def _admit(self, call: Call, quote: Quote, account: Account) -> Granted | Refused:
         """Reserve, waiting while the money is only in flight; by setting, go on without a ledger that is down."""

@@ -85,7 +85,7 @@ def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refu
     who = f"Budget {line.budget!r}" + (f" of {line.scope}" if line.scope else "")
     until = "" if line.ends_ns >= FOREVER_NS else f" until {to_datetime(line.ends_ns):%Y-%m-%d %H:%M} UTC"
     more = f" To get more: {link}" if link else ""
-    sums = f"{format_amount(line.unit, used)} of {format_amount(line.unit, line.limit)}"
+    sums = f"{_count(line.unit, used)} of {format_amount(line.unit, line.limit)}"
     if not budget.window.is_within_term(Span(line.starts_ns, line.ends_ns)):
         since, days = budget.window.since, budget.window.days
         full = f"{who} is for {days} days from {since} ({budget.window.timezone}), and this is another day.{more}"
@@ -137,6 +137,12 @@ def plain_usd(nano: int) -> str:
 
 def format_amount(unit: Unit, amount: int) -> str:
     """Write an amount for a person; money is rounded up to a hundredth of a cent."""
-    if unit is Unit.USD:
-        return format_usd(-(-amount // 100_000) * 100_000)
-    return f"{amount:,} {unit.replace('_', ' ')}"
+    words = unit.replace("_", " ")
+    return (
+        _count(unit, amount) if unit is Unit.USD else f"{amount:,} {words.removesuffix('s') if amount == 1 else words}"
+    )
+
+
+def _count(unit: Unit, amount: int) -> str:
+    """Write an amount whose unit is said beside it."""
+    return format_usd(-(-amount // 100_000) * 100_000) if unit is Unit.USD else f"{amount:,}"

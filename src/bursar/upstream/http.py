@@ -88,6 +88,9 @@ class HttpUpstream:
             raise UpstreamFailed(
                 f"{provider.name} broke off before it answered ({_kind(error)})", is_sent=True
             ) from error
+        if not 200 <= response.status < 600:
+            response.close()
+            raise UpstreamFailed(f"{provider.name} answered with a status that is none of an answer", is_sent=True)
         return HttpAnswer(provider, response)
 
 

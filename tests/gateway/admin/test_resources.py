@@ -11,6 +11,7 @@ from tests.gateway.admin.office import Office, office
 from tests.gateway.house import DOLLAR, until, usd
 from tests.gateway.keyed import bearer
 
+from bursar.cli.remote import live
 from bursar.config.budgets import SET_KEYS
 from bursar.config.prices import PRICE_KEYS
 from bursar.config.settings import StoreKind, StoreSettings
@@ -206,6 +207,7 @@ def test_the_live_view_is_what_bursar_top_reads(desk: Office) -> None:
     snapshot = from_json(told)
     assert [call.id for call in snapshot.ended] == [desk.ids["acme hold"]]
     assert snapshot.total.calls == 1
+    assert live(desk.home.url, desk.tokens["acme read"]).total == snapshot.total
     desk.home.ask(headers=bearer(desk.tokens["acme call"]))
     until(lambda: from_json(desk.get("/live", "acme read")).total.calls == 2)
     assert from_json(desk.get("/live", "rival read")).total.calls == 1

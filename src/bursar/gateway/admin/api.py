@@ -67,7 +67,11 @@ class AdminApi:
         try:
             await self._opened()({**scope, _CALLER: caller}, receive, send)
         except BursarError as error:
-            await _error(error)(scope, receive, send)
+            await self.refuse(error, scope, receive, send)
+
+    async def refuse(self, error: BursarError, scope: Scope, receive: Receive, send: Send) -> None:
+        """Say what is wrong with a request, whoever found it."""
+        await _error(error)(scope, receive, send)
 
     def close(self) -> None:
         """Wait for the reports that run, and let go of the ledger's file. Blocks; harmless when nothing was asked."""
