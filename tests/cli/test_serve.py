@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,9 @@ def test_a_served_call_is_answered_recorded_and_billed_alike(tmp_path: Path, wor
             url = found.group(1)
             assert f"    export OPENAI_BASE_URL={url}/v1" in lines
             assert f"    export ANTHROPIC_BASE_URL={url}" in lines
+            assert f"    export GOOGLE_GEMINI_BASE_URL={url}" in lines
+            assert "keep their own keys" in lines[2]
+            assert lines[7].split(maxsplit=1) == ["pages", "/healthz, /readyz, /metrics, /bursar/v1/ (administration)"]
             assert lines[-1].endswith("everything: $1.00 per day (UTC), for each agent")
             with _client(url) as client:
                 answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
@@ -120,6 +124,54 @@ def test_without_a_budget_it_says_so_loudly_on_stderr(tmp_path: Path) -> None:
         assert process.stderr is not None
         told = [process.stderr.readline().rstrip("\n") for _ in NO_BUDGET.splitlines()]
         assert told == NO_BUDGET.splitlines()
+
+
+def _told_at_the_start(directory: Path, *words: str, **variables: str) -> tuple[str, str]:
+    """Run `bursar serve` until it has said everything, and give its stdout and stderr."""
+    command = _command("serve", "--port", "0", "--budget", "$5/day", *words)
+    with subprocess.Popen(
+        command,
+        cwd=directory,
+        env=_environment(NO_COLOR="1", **variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        while (line := process.stdout.readline()) and not line.startswith("  budgets"):
+            lines.append(line)
+        port = lines[0].rstrip().rpartition(":")[2]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=WAIT_S) as answer:
+            assert answer.status == 200, "it serves, so everything has been said"
+        process.send_signal(signal.SIGTERM)
+        out, told = process.communicate(timeout=WAIT_S)
+    return "".join([*lines, line, out]), told
+
+
+def test_once_there_is_a_key_it_says_whose_keys_are_sent_where(tmp_path: Path) -> None:
+    assert _run(tmp_path, "key", "create", "--name", "ci").returncode == 0
+    out, told = _told_at_the_start(tmp_path)
+    assert "As API key each sends a key of this gateway" in out and "x-bursar-key" in out
+    assert "keep their own keys" not in out
+    assert "https://api.openai.com/v1 (no key: the client's own)" in out
+    assert "no key of the provider for openai, anthropic, gemini." in told
+    secret = "sk-" + "s" * 40
+    (tmp_path / "bursar.yaml").write_text(
+        "providers:\n  openai: {api_key_env: HOUSE_KEY}\n  groq: {base_url: https://api.groq.com/openai/v1}\n"
+    )
+    out, told = _told_at_the_start(tmp_path, HOUSE_KEY=secret)
+    assert "no key of the provider for groq." in told, "of the rest nothing says that they are used"
+    assert "https://api.openai.com/v1 (key from the environment)" in out
+    assert secret not in out + told
+
+
+def test_on_a_network_it_says_that_this_is_plain_http_and_shows_no_secret(tmp_path: Path) -> None:
+    out, told = _told_at_the_start(tmp_path, "--host", "0.0.0.0", BURSAR_ADMIN_SECRET="a" * 40)
+    assert "As API key each sends a key of this gateway" in out
+    assert "plain HTTP on a network" in told and "TLS in front" in told
+    assert "a" * 40 not in out + told
+    assert "plain HTTP" not in _told_at_the_start(tmp_path)[1]
 
 
 def test_a_budget_on_the_command_line_is_kept_to(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from bursar.core.provider import Deadlines, Provider
 from bursar.errors import ConfigError
 
 EVERYTHING = """
-server: {host: "::1", port: 9000, workers: 2, grace_s: 1.5}
+server: {host: "::1", port: 9000, keys: required, workers: 2, grace_s: 1.5}
 store: {kind: memory, path: other.db, durability: power, timeout_s: 2}
 link: https://ask.example
 providers:
@@ -68,6 +68,7 @@ budgets:
 limits:
   hold_wait_s: 1
   waiting_max: 2
+  calls_per_tenant_max: 7
   body_bytes_max: 3
   headers_bytes_max: 4
   headers_max: 5
@@ -151,7 +152,14 @@ def test_a_flag_beats_the_environment_and_that_beats_the_file(load_text: Load) -
 def test_each_variable_sets_its_key(name: str) -> None:
     section, key = VARIABLES[name]
     base = getattr(Settings(), section)
-    values = {"host": "h", "kind": "memory", "path": "p", "durability": "power", "heartbeat_s": "2.5"}
+    values = {
+        "host": "h",
+        "kind": "memory",
+        "path": "p",
+        "durability": "power",
+        "heartbeat_s": "2.5",
+        "keys": "required",
+    }
     settings = load(None, {name: values.get(key, "99")})
     assert _unset(getattr(settings, section), base) == [field.name for field in fields(base) if field.name != key]
 

@@ -23,6 +23,7 @@ from bursar.config.settings import (
     BUILT_IN_PROVIDERS,
     KeyPolicy,
     Limits,
+    ModelRow,
     PriceRow,
     ServerSettings,
     Settings,
@@ -70,6 +71,7 @@ def settings_for(
     link, host = more.pop("link", ""), more.pop("host", "127.0.0.1")
     store = more.pop("store", StoreSettings(path=ledger))
     prices = more.pop("prices", (PriceRow("*", "*", False, RATES),))
+    models: tuple[ModelRow, ...] = more.pop("models", ())
     more.setdefault("deadlines", Deadlines(connect_s=5, first_byte_s=20, idle_s=20, total_s=60))
     return Settings(
         server=ServerSettings(host, port=0, grace_s=grace_s, keys=keys),
@@ -80,6 +82,7 @@ def settings_for(
             Provider("gemini", provider_url, ("gemini.generate",), **more),
         ),
         prices=prices,
+        models=models,
         budgets=tuple(budgets),
         limits=limits or Limits(),
         admin_secret=admin_secret,

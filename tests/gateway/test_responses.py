@@ -10,7 +10,7 @@ import pytest
 from tests.gateway.house import Got, House, house, until, usd
 from tests.gateway.keyed import bearer, give_key
 
-from bursar.config.settings import KeyPolicy
+from bursar.config.settings import KeyPolicy, ModelRow
 from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.control import EVERY_TENANT
 from bursar.core.window import Window, WindowKind
@@ -88,6 +88,35 @@ def test_a_kept_response_is_read_and_deleted_by_its_tenant_alone(tmp_path: Path)
         assert home.send("DELETE", paths[0], headers=mine).status == 200
         assert home.send("GET", paths[0], headers=mine).status == 404
         home.assert_sound("mine")
+
+
+COMPACT = "/v1/responses/compact"
+
+
+def compacted(home: House, **fields: Any) -> Got:
+    return home.send("POST", COMPACT, json.dumps({"model": "m", "input": "a long story", **fields}).encode())
+
+
+def test_a_compaction_holds_all_that_the_model_can_write(tmp_path: Path) -> None:
+    models = (ModelRow("m", max_output_tokens=2_000),)
+    script = {"m": Script(output_tokens=1_500, max_output_tokens=2_000)}
+    with house(tmp_path, [usd(30_000_000)], scripts=script, models=models) as home:
+        assert compacted(home).status == 200
+        (row,) = home.holds()
+        assert row.held.output_tokens == 2_000
+        assert "max_output_tokens" not in home.provider.requests()[-1]["body"]
+        assert home.assert_sound().settled == home.invoice_nano()
+        assert compacted(home).status == 402
+        assert home.provider.invoice()["requests"] == 1
+
+
+def test_a_compaction_that_nothing_bounds_is_refused(home: House) -> None:
+    unknown = home.send("POST", COMPACT, b'{"model": "nobody-knows-it", "input": "x"}')
+    assert (unknown.status, unknown.json["error"]["param"]) == (400, "model")
+    for name, value in (("max_output_tokens", 100), ("stream", True)):
+        got = compacted(home, **{name: value})
+        assert (got.status, got.json["error"]["param"]) == (400, name)
+    assert home.provider.invoice()["requests"] == 0
 
 
 @pytest.mark.parametrize("field", ["background", "conversation", "prompt"])

@@ -109,7 +109,10 @@ def test_the_reason_of_a_pause_is_literal_text(tmp_path: Path) -> None:
 
 # --- S44, S12: hostile providers ------------------------------------------------------------------------------------
 
-TOLD = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}'
+TOLD = (
+    b'{"choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":1,"completion_tokens":1}}'
+)
 ODD_HEADS = {
     "999": b"HTTP/1.1 999 Odd\r\n",
     "600": b"HTTP/1.1 600 Odd\r\n",
@@ -154,7 +157,7 @@ def answering(head: bytes) -> Iterator[str]:
                 if stop.is_set():
                     return
                 data = piece = connection.recv(65_536)
-                while piece and b"\r\n\r\n" not in data or data.startswith(b"POST") and not data.endswith(b"}"):
+                while (piece and b"\r\n\r\n" not in data) or (data.startswith(b"POST") and not data.endswith(b"}")):
                     data += (piece := connection.recv(65_536))
                     if not piece:
                         break

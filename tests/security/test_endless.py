@@ -14,6 +14,7 @@ from bursar.testing import Script
 pytestmark = pytest.mark.slow
 
 WIRES = ["openai", "anthropic"]
+STREAMED = [*WIRES, "responses", "completions", "gemini"]
 QUICK = Deadlines(connect_s=5, first_byte_s=5, idle_s=5, total_s=0.8)
 MIB = 2**20
 
@@ -27,7 +28,7 @@ def assert_stopped(home: House) -> None:
     home.assert_sound()
 
 
-@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("wire", STREAMED)
 def test_a_stream_of_keep_alives_ends_at_the_total_deadline(tmp_path: Path, wire: str) -> None:
     script = Script(fault="never_ends")
     with house(tmp_path, [usd()], scripts={"m": script}, deadlines=QUICK) as home:
@@ -37,7 +38,7 @@ def test_a_stream_of_keep_alives_ends_at_the_total_deadline(tmp_path: Path, wire
         assert_stopped(home)
 
 
-@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("wire", STREAMED)
 def test_a_stream_that_goes_silent_ends_at_the_idle_deadline(tmp_path: Path, wire: str) -> None:
     script = Script(output_tokens=1000, tokens_per_s=2, tokens_per_event=4)
     deadlines = Deadlines(connect_s=1, first_byte_s=5, idle_s=0.3, total_s=60)
@@ -49,7 +50,7 @@ def test_a_stream_that_goes_silent_ends_at_the_idle_deadline(tmp_path: Path, wir
         assert home.provider.invoice()["calls"][0]["ended"] == "disconnect"
 
 
-@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("wire", STREAMED)
 def test_a_whole_answer_that_never_ends_is_given_up(tmp_path: Path, wire: str) -> None:
     """Its bytes keep coming, so only the total deadline can end it."""
     script = Script(fault="never_ends")

@@ -9,7 +9,9 @@ import pytest
 from tests.gateway.house import PATHS, House, body_of
 
 NAMING: dict[str, Any] = {
-    "openai": lambda url: {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]},
+    "openai": lambda url: {
+        "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
+    },
     "anthropic": lambda url: {
         "messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": url}}]}]
     },
@@ -29,11 +31,15 @@ NAMING: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", NAMING)
 def test_the_gateway_never_fetches_what_a_body_names(home: House, case: str) -> None:
-    wire = case.split(" ")[0]
+    wire = case.split(" ", maxsplit=1)[0]
     with socket.create_server(("127.0.0.1", 0)) as inside:
         inside.setblocking(False)
         port = inside.getsockname()[1]
-        for url in (f"http://127.0.0.1:{port}/x.png", f"http://localhost:{port}/x", f"http://[::ffff:127.0.0.1]:{port}/x"):
+        for url in (
+            f"http://127.0.0.1:{port}/x.png",
+            f"http://localhost:{port}/x",
+            f"http://[::ffff:127.0.0.1]:{port}/x",
+        ):
             got = home.ask(wire, **NAMING[case](url))
             assert got.status in (200, 400), got
         with pytest.raises(BlockingIOError):
@@ -41,10 +47,14 @@ def test_the_gateway_never_fetches_what_a_body_names(home: House, case: str) -> 
     home.assert_sound()
 
 
-@pytest.mark.parametrize("path", [
-    "/v1/realtime", "/v1/realtime?model=m", "/v1beta/models/m:bidiGenerateContent",
-    "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/realtime",
+        "/v1/realtime?model=m",
+        "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
+    ],
+)
 def test_no_socket_is_opened_for_a_live_session(home: House, path: str) -> None:
     answer = home.tell(
         f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -54,11 +64,26 @@ def test_no_socket_is_opened_for_a_live_session(home: House, path: str) -> None:
     assert home.provider.invoice()["requests"] == 0
 
 
-@pytest.mark.parametrize("path", [
-    "/v1/batches", "/v1/messages/batches", "/v1/files", "/v1/uploads", "/v1/assistants", "/v1/threads/runs",
-    "/v1/fine_tuning/jobs", "/v1beta/cachedContents", "/v1beta/files", "/upload/v1beta/files", "/v1/videos",
-    "/v1/audio/transcriptions", "/v1/images/generations", "/v1/responses/compact", "/v1beta/models/m:batchEmbedContents",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/batches",
+        "/v1/messages/batches",
+        "/v1/files",
+        "/v1/uploads",
+        "/v1/assistants",
+        "/v1/threads/runs",
+        "/v1/fine_tuning/jobs",
+        "/v1beta/cachedContents",
+        "/v1beta/files",
+        "/upload/v1beta/files",
+        "/v1/videos",
+        "/v1/audio/transcriptions",
+        "/v1/images/generations",
+        "/v1/responses/compact",
+        "/v1beta/models/m:batchEmbedContents",
+    ],
+)
 def test_what_is_not_metered_is_not_served_under_any_prefix(home: House, path: str) -> None:
     for prefix in ("", "/openai", "/anthropic", "/gemini"):
         assert home.send("POST", prefix + path, body_of("openai")).status == 404
@@ -70,12 +95,27 @@ def test_what_is_served_is_what_the_house_knows() -> None:
     assert set(PATHS) == {"openai", "anthropic", "responses", "completions", "embeddings", "gemini"}
 
 
-@pytest.mark.parametrize("path", [
-    "/index.html", "/static/app.js", "/static/../../etc/passwd", "/static/%2e%2e/%2e%2e/etc/passwd", "/..%5c..%5cwindows",
-    "//server/share", "/favicon.ico", "/.env", "/bursar.db", "/bursar.db.pepper", "/bursar.yaml", "/.git/config",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/index.html",
+        "/static/app.js",
+        "/static/../../etc/passwd",
+        "/static/%2e%2e/%2e%2e/etc/passwd",
+        "/..%5c..%5cwindows",
+        "//server/share",
+        "/favicon.ico",
+        "/.env",
+        "/bursar.db",
+        "/bursar.db.pepper",
+        "/bursar.yaml",
+        "/.git/config",
+    ],
+)
 def test_no_file_of_this_machine_is_served(home: House, path: str) -> None:
     """S56: there are no static files yet; whatever comes must not serve these."""
-    answer = home.tell(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nRange: bytes=0-,0-,0-,0-\r\n\r\n".encode())
+    answer = home.tell(
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nRange: bytes=0-,0-,0-,0-\r\n\r\n".encode()
+    )
     assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 "))
     assert b"root:" not in answer and b"SQLite format" not in answer

@@ -1,6 +1,6 @@
-"""What is nearly right is refused or understood: no 500, nothing lost, nothing left behind (`scripts/soak fuzz` at length).
+"""What is nearly right is refused or understood: no 500, nothing lost, nothing left behind (at length: `scripts/soak`).
 
-A failure names its seed: `CHECKS[kind]` of `random.Random(seed)` makes the same input again.
+A failure names its seed, and the check with `random.Random(seed)` makes the same input again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.security.fuzzed.answers import KNOWN as WHOLE
 from tests.security.fuzzed.answers import check_answer
 from tests.security.fuzzed.bodies import BodyFuzz
 from tests.security.fuzzed.heads import HeadFuzz
-from tests.security.fuzzed.samples import EVENTS
+from tests.security.fuzzed.provided import EVENTS
 from tests.security.fuzzed.streams import KNOWN, check_stream
 from tests.security.fuzzed.texts import check_config, check_price
 
@@ -136,7 +136,9 @@ def test_a_reader_keeps_no_more_than_its_limit_of_an_endless_stream(name: str) -
     """Each event is another one: indexes, ids and texts never come twice."""
     wire, request = KNOWN[name][0]
     reader = wire.reader(request)
-    events = [json.dumps(value) for value in EVENTS[name] if "error" not in value and value.get("type") != "message_stop"]
+    events = [
+        json.dumps(value) for value in EVENTS[name] if "error" not in value and value.get("type") != "message_stop"
+    ]
     events = [event.replace('"hello"', '"' + "x" * 4_000 + '"') for event in events]
     tracemalloc.start()
     try:

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.gateway.house import House, body_of, house, status_of, until, usd
+from tests.gateway.house import PATHS, House, body_of, house, status_of, until, usd
 from tests.gateway.keyed import bearer, give_key
 
 from bursar.config.settings import KeyPolicy, Limits
@@ -21,7 +21,7 @@ SLOW = {"slow": Script(output_tokens=100, first_byte_s=60)}
 
 def asking(home: House, token: str) -> socket.socket:
     body = body_of("openai", model="slow", max_tokens=100)
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}"
+    head = f"POST {PATHS['openai']} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}"
     return home.raw(head.encode() + b"\r\n\r\n" + body)
 
 

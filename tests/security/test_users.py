@@ -7,10 +7,12 @@ from pathlib import Path
 
 from tests.gateway.house import house, usd
 
+from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.labels import OTHER
+from bursar.core.window import Window, WindowKind
 from bursar.testing import Script
 
-CALL_NANO = 6_000_000
+CALL_NANO = 10_000_000
 """Room for one call of 400 tokens, and not for a second one."""
 
 
@@ -28,10 +30,11 @@ def test_the_first_calls_of_an_unknown_user_are_bounded_together(tmp_path: Path)
 
 
 def test_beyond_so_many_users_further_ones_share_one_budget(tmp_path: Path) -> None:
-    with house(tmp_path, [usd(CALL_NANO, per=("user",), values_max=3)], scripts={"m": Script(output_tokens=400)}) as home:
-        statuses = [home.ask(user=f"user {number}", max_tokens=400).status for number in range(8)]
+    once = Budget("one", (Limit(Unit.REQUESTS, 1),), Window(WindowKind.TOTAL), per=("user",), values_max=3)
+    with house(tmp_path, [once]) as home:
+        statuses = [home.ask(user=f"user {number}").status for number in range(8)]
         assert statuses == [200, 200, 200, 200, 402, 402, 402, 402]
-        assert home.ask(user="user 7", max_tokens=400).status == 402
+        assert home.ask(user="user 0").status == 402
         with home.ledger() as ledger:
             scopes = {row.scope for row in ledger.balances("default")}
         assert scopes == {"user=user 0", "user=user 1", "user=user 2", OTHER}

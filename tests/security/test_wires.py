@@ -59,9 +59,7 @@ def test_a_name_that_comes_in_two_spellings_is_refused(home: House) -> None:
     """Google's API takes both; which of them counts is not ours to guess."""
     pair = '"generationConfig": {"maxOutputTokens": 5}, "generation_config": {"maxOutputTokens": 5000}'
     refuses(home, "gemini", raw("gemini", pair))
-    refuses(
-        home, "gemini", raw("gemini", '"generationConfig": {"maxOutputTokens": 5, "max_output_tokens": 5000}')
-    )
+    refuses(home, "gemini", raw("gemini", '"generationConfig": {"maxOutputTokens": 5, "max_output_tokens": 5000}'))
     assert untouched(home)
 
 
@@ -138,7 +136,12 @@ UNPRICED: dict[str, list[dict[str, Any]]] = {
         {"input": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "x"}}]}]},
     ],
     "completions": [{"n": 129}, {"best_of": 10_000}, {"prompt": ["x"] * 2_049}, {"service_tier": "priority"}],
-    "embeddings": [{"input": ["x"] * 2_049}, {"input": [{"image": "x"}]}, {"stream": True}, {"service_tier": "priority"}],
+    "embeddings": [
+        {"input": ["x"] * 2_049},
+        {"input": [{"image": "x"}]},
+        {"stream": True},
+        {"service_tier": "priority"},
+    ],
     "gemini": [
         {"cachedContent": "cachedContents/c"},
         {"tools": [{"googleSearch": {}}]},
@@ -163,7 +166,20 @@ def test_what_cannot_be_bounded_is_refused(home: House, wire: str) -> None:
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_what_is_no_json_object_is_refused(home: House, wire: str) -> None:
-    for body in (b"", b" ", b"null", b"[]", b'"a"', b"5", b"{", b"{}", b"\xff\xfe{}", b"\xef\xbb\xbf{}", b"{}{}", b"a=b"):
+    for body in (
+        b"",
+        b" ",
+        b"null",
+        b"[]",
+        b'"a"',
+        b"5",
+        b"{",
+        b"{}",
+        b"\xff\xfe{}",
+        b"\xef\xbb\xbf{}",
+        b"{}{}",
+        b"a=b",
+    ):
         refuses(home, wire, body)
     assert untouched(home)
 

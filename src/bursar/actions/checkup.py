@@ -7,7 +7,7 @@ and never guess: what cannot be known from here is no finding.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -18,7 +18,7 @@ from bursar.core.money import format_usd
 from bursar.core.provider import Auth, Provider
 from bursar.core.window import WindowKind
 
-__all__ = ["Finding", "Severity", "checkup", "filesystem_of", "keyless", "mounts"]
+__all__ = ["Finding", "Severity", "checkup", "exposed", "filesystem_of", "keyless", "mounts"]
 
 NETWORK_FILESYSTEMS = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "glusterfs", "lustre", "ncpfs"}
@@ -114,6 +114,17 @@ def keyless(settings: Settings) -> tuple[str, ...]:
 
 def _is_configured(provider: Provider) -> bool:
     return provider not in BUILT_IN_PROVIDERS
+
+
+def exposed(variables: Iterable[str]) -> Iterator[Finding]:
+    """Say which providers' keys stand in the environment of the command: agents that are started there see them."""
+    for name in variables:
+        yield Finding(
+            Severity.ADVICE,
+            f"{name} is set here: a program that is started from here can call the provider past every budget",
+            "set it for the gateway's own service alone, give agents keys of bursar (`bursar key create`), and let the "
+            "network forbid them the provider's address",
+        )
 
 
 def _store(settings: Settings, filesystem: str) -> Iterator[Finding]:

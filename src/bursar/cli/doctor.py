@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import click
 
-from bursar.actions.checkup import Finding, Severity, checkup, filesystem_of, keyless, mounts
+from bursar.actions.checkup import Finding, Severity, checkup, exposed, filesystem_of, keyless, mounts
 from bursar.actions.control import ControlState, state_of
 from bursar.actions.shown import finding_json
 from bursar.actions.verify import Audit, audit
 from bursar.cli.options import Source, json_option, ledger_of, source_options
 from bursar.cli.table import echo_json
-from bursar.config.settings import KeyPolicy, Settings, StoreKind
-from bursar.core.address import is_loopback
+from bursar.config.load import exposed_keys
+from bursar.config.settings import Settings, StoreKind
 from bursar.errors import ConfigError
 from bursar.reports.unpriced import unpriced_models
 from bursar.wiring.pepper import open_keyring
@@ -40,7 +40,8 @@ def doctor(source: Source, as_json: bool) -> None:
     found, unpriced, state = _look(settings)
     filesystem = filesystem_of(settings.store.path.resolve(), mounts())
     in_force = replace(settings, budgets=state.all_budgets(settings.budgets))
-    findings = (*_set(settings, state), *checkup(in_force, found, unpriced, filesystem))
+    checked = checkup(in_force, found, unpriced, filesystem)
+    findings = (*_set(settings, state), *checked, *exposed(exposed_keys()))
     is_ill = any(finding.severity is Severity.PROBLEM for finding in findings)
     if as_json:
         echo_json([finding_json(each) for each in findings])
@@ -73,11 +74,11 @@ def _set(settings: Settings, state: ControlState) -> Iterator[Finding]:
     except ConfigError as error:
         yield Finding(Severity.PROBLEM, error.message, "`bursar key --help`; docs/keys.md says where it lies")
     without = keyless(settings)
-    if without and (state.keys or settings.server.keys is KeyPolicy.REQUIRED or not is_loopback(settings.server.host)):
+    if without and (state.keys or settings.asks_always_for_keys):
         yield Finding(
             Severity.ADVICE,
-            f"clients need a key of the gateway, and it has no key of the provider for {', '.join(without)}: calls fail "
-            "there unless a client sends its own beside the header x-bursar-key",
+            f"clients need a key of the gateway, and it has no key of the provider for {', '.join(without)}: "
+            "calls fail there unless a client sends its own beside the header x-bursar-key",
             f"name the variable with the key: providers.{without[0]}.api_key_env",
         )
 

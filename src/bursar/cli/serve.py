@@ -20,7 +20,6 @@ from bursar.config.settings import Settings, StoreKind
 from bursar.core.address import is_loopback
 from bursar.core.budget import Budget
 from bursar.core.provider import Auth, Provider
-from bursar.gateway.doorkeeper import is_always_asking
 from bursar.gateway.server import BACKLOG, listen
 from bursar.gateway.server import serve as serve_gateway
 from bursar.wiring.ledger import open_ledger
@@ -38,8 +37,9 @@ OUR_KEYS = (
     "  and the gateway's in the header x-bursar-key:",
 )
 KEYLESS = """\
-WARNING: clients need a key of this gateway, and {names} has none of the provider's: calls fail there unless the client
-         sends its own beside the header x-bursar-key. Name the variable with the key:  providers: {{{first}: {{api_key_env: …}}}}"""
+WARNING: clients need a key of this gateway, and it has no key of the provider for {names}.
+         Calls fail there unless a client sends its own beside the header x-bursar-key.
+         Name the variable with the provider's key:  providers: {{{first}: {{api_key_env: NAME}}}}"""
 PLAIN_HTTP = """\
 WARNING: this is plain HTTP on a network: keys and prompts can be read on the way. Put a proxy with TLS in front and let
          nothing else reach this port (docs/operations.md)."""
@@ -75,7 +75,7 @@ def serve(
     listening.listen(BACKLOG)  # From here on a client that connects waits, and is not turned away.
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    asks = is_always_asking(settings) or bool(state.keys)
+    asks = settings.asks_always_for_keys or bool(state.keys)
     _announce(replace(settings, budgets=state.all_budgets(settings.budgets)), listening, asks)
     for problem in state.problems:
         click.echo(f"{click.style('not in force:', fg='red')} {problem}", err=True)

@@ -14,7 +14,19 @@ from bursar.config.problems import Place, Problems, near
 from bursar.config.sections import SECTIONS
 from bursar.config.tree import Scalar, Table
 
-__all__ = ["ADMIN_SECRET", "CONFIG", "FAILPOINT", "KEY", "LINK", "PEPPER", "VARIABLES", "overlays", "refuse_unknown"]
+__all__ = [
+    "ADMIN_SECRET",
+    "CONFIG",
+    "FAILPOINT",
+    "KEY",
+    "LINK",
+    "PEPPER",
+    "PROVIDER_KEYS",
+    "VARIABLES",
+    "exposed_keys",
+    "overlays",
+    "refuse_unknown",
+]
 
 PREFIX = "BURSAR_"
 CONFIG = "BURSAR_CONFIG"
@@ -30,6 +42,24 @@ VARIABLES: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """The section and key that each variable sets."""
 
+PROVIDER_KEYS = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "AZURE_OPENAI_API_KEY",
+    "COHERE_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "FIREWORKS_API_KEY",
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "GROQ_API_KEY",
+    "MISTRAL_API_KEY",
+    "OPENAI_API_KEY",
+    "OPENROUTER_API_KEY",
+    "TOGETHER_API_KEY",
+    "XAI_API_KEY",
+)
+"""Where programs look for a provider's key by themselves."""
+
 _SERVICE = re.compile(r"BURSAR_(?:[A-Z0-9_]+_)?SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)")
 _SERVICE_LINK = re.compile(r"BURSAR_(?:[A-Z0-9_]+_)?PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?")
 _LINK_SUFFIXES = ("_TCP_PROTO", "_TCP_PORT", "_TCP_ADDR", "_UDP_PROTO", "_UDP_PORT", "_UDP_ADDR")
@@ -44,6 +74,11 @@ def overlays(environ: Mapping[str, str]) -> Mapping[str, Table]:
         if text and not _is_of_cluster(name, text):
             found[section][key] = Scalar(place.child(name), text)
     return {section: Table(place, keys) for section, keys in found.items()}
+
+
+def exposed_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Name the variables with a provider's key that whatever is started here sees; a key of bursar is none."""
+    return tuple(name for name in PROVIDER_KEYS if environ.get(name) and not environ[name].startswith("bursar-"))
 
 
 def refuse_unknown(environ: Mapping[str, str], allowed: Collection[str], problems: Problems) -> None:

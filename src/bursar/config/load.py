@@ -27,7 +27,7 @@ from bursar.config.values import link, path
 from bursar.core.budget import Budget
 from bursar.errors import ConfigError
 
-__all__ = ["FILE_NAME", "KEYS", "Flags", "check", "find_file", "from_environment", "load"]
+__all__ = ["FILE_NAME", "KEYS", "Flags", "check", "exposed_keys", "find_file", "from_environment", "load"]
 
 FILE_NAME = "bursar.yaml"
 KEYS = ("server", "store", "providers", "prices", "models", "budgets", "limits", "telemetry", "link")
@@ -47,6 +47,11 @@ _FAILPOINT = re.compile(r"[a-z_]+(?::[1-9][0-9]{0,8})?")
 def from_environment(file: Path | None = None, flags: Flags = NO_FLAGS) -> Settings:
     """Load the configuration of this process: `file`, else BURSAR_CONFIG, else bursar.yaml in this directory."""
     return load(file or find_file(os.environ, Path()), os.environ, flags)
+
+
+def exposed_keys() -> tuple[str, ...]:
+    """Name the variables of this process that hold a provider's key."""
+    return environment.exposed_keys(os.environ)
 
 
 def find_file(environ: Mapping[str, str], directory: Path) -> Path | None:

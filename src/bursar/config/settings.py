@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from bursar.core.address import is_loopback
 from bursar.core.budget import Budget
 from bursar.core.provider import Provider
 
@@ -191,3 +192,8 @@ class Settings:
     """What the operator sends to administer every tenant. Never shown."""
     pepper: str = field(default="", repr=False)
     """What keys are digested with, when it does not lie in a file beside the ledger. Never shown."""
+
+    @property
+    def asks_always_for_keys(self) -> bool:
+        """Tell whether every client needs a key of this gateway, also before there is one."""
+        return self.server.keys is KeyPolicy.REQUIRED or not is_loopback(self.server.host)

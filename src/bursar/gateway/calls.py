@@ -14,6 +14,7 @@ from bursar.core.provider import Provider
 from bursar.gateway.arrival import Arrival
 from bursar.gateway.body import parsed
 from bursar.gateway.relay import Receive
+from bursar.gateway.routes import COMPACT
 from bursar.identity.labels import labels_of
 from bursar.ids import new_id
 from bursar.pipeline.call import Call, Target
@@ -56,6 +57,8 @@ class CallMaker:
     def _wire(self, arrival: Arrival) -> Wire:
         """Give the wire that reads this request; of one that names model and stream in its path, a new one."""
         route, names = arrival.route, arrival.place.names
+        if route.path == COMPACT:
+            return self._engine.wires.compact
         if "model" not in names:
             return self._engine.wires.wire(route.wire)
         is_sse = dict(arrival.pairs).get("alt") == "sse"

@@ -8,15 +8,14 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 
-from bursar.config.settings import KeyPolicy, Settings
-from bursar.core.address import is_loopback
+from bursar.config.settings import Settings
 from bursar.core.control import Role
 from bursar.errors import Forbidden, Unauthorized
 from bursar.identity.caller import Caller, credential
 from bursar.wiring.engine import Engine
 from bursar.wiring.ledger import TENANT
 
-__all__ = ["Doorkeeper", "is_always_asking"]
+__all__ = ["Doorkeeper"]
 
 OPERATOR = frozenset({Role.READ, Role.ADMIN})
 _WHAT = {
@@ -26,17 +25,12 @@ _WHAT = {
 }
 
 
-def is_always_asking(settings: Settings) -> bool:
-    """Tell whether everybody needs a key, also before there is one."""
-    return settings.server.keys is KeyPolicy.REQUIRED or not is_loopback(settings.server.host)
-
-
 class Doorkeeper:
     """Tells callers apart, by the keys that are in force at this moment."""
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._secret = settings.admin_secret
-        self._is_always_asking = is_always_asking(settings)
+        self._is_always_asking = settings.asks_always_for_keys
         self._engine = engine
         # With an admin secret, whoever merely reaches the port may call models and no more.
         self._open = Caller(TENANT, roles=frozenset({Role.CALL}) if self._secret else frozenset(Role))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["FAMILIES", "ROUTES", "Found", "Route", "find_route", "split_prefix"]
+__all__ = ["COMPACT", "FAMILIES", "ROUTES", "Found", "Route", "find_route", "split_prefix"]
 
 FAMILIES: Mapping[str, str] = {
     "openai": "openai.chat",
@@ -51,6 +51,7 @@ _ALT = frozenset({"alt"})
 _SHOWN = frozenset({"include", "include[]"})
 _ITEMS = _SHOWN | {"after", "before", "limit", "order"}
 _PAGES = frozenset({"pageSize", "pageToken"})
+COMPACT = "/v1/responses/compact"
 _KEPT, _KEPT_UP = "/v1/responses/{id}", "/responses/{id}"
 _GEMINI = "/{version}/models/{model}"
 """Google's own SDK asks for v1, most other clients for v1beta."""
@@ -58,6 +59,7 @@ _GEMINI = "/{version}/models/{model}"
 ROUTES = (
     Route("POST", "/v1/chat/completions", "openai.chat", "/chat/completions", is_billable=True),
     Route("POST", "/v1/responses", "openai.responses", "/responses", is_billable=True),
+    Route("POST", COMPACT, "openai.responses", "/responses/compact", is_billable=True),
     Route("POST", "/v1/embeddings", "openai.embeddings", "/embeddings", is_billable=True),
     Route("POST", "/v1/completions", "openai.completions", "/completions", is_billable=True),
     Route("POST", "/v1/messages", "anthropic.messages", "/v1/messages", is_billable=True, query=_BETA),

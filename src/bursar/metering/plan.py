@@ -36,6 +36,8 @@ class Wish:
     choices: int = 1
     has_output: bool = True
     """The answer bills output at all."""
+    takes_cap: bool = True
+    """A cap can be sent; else all that the model can write is held, or nothing."""
 
 
 def plan(wish: Wish) -> tuple[Ask, Terms]:
@@ -46,6 +48,8 @@ def plan(wish: Wish) -> tuple[Ask, Terms]:
     cap_most = min(known, default=None)
     most = MAXIMUM_UNKNOWN if cap_most is None else max(cap_most, 1)
     usual = min(max(wish.usual, wish.cap_least), most)
+    if not wish.takes_cap:
+        return Ask(most, most), Terms(most, most, False, wish.top_speed, wish.choices, wish.is_strict)
     is_small = wish.cap is not None and wish.cap <= CAP_SMALL
     is_extendable = wish.is_stream and wish.top_speed is not None and not is_small and not wish.is_strict
     terms = Terms(usual, cap_most, is_extendable, wish.top_speed, wish.choices, wish.is_strict)

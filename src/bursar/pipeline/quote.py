@@ -58,6 +58,9 @@ class Quoter:
         others = (maker.offer(call, target, at_ns, is_strict=is_strict) for target in _fallbacks(call))
         # A fall-back that no budget could count is none; the call itself is no worse for it.
         offers = (first, *(offer for offer in others if _refuse_unpriced(call, matched, offer) is None))
+        if not call.request.takes_cap and first.maximum is None:
+            message = f"the output of {call.model!r} cannot be limited here, and its maximum is not known"
+            return Refusal(400, "bad_request", f"{message}: state max_output_tokens under models:", param="model")
         ask, terms = plan(self._wish(call, offers, is_strict=is_strict))
         lines = self.in_force.budgets.lines(matched, call.labels, at_ns)
         cover = dearest([offer.cover for offer in offers])
@@ -76,6 +79,7 @@ class Quoter:
             top_speed=speed(offers),
             choices=request.choices,
             has_output=request.has_output,
+            takes_cap=request.takes_cap,
         )
 
 

@@ -75,6 +75,8 @@ class Request:
     """The earlier response whose input and output the provider adds to this input; its size is in the ledger alone."""
     has_output: bool = True
     """The answer holds generated tokens; False (embeddings, scoring with a cap of 0) bills input alone: no cap."""
+    takes_cap: bool = True
+    """The API lets a body limit its output; where it does not, the model's own maximum is the bound, and is held."""
     takes_comments: bool = True
     """The API's readers pass over comments in a stream; google-genai raises on one, so nothing may be appended."""
 

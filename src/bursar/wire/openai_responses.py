@@ -1,13 +1,14 @@
-"""The wire `openai.responses`: `POST /v1/responses`.
+"""The wire `openai.responses`: `POST /v1/responses`, and `POST /v1/responses/compact`.
 
 Owns how a cap is written. It must never change anything else of a body.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from bursar.errors import BadRequest
 from bursar.wire.adapter import Adapter
 from bursar.wire.base import Answer, Request
 from bursar.wire.refusals import is_openai_error
@@ -16,7 +17,7 @@ from bursar.wire.responses_request import CAP_LEAST, CAP_NAME, read_request
 from bursar.wire.responses_stream import ResponsesReader
 from bursar.wire.strict_json import dump
 
-__all__ = ["OpenAIResponses"]
+__all__ = ["OpenAICompact", "OpenAIResponses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,22 @@ class OpenAIResponses(Adapter):
     def is_provider_error(self, status: int, body: bytes) -> bool:
         """Is this the provider's own error, before any output?"""
         return is_openai_error(status, body) and not has_output(body)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAICompact(OpenAIResponses):
+    """`POST /v1/responses/compact`: a conversation made shorter, whole, and without a cap of its own."""
+
+    _path: ClassVar[str] = "/responses/compact"
+
+    def parse(self, raw: bytes) -> Request:
+        """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
+        body = self.parsed(raw)
+        for name in ("stream", CAP_NAME):
+            if body.get(name):
+                raise BadRequest(f"`{name}` is no field of this API: leave it out", param=name)
+        return replace(read_request(self.name, body, raw), takes_cap=False)
+
+    def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
+        """Write the body that goes upstream: all that the model can write is held, since no cap can be sent."""
+        return dump({**request.body, "model": model})

@@ -15,7 +15,7 @@ from bursar.wire.gemini_generate import GeminiGenerate
 from bursar.wire.openai_chat import OpenAIChat
 from bursar.wire.openai_completions import OpenAICompletions
 from bursar.wire.openai_embeddings import OpenAIEmbeddings
-from bursar.wire.openai_responses import OpenAIResponses
+from bursar.wire.openai_responses import OpenAICompact, OpenAIResponses
 
 __all__ = ["Named", "Wires"]
 
@@ -50,6 +50,8 @@ class Wires:
             AnthropicMessages(body_bytes_max=body_bytes_max),
             self._gemini,
         )
+        self.compact: Wire = OpenAICompact(body_bytes_max=body_bytes_max)
+        """Speaks for the one path of the Responses API that takes no cap."""
         self._by_name = {wire.name: wire for wire in wires}
 
     def wire(self, name: str) -> Wire:

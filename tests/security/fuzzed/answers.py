@@ -1,4 +1,4 @@
-"""Whole answers and errors of every API, mutated, through what reads them: it understands them or not, and never raises."""
+"""Whole answers and errors of every API, mutated, through what reads them: understood or not, and nothing raised."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 from random import Random
 
 from tests.security.fuzzed.mutate import broken_bytes, mutated, written
-from tests.security.fuzzed.samples import ANSWERS, BODIES, ERRORS
+from tests.security.fuzzed.provided import ANSWERS, ERRORS
+from tests.security.fuzzed.samples import BODIES
 
 from bursar.wire.base import Request, Wire
 from bursar.wiring.wires import Named, Wires

@@ -1,4 +1,4 @@
-"""Heads of requests, mutated, over plain sockets to a running gateway: an answer that HTTP knows, or a closed connection."""
+"""Heads of requests, mutated, over plain sockets to a running gateway: an answer of HTTP, or a closed connection."""
 
 from __future__ import annotations
 
@@ -24,16 +24,76 @@ ANSWER_S = 20.0
 OPEN_S = 0.2
 QUICK = Limits(headers_s=0.05, body_s=0.05)
 ALLOWED = frozenset({0, 200, 400, 402, 404, 405, 408, 413, 431, 502, 503})
-METHODS = (*["POST"] * 12, "GET", "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PRI", "post", "P OST", "")
-TARGETS = (*PATHS.values(), "/v1/models", "/v1/models/m", "/v1/responses/resp_1", "/v1/responses/a/b", "/healthz", "/metrics", "*", "",
-           "/v1beta/models/../m:generateContent", "//", "http://x/v1/models", "/%00", "/é", "/v1/models?limit=5", "/openai/v1/models",
-           "/gemini/v1beta/models/m:streamGenerateContent?alt=sse", "/v1/responses/" + "a" * 300, "?", "#", "/api/budgets")  # fmt: skip
+METHODS = (
+    *["POST"] * 12,
+    "GET",
+    "GET",
+    "HEAD",
+    "PUT",
+    "DELETE",
+    "OPTIONS",
+    "CONNECT",
+    "TRACE",
+    "PRI",
+    "post",
+    "P OST",
+    "",
+)
+TARGETS = (
+    *PATHS.values(),
+    "/v1/models",
+    "/v1/models/m",
+    "/v1/responses/resp_1",
+    "/v1/responses/a/b",
+    "/healthz",
+    "/metrics",
+    "*",
+    "",
+    "/v1beta/models/../m:generateContent",
+    "//",
+    "http://x/v1/models",
+    "/%00",
+    "/é",
+    "/v1/models?limit=5",
+    "/openai/v1/models",
+    "/gemini/v1beta/models/m:streamGenerateContent?alt=sse",
+    "/v1/responses/" + "a" * 300,
+    "?",
+    "#",
+    "/api/budgets",
+)
 VERSIONS = (*["HTTP/1.1"] * 12, "HTTP/1.0", "HTTP/2", "HTTP/1.9", "HTCPCP/1.0", "")
-HEADERS = ("Content-Type: application/json", "Transfer-Encoding: chunked", "Transfer-Encoding: gzip", "Content-Encoding: gzip",
-           "Expect: 100-continue", "Connection: keep-alive, x-a", "Upgrade: h2c", "Origin: null", "Origin: http://localhost", "x-api-key: k",
-           "Authorization: Bearer k", "Authorization:", "x-bursar-key: \x00", "x-bursar-agent: é", "baggage: a=b,%,user.id=%ff", "Trailer: a",
-           "x-codex-turn-metadata: {\"a\":", "x-portkey-metadata: {\"_user\":\"a\\ud800\"}", "x-bursar-tags: ,=,a=", "anthropic-version: 1",
-           "Cookie: a=b", "Range: bytes=0-", "X" * 300 + ": y", ": y", "a b: c", " folded: x", "Host: a", "Content-Length: 5", "x-goog-api-key:")  # fmt: skip
+HEADERS = (
+    "Content-Type: application/json",
+    "Transfer-Encoding: chunked",
+    "Transfer-Encoding: gzip",
+    "Content-Encoding: gzip",
+    "Expect: 100-continue",
+    "Connection: keep-alive, x-a",
+    "Upgrade: h2c",
+    "Origin: null",
+    "Origin: http://localhost",
+    "x-api-key: k",
+    "Authorization: Bearer k",
+    "Authorization:",
+    "x-bursar-key: \x00",
+    "x-bursar-agent: é",
+    "baggage: a=b,%,user.id=%ff",
+    "Trailer: a",
+    'x-codex-turn-metadata: {"a":',
+    'x-portkey-metadata: {"_user":"a\\ud800"}',
+    "x-bursar-tags: ,=,a=",
+    "anthropic-version: 1",
+    "Cookie: a=b",
+    "Range: bytes=0-",
+    "X" * 300 + ": y",
+    ": y",
+    "a b: c",
+    " folded: x",
+    "Host: a",
+    "Content-Length: 5",
+    "x-goog-api-key:",
+)
 
 
 class HeadFuzz:
@@ -69,7 +129,6 @@ class HeadFuzz:
         assert not self._failures.found, self._failures.taken()
         return f"heads: {status or 'closed'}"
 
-
     def _tell(self, data: bytes) -> bytes:
         """Send bytes and read the answer; its end is not waited for where the connection was asked to stay open."""
         with socket.create_connection(self._home.address, timeout=ANSWER_S) as sock:
@@ -88,7 +147,8 @@ class HeadFuzz:
 def _request(random: Random) -> bytes:
     wire = random.choice(tuple(PATHS))
     body = body_of(wire)
-    lines = [f"{random.choice(METHODS)} {PATHS[wire] if random.random() < 0.5 else random.choice(TARGETS)} {random.choice(VERSIONS)}", "Host: x"]
+    target = PATHS[wire] if random.random() < 0.5 else random.choice(TARGETS)
+    lines = [f"{random.choice(METHODS)} {target} {random.choice(VERSIONS)}", "Host: x"]
     lines += random.sample(HEADERS, random.randrange(3))
     lines += [f"Content-Length: {len(body)}"] if random.random() < 0.8 else []
     lines += ["Connection: close"]

@@ -13,19 +13,99 @@ from typing import Any
 
 __all__ = ["ODD", "broken_bytes", "mutated", "written"]
 
-PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+    "rkJggg=="
+)
 HUGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUv////////8IBgAAAA=="
 ODD: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 5, 2, 2**31 - 1, 2**31, 2**63, 10**30, 1.5, -0.0, 1e308, "", "x", " ", "5", "true", "auto",
-    "\x00", "\ud800", "\u2028", "a\nb\r\n", "é" * 40, "x" * 600, [], {}, [[]], [None], [{}], {"": None}, {"type": None},
-    {"type": "text"}, {"text": 5}, [5, "x", {}], {"type": "image_url", "image_url": 5}, PIXEL, HUGE, "data:,", "data:;base64,%",
-    "http://127.0.0.1:1/x", "file:///etc/passwd", "gs://x/y", "user", "assistant", "system", "tool", "__proto__",
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    5,
+    2,
+    2**31 - 1,
+    2**31,
+    2**63,
+    10**30,
+    1.5,
+    -0.0,
+    1e308,
+    "",
+    "x",
+    " ",
+    "5",
+    "true",
+    "auto",
+    "\x00",
+    "\ud800",
+    "\u2028",
+    "a\nb\r\n",
+    "é" * 40,
+    "x" * 600,
+    [],
+    {},
+    [[]],
+    [None],
+    [{}],
+    {"": None},
+    {"type": None},
+    {"type": "text"},
+    {"text": 5},
+    [5, "x", {}],
+    {"type": "image_url", "image_url": 5},
+    PIXEL,
+    HUGE,
+    "data:,",
+    "data:;base64,%",
+    "http://127.0.0.1:1/x",
+    "file:///etc/passwd",
+    "gs://x/y",
+    "user",
+    "assistant",
+    "system",
+    "tool",
+    "__proto__",
+)
 KEYS = (
-    "type", "text", "role", "content", "model", "max_tokens", "n", "stream", "tools", "name", "id", "index", "usage", "input",
-    "parts", "cache_control", "image_url", "source", "data", "best_of", "service_tier", "metadata", "function", "", "\x00",
-    "maxOutputTokens", "max_output_tokens", "candidateCount", "system", "choices", "delta", "output", "error", "response",
-)  # fmt: skip
+    "type",
+    "text",
+    "role",
+    "content",
+    "model",
+    "max_tokens",
+    "n",
+    "stream",
+    "tools",
+    "name",
+    "id",
+    "index",
+    "usage",
+    "input",
+    "parts",
+    "cache_control",
+    "image_url",
+    "source",
+    "data",
+    "best_of",
+    "service_tier",
+    "metadata",
+    "function",
+    "",
+    "\x00",
+    "maxOutputTokens",
+    "max_output_tokens",
+    "candidateCount",
+    "system",
+    "choices",
+    "delta",
+    "output",
+    "error",
+    "response",
+)
 DEEP = '"(deep)"'
 """Stands for something that nests deeply; it is put in as text, since no value so deep can be handled here."""
 
@@ -100,7 +180,24 @@ def written(random: Random, value: Any) -> bytes:
         return text.encode("ascii", "backslashreplace")  # JSON's own escapes
 
 
-_PIECES = (b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b"\\ud800", b"NaN", b"1e999", b"-", b"\x00", b"\xff", b"\xc3", b"\xef\xbb\xbf")
+_PIECES = (
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b'"',
+    b"\\",
+    b",",
+    b":",
+    b"\\ud800",
+    b"NaN",
+    b"1e999",
+    b"-",
+    b"\x00",
+    b"\xff",
+    b"\xc3",
+    b"\xef\xbb\xbf",
+)
 
 
 def broken_bytes(random: Random, data: bytes) -> bytes:

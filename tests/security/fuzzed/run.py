@@ -1,6 +1,6 @@
 """All kinds of fuzzing by name, and the long run over them: `python -m tests.security.fuzzed.run [INPUTS] [SEED]`.
 
-Each kind is a function of a source of randomness: it tells in a word what became of its input, and raises what it finds.
+Each kind is a function of a source of randomness: it says what became of its input, and raises what it finds.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ import json
 from random import Random
 
 from tests.security.fuzzed.mutate import broken_bytes, mutated, written
-from tests.security.fuzzed.samples import BODIES, EVENTS
+from tests.security.fuzzed.provided import EVENTS
+from tests.security.fuzzed.samples import BODIES
 
 from bursar.core.usage import Usage
 from bursar.errors import TooLarge
@@ -17,9 +18,24 @@ __all__ = ["check_stream"]
 
 _WIRES = Wires(2**20)
 _ENDS = (b"\n", b"\n", b"\n", b"\r\n", b"\r")
-_GARBAGE = (b"data: [DONE]\n\n", b": comment\n\n", b"\n\n\n", b"data:\n\n", b"event: x\n\n", b"retry: 5\r\n\r\n", b"data: {\n\n",
-            b"\x00\xff\n\n", b"data: [1,2]\n\n", b'data: "x"\n\n', b"data: 5\n\n", b"data: {}\n\ndata: null\n\n",
-            b"data: {\ndata: }\n\n", b"<html>\n\n", b'{"error":{"message":"x"}}\n\n', b"data: " + b"[" * 3_000 + b"\n\n")  # fmt: skip
+_GARBAGE = (
+    b"data: [DONE]\n\n",
+    b": comment\n\n",
+    b"\n\n\n",
+    b"data:\n\n",
+    b"event: x\n\n",
+    b"retry: 5\r\n\r\n",
+    b"data: {\n\n",
+    b"\x00\xff\n\n",
+    b"data: [1,2]\n\n",
+    b'data: "x"\n\n',
+    b"data: 5\n\n",
+    b"data: {}\n\ndata: null\n\n",
+    b"data: {\ndata: }\n\n",
+    b"<html>\n\n",
+    b'{"error":{"message":"x"}}\n\n',
+    b"data: " + b"[" * 3_000 + b"\n\n",
+)
 BOM = b"\xef\xbb\xbf"
 """It may stand before the first event."""
 USAGE = Usage(input_tokens=5, output_tokens=7)

@@ -1,4 +1,4 @@
-"""Configuration texts and price rows that are nearly right: settings, or a ConfigError, and never a rate that is none."""
+"""Configuration texts and prices that are nearly right: settings or a ConfigError, and never a rate that is none."""
 
 from __future__ import annotations
 
@@ -28,24 +28,117 @@ FULL = {
     "store": {"kind": "sqlite", "path": "x.db", "durability": "power", "timeout_s": 3},
     "providers": {
         "openai": {"deadlines": {"idle_s": 5}, "top_speed": 300},
-        "vllm": {"base_url": "http://127.0.0.1:8000/v1", "models": ["qwen*", "x"], "free": True, "fallback": ["openai"],
-                 "headers": {"x-a": "b"}, "query": {"api-version": "1"}, "wires": ["openai.chat"], "attempts": 2},
+        "vllm": {
+            "base_url": "http://127.0.0.1:8000/v1",
+            "models": ["qwen*", "x"],
+            "free": True,
+            "fallback": ["openai"],
+            "headers": {"x-a": "b"},
+            "query": {"api-version": "1"},
+            "wires": ["openai.chat"],
+            "attempts": 2,
+        },
     },
     "prices": {"my-*": {"input": "0.15", "output": 0.6, "request": "$0.01"}, "openai/x": {"free": True}},
     "models": {"my-*": {"max_output_tokens": 5, "top_speed": 120}},
-    "budgets": ["$5 / day", {"name": "u", "limit": ["50k tokens / day", "$1 / month"], "per": "user", "strict": True,
-                "match": {"agent": ["a*", "b"]}, "timezone": "Europe/Berlin", "week_start": "sunday", "warn_at": [50, 80],
-                "link": "https://x.example/y", "values_max": 5, "on_store_down": "allow"}],
+    "budgets": [
+        "$5 / day",
+        {
+            "name": "u",
+            "limit": ["50k tokens / day", "$1 / month"],
+            "per": "user",
+            "strict": True,
+            "match": {"agent": ["a*", "b"]},
+            "timezone": "Europe/Berlin",
+            "week_start": "sunday",
+            "warn_at": [50, 80],
+            "link": "https://x.example/y",
+            "values_max": 5,
+            "on_store_down": "allow",
+        },
+    ],
     "limits": {"hold_wait_s": 1, "body_bytes_max": "1 MiB", "heartbeat_s": 1, "lapse_s": 5, "calls_per_tenant_max": 9},
     "telemetry": {"metrics": {"labels": ["agent"], "values_max": 3}, "otlp": {"endpoint": "http://127.0.0.1:1"}},
     "link": "https://x.example",
-}  # fmt: skip
-_PIECES = ("\n", "  ", ": ", "- ", "{", "}", "[", "]", "'", '"', "#", "&a ", "*a", "!x ", "|", ">", "?", "<<: ", "\t", "\x00", "\ufeff",
-           "\u2028", "é", "on", "0x1F", "1_000", "1e3", ".inf", "2026-11-01", "~", "---\n", "...\n", "%YAML 1.1\n", "\ud800")  # fmt: skip
-_RATES = ("input", "output", "cached_input", "cache_write", "cache_write_1h", "reasoning", "input_audio", "output_audio",
-          "web_search", "request", "free", "x")  # fmt: skip
-_NUMBERS = ("0", "1", "0.15", "$2.5", "-1", "1e3", "NaN", "inf", "0.0000001", "0.000001", "999999999", "1000000000.000001", "",
-            " 5 ", "5 ", "1,000", "1_000", "٣", "0x1", "true", "½", "1.", ".5", "00.1", "5" * 400, "0." + "0" * 400 + "1")  # fmt: skip
+}
+_PIECES = (
+    "\n",
+    "  ",
+    ": ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "'",
+    '"',
+    "#",
+    "&a ",
+    "*a",
+    "!x ",
+    "|",
+    ">",
+    "?",
+    "<<: ",
+    "\t",
+    "\x00",
+    "\ufeff",
+    "\u2028",
+    "é",
+    "on",
+    "0x1F",
+    "1_000",
+    "1e3",
+    ".inf",
+    "2026-11-01",
+    "~",
+    "---\n",
+    "...\n",
+    "%YAML 1.1\n",
+    "\ud800",
+)
+_RATES = (
+    "input",
+    "output",
+    "cached_input",
+    "cache_write",
+    "cache_write_1h",
+    "reasoning",
+    "input_audio",
+    "output_audio",
+    "web_search",
+    "request",
+    "free",
+    "x",
+)
+_NUMBERS = (
+    "0",
+    "1",
+    "0.15",
+    "$2.5",
+    "-1",
+    "1e3",
+    "NaN",
+    "inf",
+    "0.0000001",
+    "0.000001",
+    "999999999",
+    "1000000000.000001",
+    "",
+    " 5 ",
+    "5 ",
+    "1,000",
+    "1_000",
+    "٣",
+    "0x1",
+    "true",
+    "½",
+    "1.",
+    ".5",
+    "00.1",
+    "5" * 400,
+    "0." + "0" * 400 + "1",
+)
 
 
 def _text(random: Random) -> str:
@@ -67,8 +160,7 @@ def check_config(random: Random) -> str:
     """Read one text, as the file of another process. Raises whatever is no ConfigError."""
     try:
         check(_text(random))
-    except ConfigError as error:
-        assert error.message
+    except ConfigError:
         return "config: refused"
     return "config: taken"
 
@@ -84,7 +176,9 @@ def check_price(random: Random) -> str:
     """Read one price. What is taken is exact: the rate in pico-USD is what was written, to the last digit."""
     place, problems = Place("prices.yaml", 1, ""), Problems()
     wanted = random.sample(_RATES, random.randrange(1, 5)) if random.random() < 0.5 else []
-    entries: dict[str, Node] = {name: Scalar(place.child(name), _number(random)) for name in ("input", "output", *wanted)}
+    entries: dict[str, Node] = {
+        name: Scalar(place.child(name), _number(random)) for name in ("input", "output", *wanted)
+    }
     row = read_price("p", "m", Table(place, entries), problems)
     if len(problems):
         return "price: refused"

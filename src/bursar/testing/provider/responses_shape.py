@@ -22,7 +22,7 @@ from bursar.testing.provider.responses_object import (
 from bursar.testing.provider.script import Script
 from bursar.testing.provider.shape import Problem, compact, padded, required
 
-__all__ = ["ResponsesShape"]
+__all__ = ["CompactShape", "ResponsesShape"]
 
 CAP_NAME = "max_output_tokens"
 CAP_LEAST = 16
@@ -134,6 +134,24 @@ class ResponsesShape(OpenAICommon):
         detail = self.error_detail(self.scripted_error(500))
         flat = {name: detail[name] for name in ("code", "message", "param")}
         return _event("error", _after_deltas(answer), **flat, error=detail)
+
+
+class CompactShape(ResponsesShape):
+    """Speak the one path of the Responses API that answers with a conversation made shorter; it knows no cap."""
+
+    def ask(self, body: Mapping[str, Any]) -> Ask:
+        """Parse a request. Raises Problem as OpenAI would refuse it."""
+        for name in (CAP_NAME, "stream", "background"):
+            if name in body:
+                raise Problem(400, f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+        return super().ask(body)
+
+    def whole(self, answer: Answer) -> bytes:
+        """Return the body of a whole answer."""
+        told = response_object(answer, "completed")
+        item = {"id": item_id(answer, "cmp"), "type": "compaction", "encrypted_content": "c2NyaXB0ZWQ="}
+        names = ("id", "created_at", "usage")
+        return compact({**{name: told[name] for name in names}, "object": "response.compaction", "output": [item]})
 
 
 def _missing(name: str, text: str) -> Problem:

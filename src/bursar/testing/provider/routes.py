@@ -17,7 +17,7 @@ from bursar.testing.provider.connection import Connection
 from bursar.testing.provider.embeddings_shape import EmbeddingsShape
 from bursar.testing.provider.gemini_shape import GeminiShape
 from bursar.testing.provider.openai_shape import OpenAIShape
-from bursar.testing.provider.responses_shape import ResponsesShape
+from bursar.testing.provider.responses_shape import CompactShape, ResponsesShape
 from bursar.testing.provider.shape import Shape
 
 __all__ = ["Action", "Route", "find"]
@@ -42,6 +42,7 @@ class Route:
 TABLE: Mapping[tuple[str, str], Route] = {
     ("POST", "/v1/chat/completions"): Route(OPENAI, "generate"),
     ("POST", "/v1/responses"): Route(RESPONSES, "generate"),
+    ("POST", "/v1/responses/compact"): Route(CompactShape(), "generate"),
     ("POST", "/v1/responses/input_tokens"): Route(RESPONSES, "count"),
     ("POST", "/v1/embeddings"): Route(EmbeddingsShape(), "generate"),
     ("POST", "/v1/completions"): Route(CompletionsShape(), "generate"),
