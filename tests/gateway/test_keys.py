@@ -19,6 +19,7 @@ from bursar.core.control import EVERY_TENANT, Role
 from bursar.errors import UsageError
 from bursar.gateway.routes import ROUTES
 from bursar.gateway.server import listen
+from bursar.identity.keys import mint
 from bursar.testing import Script
 from bursar.wiring.pepper import open_pepper
 
@@ -68,6 +69,16 @@ def test_a_key_never_reaches_a_provider_in_any_header(keyed: House, wire: str) -
     seen = json.dumps(keyed.provider.requests())
     assert token not in seen
     assert "sk-of-the-client" not in seen
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_gateway_that_has_no_keys_sends_none_of_another_on(tmp_path: Path, way: str) -> None:
+    """Nor its own first one, in the moment before it knows of it."""
+    token = mint()
+    with house(tmp_path, [usd()]) as home:
+        assert home.ask(headers={way: f"Bearer {token}" if way == "authorization" else token}).status == 401
+        assert home.provider.requests() == []
+        assert home.ask().status == 200
 
 
 def test_with_the_gateways_own_header_the_clients_provider_key_goes_on(keyed: House) -> None:

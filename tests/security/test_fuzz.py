@@ -44,7 +44,7 @@ def heads() -> Iterator[HeadFuzz]:
         yield fuzz
 
 
-@few(400)
+@few(250)
 @given(seed=SEEDS)
 def test_bodies_of_every_api_are_refused_or_answered_and_leave_nothing_behind(bodies: BodyFuzz, seed: int) -> None:
     bodies.check(Random(seed))
@@ -143,7 +143,7 @@ def test_a_reader_keeps_no_more_than_its_limit_of_an_endless_stream(name: str) -
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        for number in range(1_500):
+        for number in range(700):
             for event in events:
                 other = event.replace('index": 0', f'index": {number}').replace('index": 1', f'index": {-number}')
                 reader.feed(b"data: " + other.encode() + b"\n\n")
