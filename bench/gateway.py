@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from rig import Load, cores, load, need, peak_mb, resident_mb
 from subjects import SUBJECTS, Bench, Subject, check, check_ledger, stalls_of
+
 from upstream import KINDS, write_script
 
 CONNECTIONS = (1, 16, 64)
@@ -158,7 +159,10 @@ def tell_loads(found: Found, kind: str) -> None:
         at = (kind, CONNECTIONS_MAIN)
         cells: list[str] = []
         for what in ("cpu_us", "per_s"):
-            cells += [spread(found.of(name, *at, what)), ratio(found.middle(name, *at, what), found.middle("nginx", *at, what))]
+            cells += [
+                spread(found.of(name, *at, what)),
+                ratio(found.middle(name, *at, what), found.middle("nginx", *at, what)),
+            ]
         peak = median(found.peaks[name, kind])
         row(name, *cells, f"{peak:.0f}", ratio(peak, median(found.peaks["nginx", kind])))
     print("\nMilliseconds added to what the upstream takes alone (its own in the last line).\n")
@@ -218,14 +222,22 @@ def tell_targets(found: Found) -> None:
     head("", "found", "target", "")
     for words, figure, most in targets(found):
         sign = "≥" if most < 0 else "≤"
-        row(words, f"{abs(figure) if most < 0 else figure:,.2f}", f"{sign} {abs(most):,g}", "met" if figure <= most else "MISSED")
+        row(
+            words,
+            f"{abs(figure) if most < 0 else figure:,.2f}",
+            f"{sign} {abs(most):,g}",
+            "met" if figure <= most else "MISSED",
+        )
 
 
 def tell(run: Run, found: Found, core: int) -> None:
-    wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split("\n")[0].split(" [")[0]
+    wrk = (
+        subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split("\n")[0].split(" [")[0]
+    )
     nginx = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=False).stderr.strip().split(": ")[-1]
     print(f"\n## {time.strftime('%Y-%m-%d')}: {run.rounds} rounds of {run.seconds:g} s\n")
-    print(f"{nginx}, {wrk}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, measured on core {core}.")
+    where = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, measured on core {core}"
+    print(f"{nginx}, {wrk}, {where}.")
     print(f"A client reads the stream of 20 events in so many pieces: {found.parts}.")
     for kind in run.kinds:
         if ("nginx", kind, CONNECTIONS_MAIN) in found.loads:

@@ -10,6 +10,7 @@ import sqlite3
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bursar.ids import new_id
 from bursar.stores.sqlite import SqliteLedger
@@ -43,12 +44,12 @@ def grown(path: Path, entries: int, first: Callable[[SqliteLedger], None]) -> No
     db.close()
 
 
-def _row(db: sqlite3.Connection, table: str) -> tuple[list[str], tuple[object, ...]]:
+def _row(db: sqlite3.Connection, table: str) -> tuple[list[str], tuple[Any, ...]]:
     cursor = db.execute(f"SELECT * FROM {table}")
     return [column[0] for column in cursor.description], cursor.fetchone()
 
 
-def _rows(names: Sequence[str], row: Sequence[object], ids: Sequence[str], numbers: range) -> Iterator[list[object]]:
+def _rows(names: Sequence[str], row: Sequence[Any], ids: Sequence[str], numbers: range) -> Iterator[list[Any]]:
     """Copy a row; only ids and instants differ."""
     key = names.index("id" if "id" in names else "hold_id")
     instants = [at for at, name in enumerate(names) if name.endswith("_ns")]
@@ -57,13 +58,13 @@ def _rows(names: Sequence[str], row: Sequence[object], ids: Sequence[str], numbe
         copy = list(row)
         copy[key] = one
         for at in instants:
-            copy[at] += GAP_NS * number  # type: ignore[operator]
+            copy[at] += GAP_NS * number
         if counter is not None:
             copy[counter] = None
         yield copy
 
 
-def _copy(db: sqlite3.Connection, table: str, names: Sequence[str], rows: Iterator[list[object]]) -> None:
+def _copy(db: sqlite3.Connection, table: str, names: Sequence[str], rows: Iterator[list[Any]]) -> None:
     places = ",".join("?" * len(names))
     db.executemany(f"INSERT INTO {table} ({','.join(names)}) VALUES ({places})", rows)
 

@@ -2,9 +2,10 @@
 
     python bench/hotspots.py [--kind whole] [--seconds 8] [--connections 16] [--with py-spy|cprofile|both] [--top 25]
 
-py-spy samples from outside and hardly slows anything, so that its shares are the true ones; it is brought from PyPI into
-a temporary folder. cProfile counts calls, and makes small functions look dearer than they are. (Not named `profile.py`:
-cProfile imports the standard library's module of that name, and a script's own folder comes first.)
+py-spy samples from outside, 500 times a second, so that its shares are near the true ones (it stops the process for
+a moment each time); each thread's samples share what the kernel says that this thread spent. It is brought from PyPI
+into a temporary folder. cProfile counts calls, and makes small functions look dearer than they are. (Not named
+`profile.py`: cProfile imports the standard library's module of that name, and a script's own folder comes first.)
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from rig import cores, load, need
 from subjects import Bench, Subject, check
+
 from upstream import KINDS, write_script
 
 PY_SPY = "py-spy==0.4.3"
 RATE = 500
+WAITS = ("ThreadedStore._next_batch ", "_worker ")
+INNER = re.compile(r"\((bursar|aiohttp|uvicorn|json)/(?!cli/)")
 PLACES = re.compile(r".*/(?:site-packages|lib/python3\.\d+|src)/")
 
 
@@ -45,48 +49,76 @@ def short(place: str) -> str:
 # --- py-spy -----------------------------------------------------------------------------------------------------------
 
 
-def sample(tool: Path, subject: Subject, script: Path, options: argparse.Namespace) -> tuple[Path, float, float]:
-    """Load and sample; gives the stacks, and CPU µs a request and requests a second meanwhile."""
+def thread_us(pid: int) -> dict[str, float]:
+    """Give the CPU microseconds of each thread of a process, as the kernel accounts for them."""
+    tasks = Path(f"/proc/{pid}/task")
+    return {task.name: int((task / "schedstat").read_text().split()[0]) / 1e3 for task in tasks.iterdir()}
+
+
+def sample(
+    tool: Path, subject: Subject, script: Path, options: argparse.Namespace
+) -> tuple[Path, dict[str, float], float]:
+    """Load and sample; gives the stacks, each thread's CPU µs a request, and requests a second meanwhile."""
     stacks = script.parent / "stacks"
     words = ["record", "--pid", str(subject.pid), "--format", "raw", "--rate", str(RATE), "--threads"]
     words += ["--duration", str(round(options.seconds)), "-o", str(stacks), *(["--native"] if options.native else [])]
+    before = thread_us(subject.pid)
     with subprocess.Popen([tool, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as recording:
         found = load(script, subject.url(options.kind), options.connections, options.seconds + 1, subject.pid)
+        after = thread_us(subject.pid)
         recording.wait(30)
-    return stacks, found.cpu_us, found.per_s
+    return stacks, {thread: (us - before.get(thread, 0)) / found.count for thread, us in after.items()}, found.per_s
 
 
-def folded(stacks: Path) -> Iterator[tuple[list[str], int]]:
+def folded(stacks: Path) -> Iterator[tuple[str, list[str], int]]:
+    """Give (thread, frames, samples), without those in which a thread merely waits for work."""
     for line in stacks.read_text().splitlines():
         frames, _, count = line.rpartition(" ")
-        yield frames.split(";"), int(count)
+        thread, *rest = frames.split(";")
+        if rest and not rest[-1].startswith(WAITS):
+            yield thread, rest, int(count)
 
 
-def tell_samples(stacks: Path, cpu_us: float, top: int) -> None:
-    """Print each function's share of the samples, and what that is of a request's CPU."""
-    own: collections.Counter[str] = collections.Counter()
-    whole: collections.Counter[str] = collections.Counter()
-    lines: collections.Counter[str] = collections.Counter()
-    threads: collections.Counter[str] = collections.Counter()
-    total = 0
-    for (thread, *frames), count in folded(stacks):
+def weighed(stacks: Path, cpu_us: dict[str, float]) -> Iterator[tuple[list[str], float]]:
+    """Give stacks with the microseconds a request that they stand for: a thread's samples share its own CPU time."""
+    known = list(folded(stacks))
+    totals: collections.Counter[str] = collections.Counter()
+    for thread, _, count in known:
+        totals[thread] += count
+    for thread, frames, count in known:
+        number = re.search(r"(\d+)", thread)
+        yield frames, count / totals[thread] * cpu_us.get(number[1] if number else "", 0.0)
+
+
+def tell_samples(stacks: Path, cpu_us: dict[str, float], top: int) -> None:
+    """Print what each function costs a request, by itself and with what it calls."""
+    own: dict[str, float] = collections.defaultdict(float)
+    both: dict[str, float] = collections.defaultdict(float)
+    lines: dict[str, float] = collections.defaultdict(float)
+    for frames, spent in weighed(stacks, cpu_us):
         named = [re.sub(r":\d+\)$", ")", frame) for frame in frames]
-        total += count
-        threads[thread] += count
-        own[named[-1] if named else thread] += count
-        lines[frames[-1] if frames else thread] += count
+        own[named[-1]] += spent
+        lines[frames[-1]] += spent
         for name in set(named):
-            whole[name] += count
-    print(f"{total:,} samples at {RATE}/s; µs are a share of {cpu_us:.0f} µs of CPU a request\n")
-    for thread, count in threads.most_common():
-        print(f"{count / total:6.1%}  {count / total * cpu_us:6.0f} µs  {thread}")
-    for title, first in (("by own time", own), ("by own time, line by line", lines), ("by time with callees", whole)):
-        print(f"\n{title}\n   own    own µs   with   with µs")
-        for name, _ in first.most_common(top):
-            mine = lines[name] if first is lines else own[name]
-            both = whole.get(name, mine)
-            figures = f"{mine / total:6.1%} {mine / total * cpu_us:7.1f} {both / total:7.1%} {both / total * cpu_us:7.1f}"
-            print(f"{figures}   {short_frame(name)}")
+            both[name] += spent
+    print(
+        "CPU µs a request by thread:",
+        ", ".join(f"{us:.0f}" for us in sorted(cpu_us.values(), reverse=True) if us > 0.5),
+    )
+    print(f"\nby own time\n{'own µs':>8}{'with µs':>9}")
+    for name, spent in dearest(own)[:top]:
+        print(f"{spent:8.1f}{both[name]:9.1f}   {short_frame(name)}")
+    print(f"\nby own time, line by line\n{'own µs':>8}")
+    for name, spent in dearest(lines)[:top]:
+        print(f"{spent:8.1f}   {short_frame(name)}")
+    print(f"\nby time with callees, in bursar, aiohttp and uvicorn\n{'with µs':>8}{'own µs':>8}")
+    inner = [(name, spent) for name, spent in dearest(both) if INNER.search(name)]
+    for name, spent in inner[: top * 2]:
+        print(f"{spent:8.1f}{own[name]:8.1f}   {short_frame(name)}")
+
+
+def dearest(spent: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(spent.items(), key=lambda one: -one[1])
 
 
 def short_frame(frame: str) -> str:
@@ -129,7 +161,8 @@ def main() -> None:
                     check(subject)
                     load(script, subject.url(options.kind), options.connections, 2)
                     stacks, cpu_us, per_s = sample(tool, subject, script, options)
-                print(f"\n## {options.kind}, {options.connections} connections: {cpu_us:.0f} µs, {per_s:.0f}/s (sampled)\n")
+                spent = f"{sum(cpu_us.values()):.0f} µs, {per_s:.0f}/s"
+                print(f"\n## {options.kind}, {options.connections} connections: {spent}\n")
                 tell_samples(stacks, cpu_us, options.top)
             if options.how != "py-spy":
                 file = folder / "profile"

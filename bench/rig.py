@@ -42,7 +42,9 @@ def need() -> None:
     if not missing:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise SystemExit(f"missing: {' '.join(missing)} (sudo apt-get install {' '.join(missing)}), then run this again")
+        raise SystemExit(
+            f"missing: {' '.join(missing)} (sudo apt-get install {' '.join(missing)}), then run this again"
+        )
     print(f"installing Debian's {' '.join(missing)}", file=sys.stderr)
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for words in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *missing]):

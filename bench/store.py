@@ -1,13 +1,15 @@
 """Measure what a hold and its settle cost in each store, beside what the file itself costs.
 
-One command: `python bench/store.py [--pairs 3000] [--rounds 5] [--entries 10000,100000,1000000] [--only ...]`. A pair is
-one call over five budgets: reserve, then settle. Sync is the bare ledger in one thread; threaded is `ThreadedStore` from one event loop, with 1 and with 64
-callers at once (then a pair's figure is the elapsed time divided by the pairs: throughput, not latency). The yardstick
-is a bare loop of BEGIN IMMEDIATE, INSERT of 200 bytes, COMMIT on a WAL file of its own, measured in between. Rounds
-are interleaved; each figure is the median over rounds of a round's median.
+    python bench/store.py [--pairs 3000] [--rounds 5] [--only pairs,processes,growth] [--entries 10000,100000,1000000]
+
+A pair is one call over five budgets: reserve, then settle. Sync is the bare ledger in one thread; threaded is
+`ThreadedStore` from one event loop, with 1 and with 64 callers at once (then a pair's figure is the elapsed time
+divided by the pairs: throughput, not latency). The yardstick is a bare loop of BEGIN IMMEDIATE, INSERT of 200 bytes,
+COMMIT on a WAL file of its own, measured in between. Rounds are interleaved; each figure is the median over rounds of a
+round's median.
 
 Then: pairs a second of one process and of four on one file, each with 16 callers at once; and pairs on ledgers that
-have grown (`--entries`, 10^7 takes 8 GB and minutes), with the bytes that a call takes in the file.
+have grown (`--entries`; 10^7 takes 8 GB and minutes), with the bytes that a call takes in the file.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "src"), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from growth import tell_growth
 
 from bursar.core.admission import Ask, Cover, Line
 from bursar.core.budget import Unit
@@ -37,7 +42,6 @@ from bursar.ids import new_id
 from bursar.stores.memory import MemoryLedger
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import ThreadedStore
-from growth import tell_growth
 
 DAY_NS = 86_400_000_000_000
 AT_NS = 20_454 * DAY_NS
@@ -174,7 +178,7 @@ def pairs_per_s(path: Path, processes: int, seconds: float) -> float:
     workers = [context.Process(target=hammer, args=(path, seconds, ready, done)) for _ in range(processes)]
     for worker in workers:
         worker.start()
-    found = [done.get(timeout=seconds + 120) for _ in workers]
+    found: list[tuple[int, float]] = [done.get(timeout=seconds + 120) for _ in workers]
     for worker in workers:
         worker.join()
     return sum(count for count, _ in found) / max(elapsed for _, elapsed in found)

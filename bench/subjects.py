@@ -19,6 +19,7 @@ from pathlib import Path
 
 from proxies import stream_events, whole_answer
 from rig import free_port, running
+
 from upstream import KINDS, body_of, pieces, write_proxy, write_upstream
 
 __all__ = ["SUBJECTS", "Bench", "Subject", "check", "check_ledger", "stalls_of"]

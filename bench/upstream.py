@@ -24,6 +24,7 @@ PAUSE_S = 0.001
 WHOLE_BYTES = 2_000
 AGENT_BYTES = 600_000
 TOOLS = 40
+WORDS = ("the", "budget", "of", "an", "agent", "is", "held", "before", "its", "call", "and", "settled", "by", "truth")
 AGENTS, USERS, RUNS = 5, 20, 100
 """So many values the labels take in turn, each pair of agent and user with runs of its own."""
 
@@ -33,9 +34,7 @@ AGENTS, USERS, RUNS = 5, 20, 100
 
 def write_upstream(folder: Path, port: int) -> Path:
     """Write the upstream: /whole reads the request and answers 2 kB, /stream answers 20 events, 1 ms apart."""
-    events = "\n".join(
-        f"echo 'data: {event}'; echo ''; echo_flush; echo_sleep {PAUSE_S};" for event in stream_events()
-    )
+    events = "\n".join(f"echo 'data: {event}'; echo ''; echo_flush; echo_sleep {PAUSE_S};" for event in stream_events())
     whole = f"default_type application/json; echo_read_request_body; echo -n '{whole_answer()}';"
     stream = f"default_type text/event-stream; echo_read_request_body; {events}"
     return write_nginx(folder / "upstream", port, f"location /whole {{ {whole} }} location /stream {{ {stream} }}")
@@ -72,12 +71,15 @@ def body_of(kind: str) -> bytes:
     """Write a request; the same bytes each time."""
     if kind == "agent":
         return _agent()
-    system = {"role": "system", "content": "You are a careful assistant. Answer briefly and say what you do not know."}
-    body = {"model": f"bench-{kind}", "messages": [system, {"role": "user", "content": ""}]}
-    if kind == "stream":
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    body["messages"][1]["content"] = _prose(random.Random(1), WHOLE_BYTES - len(json.dumps(body)))
-    return json.dumps(body).encode()
+    told = "You are a careful assistant. Answer briefly and say what you do not know."
+    options: dict[str, object] = {"stream": True, "stream_options": {"include_usage": True}} if kind == "stream" else {}
+    frame = json.dumps(_chat(kind, told, "") | options)
+    return json.dumps(_chat(kind, told, _prose(random.Random(1), WHOLE_BYTES - len(frame))) | options).encode()
+
+
+def _chat(kind: str, told: str, asked: str) -> dict[str, object]:
+    messages = [{"role": "system", "content": told}, {"role": "user", "content": asked}]
+    return {"model": f"bench-{kind}", "messages": messages}
 
 
 def _agent() -> bytes:
@@ -89,7 +91,10 @@ def _agent() -> bytes:
     left = AGENT_BYTES - len(json.dumps(body)) - len(json.dumps(messages))
     number = 0
     while left > 6_000:
-        call = {"name": f"tool_{number % TOOLS}", "arguments": json.dumps({"path": f"src/part_{number}.py", "line": number})}
+        call = {
+            "name": f"tool_{number % TOOLS}",
+            "arguments": json.dumps({"path": f"src/part_{number}.py", "line": number}),
+        }
         calls = [{"id": f"call_{number}", "type": "function", "function": call}]
         said = {"role": "assistant", "content": _prose(some, 300), "tool_calls": calls}
         gave = {"role": "tool", "tool_call_id": f"call_{number}", "content": _code(some, 3_500)}
@@ -108,8 +113,7 @@ def _tool(some: random.Random, number: int) -> dict[str, object]:
 
 
 def _prose(some: random.Random, size: int) -> str:
-    words = "the budget of an agent is held before its call and settled by what the provider told of it".split()
-    return " ".join(some.choice(words) for _ in range(size // 3 + 1))[: max(0, size)]
+    return " ".join(some.choice(WORDS) for _ in range(size // 3 + 1))[: max(0, size)]
 
 
 def _code(some: random.Random, size: int) -> str:
@@ -140,7 +144,8 @@ end
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format('BENCH {{"requests":%d,"us":%d,"p50":%d,"p99":%d,"errors":%d}}\\n', summary.requests,
-    summary.duration, latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+    summary.duration, latency:percentile(50), latency:percentile(99),
+    e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
 
@@ -161,7 +166,9 @@ def write_script(folder: Path, kind: str) -> Path:
 def pieces(url: str, body: bytes) -> tuple[Mapping[str, str], bytes, int]:
     """Send one request; gives the answer's headers, its body, and in how many reads the body came."""
     there = urlsplit(url)
-    head = f"POST {there.path} HTTP/1.1\r\nhost: {there.netloc}\r\nconnection: close\r\nauthorization: Bearer sk-bench\r\n"
+    head = (
+        f"POST {there.path} HTTP/1.1\r\nhost: {there.netloc}\r\nconnection: close\r\nauthorization: Bearer sk-bench\r\n"
+    )
     head += "x-bursar-agent: agent-1\r\nx-bursar-user: user-1@example.com\r\nx-bursar-run: run-1\r\n"
     head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     reads = []

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bursar.actions.acting import By
+from bursar.actions.budgets import budget_status
 from bursar.actions.control import state_of
 from bursar.actions.limits import BudgetWish, TopUpWish, remove_budget, set_budget, top_up
 from bursar.core.budget import Budget, Limit, Unit
@@ -271,3 +272,95 @@ def test_top_ups_of_windows_that_are_over_do_not_pile_up(ledger: Store, monkeypa
     for day in range(5):
         more(ledger, by=replace(OPERATOR, at_ns=START_NS + day * 86_400 * NS))
     assert len(state_of(ledger).top_ups) <= 3
+
+
+def in_force(ledger: Store, in_file: tuple[Budget, ...] = IN_FILE, tenant: str = "acme") -> list[int]:
+    """Give each limit of the tenant's budget `b`, as the gateway and the reports have it."""
+    state = state_of(ledger)
+    statuses = budget_status(ledger, state.all_budgets(in_file), tenant, START_NS, state.all_top_ups(in_file))
+    (found,) = (each for each in statuses if each.budget.name == "b")
+    return [standing.limit.amount for standing in found.standings]
+
+
+@pytest.mark.parametrize("tenant", ["acme", "*"])
+def test_what_a_key_gave_more_ends_with_its_budget_and_never_raises_the_operators(ledger: Store, tenant: str) -> None:
+    put(ledger, "$1 / day", by=ADMIN)
+    more(ledger, "$100000", by=ADMIN)
+    remove_budget(ledger, IN_FILE, "acme", "b", ADMIN)
+    assert state_of(ledger).top_ups == ()
+    put(ledger, "$5 / day", tenant=tenant)
+    assert in_force(ledger) == [5 * USD]
+    assert [row.action for row in ledger.audit("acme", 9)].count("budget top-up ended") == 1
+
+
+def test_what_a_key_gave_more_ends_when_the_operator_takes_the_budget_over(ledger: Store) -> None:
+    put(ledger, "$1 / day", by=ADMIN)
+    more(ledger, "$100000", by=ADMIN)
+    assert in_force(ledger) == [100_001 * USD]
+    put(ledger, "$2 / day", by=ADMIN)
+    assert in_force(ledger) == [100_002 * USD]
+    put(ledger, "$5 / day")
+    assert in_force(ledger) == [5 * USD]
+    more(ledger, "$3")
+    put(ledger, "$6 / day")
+    assert in_force(ledger) == [9 * USD]
+
+
+def test_what_a_key_gave_more_never_raises_a_limit_that_the_file_has_later(ledger: Store) -> None:
+    (budget,) = put(ledger, "$1 / day", by=ADMIN)
+    more(ledger, "$100000", by=ADMIN)
+    for tenant in ("acme", "*"):
+        filed = (Budget("b", (Limit(Unit.USD, 5 * USD),), DAY, tenant=tenant),)
+        assert filed[0].identity == budget.identity
+        assert in_force(ledger, filed) == [5 * USD]
+
+
+def test_a_top_up_that_was_left_behind_by_a_removed_budget_counts_for_no_later_one(ledger: Store) -> None:
+    """A ledger of an earlier version has such ones, and they do not say who gave them."""
+    (budget,) = put(ledger, "$1 / day", by=ADMIN)
+    found = more(ledger, "$100000", by=ADMIN)
+    (document,) = ledger.documents(Kind.TOP_UP)
+    remove_budget(ledger, IN_FILE, "acme", "b", ADMIN)
+    old = document.body.replace(',"is_operators":false', "")
+    assert old != document.body
+    ledger.change([Change(Kind.TOP_UP, "acme", found.id, old, "", "by hand", "x", 1)])
+    assert state_of(ledger).top_ups == (replace(found, is_operators=True),)
+    put(ledger, "$5 / day")
+    assert in_force(ledger) == [5 * USD]
+    assert budget.identity == state_of(ledger).budgets[0].identity
+
+
+def test_another_window_is_another_budget_and_ends_what_was_given_more(ledger: Store) -> None:
+    put(ledger)
+    more(ledger)
+    put(ledger, "$5 / week")
+    put(ledger, "$5 / day")
+    assert in_force(ledger) == [5 * USD]
+
+
+def test_removing_every_tenants_budget_ends_what_each_was_given_more(ledger: Store) -> None:
+    put(ledger, tenant="*")
+    more(ledger)
+    remove_budget(ledger, IN_FILE, "*", "b", OPERATOR)
+    put(ledger, tenant="*")
+    assert in_force(ledger) == [5 * USD]
+
+
+def test_what_one_tenant_has_set_keeps_nobody_else_from_setting_theirs(
+    ledger: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bursar.actions.limits.BUDGETS_MAX", 2)
+    monkeypatch.setattr("bursar.actions.limits.TOP_UPS_MAX", 2)
+    for name in ("b", "c"):
+        put(ledger, name=name, by=ADMIN)
+        more(ledger, budget=name, by=ADMIN)
+    with pytest.raises(HoldConflict):
+        put(ledger, name="d", by=ADMIN)
+    with pytest.raises(HoldConflict):
+        more(ledger, by=ADMIN)
+    put(ledger, "$6 / day", by=ADMIN)
+    put(ledger, name="op", tenant="rival")
+    put(ledger, name="op", tenant="acme")
+    top_up(ledger, IN_FILE, TopUpWish("rival", "op", "$1"), OPERATOR)
+    more(ledger, budget="op")
+    put(ledger, name="all", tenant="*")

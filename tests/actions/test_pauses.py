@@ -13,7 +13,7 @@ from bursar.actions.control import state_of
 from bursar.actions.pauses import PauseWish, list_pauses, pause, resume, resume_all
 from bursar.core.control import KeyRow, Role
 from bursar.core.labels import Labels
-from bursar.errors import Forbidden, NotFound, UsageError
+from bursar.errors import Forbidden, HoldConflict, NotFound, UsageError
 from bursar.testing.clock import START_NS
 
 Store = Any
@@ -88,3 +88,20 @@ def test_the_audit_log_is_read_from_an_instant_on(ledger: Store) -> None:
     assert len(audit_since(ledger, "acme", 4)) == 4
     assert len(audit_since(ledger, None, 99)) == 9
     assert audit_since(ledger, "rival", 9) == ()
+
+
+def test_what_one_tenant_has_paused_keeps_nobody_else_from_pausing(
+    ledger: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bursar.actions.pauses.PAUSES_MAX", 2)
+    for _ in range(2):
+        pause(ledger, PauseWish("acme"), ADMIN)
+    with pytest.raises(HoldConflict):
+        pause(ledger, PauseWish("acme"), ADMIN)
+    for tenant in ("rival", "acme", "*"):
+        pause(ledger, PauseWish(tenant, {"agent": "x"}), OPERATOR)
+    for _ in range(5):
+        assert pause(ledger, PauseWish("*"), OPERATOR).stops("rival", Labels({}))
+        pause(ledger, PauseWish("acme"), OPERATOR)
+    with pytest.raises(HoldConflict):
+        pause(ledger, PauseWish("acme", {"agent": "x"}), OPERATOR)

@@ -11,7 +11,7 @@ import pytest
 from tests.config.conftest import Load
 
 from bursar.config.budgets import BUDGET_KEYS
-from bursar.config.environment import ADMIN_SECRET, CONFIG, FAILPOINT, KEY, LINK, PEPPER
+from bursar.config.environment import ADMIN_SECRET, CONFIG, FAILPOINT, KEY, LINK, METRICS_SECRET, PEPPER
 from bursar.config.example import starter
 from bursar.config.load import KEYS
 from bursar.config.prices import MODEL_KEYS, PRICE_KEYS
@@ -119,7 +119,10 @@ def test_each_short_form_of_the_page_is_read() -> None:
     assert all(parse_short(text) for text in rows)
 
 
-@pytest.mark.parametrize("name", [ADMIN_SECRET, CONFIG, FAILPOINT, KEY, LINK, PEPPER, *ENDPOINTS, *LABEL_NAMES])
+VARIABLES = (ADMIN_SECRET, CONFIG, FAILPOINT, KEY, LINK, METRICS_SECRET, PEPPER)
+
+
+@pytest.mark.parametrize("name", [*VARIABLES, *ENDPOINTS, *LABEL_NAMES])
 def test_every_variable_and_label_is_named(name: str) -> None:
     assert f"`{name}`" in TEXT
 

@@ -106,7 +106,7 @@ def test_an_empty_file_changes_nothing(load_text: Load, text: str, tmp_path: Pat
 
 def test_every_field_of_every_setting_can_be_set(load_text: Load) -> None:
     text = EVERYTHING.replace("workers: 2", "workers: 1")
-    secrets = {"BURSAR_PEPPER": "p" * 40, "BURSAR_ADMIN_SECRET": "s" * 40}
+    secrets = {"BURSAR_PEPPER": "p" * 40, "BURSAR_ADMIN_SECRET": "s" * 40, "BURSAR_METRICS_SECRET": "m" * 40}
     settings = load_text(text, {"VLLM_KEY": "k", "VLLM_TEAM": "blue", **secrets})
     vllm, proxy = settings.providers[0], settings.providers[-1]
     budget = settings.budgets[0]

@@ -71,6 +71,7 @@ def settings_for(
     link, host = more.pop("link", ""), more.pop("host", "127.0.0.1")
     store = more.pop("store", StoreSettings(path=ledger))
     prices = more.pop("prices", (PriceRow("*", "*", False, RATES),))
+    metrics_secret = more.pop("metrics_secret", "")
     models: tuple[ModelRow, ...] = more.pop("models", ())
     more.setdefault("deadlines", Deadlines(connect_s=5, first_byte_s=20, idle_s=20, total_s=60))
     return Settings(
@@ -86,6 +87,7 @@ def settings_for(
         budgets=tuple(budgets),
         limits=limits or Limits(),
         admin_secret=admin_secret,
+        metrics_secret=metrics_secret,
         link=link,
     )
 

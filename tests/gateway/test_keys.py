@@ -24,13 +24,14 @@ from bursar.testing import Script
 from bursar.wiring.pepper import open_pepper
 
 SOON_S = 5.0
+SCRAPING = "a-secret-for-the-scraper-0000000000000000"
 
 
 @pytest.fixture
 def keyed(tmp_path: Path) -> Iterator[House]:
     """A gateway that asks for keys, with a budget that each tenant has for itself."""
     budgets = [usd(tenant=EVERY_TENANT)]
-    with house(tmp_path, budgets, keys=KeyPolicy.REQUIRED, admin_secret=SECRET) as home:
+    with house(tmp_path, budgets, keys=KeyPolicy.REQUIRED, admin_secret=SECRET, metrics_secret=SCRAPING) as home:
         yield home
 
 
@@ -238,11 +239,13 @@ def is_told(home: House, headers: dict[str, str], status: int) -> bool:
     return home.ask(headers=headers).status == status
 
 
-def test_metrics_are_for_those_who_may_read_and_health_for_everybody(keyed: House) -> None:
+def test_metrics_of_every_tenant_are_for_no_tenants_key_and_health_is_for_everybody(keyed: House) -> None:
     _, reading = give_key(keyed, name="reading", role=Role.READ)
     _, calling = give_key(keyed, name="calling")
-    until(lambda: keyed.send("GET", "/metrics", headers=bearer(reading)).status == 200, timeout_s=SOON_S)
+    until(lambda: keyed.send("GET", "/metrics", headers=bearer(reading)).status == 403, timeout_s=SOON_S)
     assert keyed.send("GET", "/metrics", headers=bearer(SECRET)).status == 200
+    assert keyed.send("GET", "/metrics", headers=bearer(SCRAPING)).status == 200
+    assert keyed.ask(headers=bearer(SCRAPING)).status == 401
     assert keyed.send("GET", "/metrics", headers=bearer(calling)).status == 403
     assert (keyed.send("GET", "/healthz").status, keyed.send("GET", "/readyz").status) == (200, 200)
 

@@ -138,6 +138,8 @@ ELSEWHERE = [
     ("DELETE", "/v1/models/m"),
     ("POST", "/v1beta/models/gemini-2.5-pro:batchGenerateContent"),
     ("POST", "/v1beta/models/a/b:generateContent"),
+    ("POST", "/v1beta/models/m:generateContent:countTokens"),
+    ("POST", "/v1beta/models/m:countTokens:generateContent"),
     ("POST", "/v1beta/cachedContents"),
     ("POST", "/v1beta/tunedModels/m:generateContent"),
     ("POST", "/nobody/v1/chat/completions"),

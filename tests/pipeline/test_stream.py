@@ -129,8 +129,7 @@ async def test_a_price_that_changes_in_mid_flight_is_for_later_calls(tmp_path: P
         first = asyncio.create_task(made.run(made.call(stream=is_stream)))
         await made.provider.wait_async(open_calls=1)
         dear = replace(made.engine.settings, prices=(PriceRow("*", "*", False, (("input", "25"), ("output", "100"))),))
-        stage = made.engine._stage
-        made.engine._stage = replace(stage, quoter=replace(stage.quoter, prices=open_prices(dear)))
+        made.engine.control.in_force.prices = open_prices(dear)
         await first
         await made.run(made.call(stream=is_stream))
         old, new = made.holds()

@@ -57,6 +57,8 @@ class ControlState:
     pauses: tuple[Pause, ...] = ()
     problems: tuple[str, ...] = ()
     """What is stored and cannot be read: nothing of it is in force, so somebody must look."""
+    has_keys: bool = False
+    """There are keys, be they readable or not: then nobody comes in without one."""
 
     def all_budgets(self, in_file: Iterable[Budget]) -> tuple[Budget, ...]:
         """Give the budgets of the file, and those that were set. Of the same name the file's counts."""
@@ -99,6 +101,7 @@ def read_control(documents: Iterable[Document], version: int = 0) -> ControlStat
         prices=read(Kind.PRICE, price_row),
         pauses=read(Kind.PAUSE, pause_of),
         problems=tuple(problems),
+        has_keys=any(document.kind is Kind.KEY for document in every),
     )
 
 

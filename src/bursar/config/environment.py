@@ -20,6 +20,7 @@ __all__ = [
     "FAILPOINT",
     "KEY",
     "LINK",
+    "METRICS_SECRET",
     "PEPPER",
     "PROVIDER_KEYS",
     "VARIABLES",
@@ -36,6 +37,7 @@ KEY = "BURSAR_KEY"
 LINK = "BURSAR_LINK"
 PEPPER = "BURSAR_PEPPER"
 ADMIN_SECRET = "BURSAR_ADMIN_SECRET"  # noqa: S105 - the name of a variable
+METRICS_SECRET = "BURSAR_METRICS_SECRET"  # noqa: S105 - the name of a variable
 
 VARIABLES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {f"{PREFIX}{section}_{key}".upper(): (section, key) for section, keys in SECTIONS.items() for key in keys}
@@ -83,7 +85,7 @@ def exposed_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def refuse_unknown(environ: Mapping[str, str], allowed: Collection[str], problems: Problems) -> None:
     """Note each BURSAR_* variable that nothing reads; `allowed` are names that the configuration itself gives."""
-    known = (*VARIABLES, CONFIG, FAILPOINT, KEY, LINK, PEPPER, ADMIN_SECRET)
+    known = (*VARIABLES, CONFIG, FAILPOINT, KEY, LINK, PEPPER, ADMIN_SECRET, METRICS_SECRET)
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in known or name in allowed or _is_of_cluster(name, environ[name]):
             continue

@@ -115,6 +115,7 @@ def _settings(tree: Table, file: Path | None, environ: Mapping[str, str], flags:
         file=file,
         failpoint=_failpoint(environ, problems),
         admin_secret=_secret(environ, environment.ADMIN_SECRET, problems),
+        metrics_secret=_secret(environ, environment.METRICS_SECRET, problems),
         pepper=_secret(environ, environment.PEPPER, problems),
     )
     problems.raise_any()

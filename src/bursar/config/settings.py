@@ -190,6 +190,8 @@ class Settings:
     """For crash tests only: where this process kills itself."""
     admin_secret: str = field(default="", repr=False)
     """What the operator sends to administer every tenant. Never shown."""
+    metrics_secret: str = field(default="", repr=False)
+    """What a scraper sends to read the metrics of every tenant, and nothing else. Never shown."""
     pepper: str = field(default="", repr=False)
     """What keys are digested with, when it does not lie in a file beside the ledger. Never shown."""
 

@@ -112,6 +112,8 @@ class Note:
     """`provider/model` of the fall-back that was asked in the end; empty for the provider that the labels name."""
     response_id: str = ""
     """The name under which a later request of this tenant can continue or read the answer."""
+    earlier_tokens: int = 0
+    """How much of the input was an earlier response that the body only named."""
 
     def as_list(self) -> list[int | str]:
         """Give the fields in their order, as rows keep them."""

@@ -179,8 +179,7 @@ class App:
         if path == "/readyz":
             return await self._ready()
         if path == "/metrics":
-            # They name models and agents.
-            self._door.admit(self._door.caller(headers), Role.READ)
+            self._door.admit_scraper(headers)
             return await metrics(self._engine.scraper.page)
         return None
 

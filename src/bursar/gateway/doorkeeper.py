@@ -31,6 +31,7 @@ class Doorkeeper:
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._secret = settings.admin_secret
+        self._metrics_secret = settings.metrics_secret
         self._is_always_asking = settings.asks_always_for_keys
         self._engine = engine
         # With an admin secret, whoever merely reaches the port may call models and no more.
@@ -39,12 +40,12 @@ class Doorkeeper:
     @property
     def asks_for_keys(self) -> bool:
         """Once there was a key the door stays closed, also when the last one is revoked."""
-        return self._is_always_asking or bool(self._engine.control.state.keys)
+        return self._is_always_asking or self._engine.control.state.has_keys
 
     def caller(self, headers: Mapping[str, str]) -> Caller:
         """Say who sends a request. Raises Unauthorized, and BadRequest for credentials that contradict each other."""
         secret = credential(headers)
-        is_operator = hmac.compare_digest(secret.encode(), self._secret.encode()) and bool(self._secret)
+        is_operator = _is_same(secret, self._secret)
         key = self._engine.control.keyring.find(secret, self._engine.clock())
         if is_operator:
             return Caller(TENANT, roles=OPERATOR, secret=secret)
@@ -55,7 +56,20 @@ class Doorkeeper:
             raise Unauthorized("this gateway asks for a key: send one that it gave out, as your API key")
         return self._open
 
+    def admit_scraper(self, headers: Mapping[str, str]) -> None:
+        """Let in who may read the figures of every tenant. Raises Unauthorized, BadRequest, Forbidden."""
+        if _is_same(credential(headers), self._metrics_secret):
+            return
+        caller = self.caller(headers)
+        if caller.key is not None or not caller.may(Role.READ):
+            raise Forbidden("metrics tell of every tenant: they need BURSAR_METRICS_SECRET, and not a key")
+
     def admit(self, caller: Caller, role: Role) -> None:
         """Let a caller do what a role is for. Raises Forbidden."""
         if not caller.may(role):
             raise Forbidden(f"this key may not {_WHAT[role]}")
+
+
+def _is_same(given: str, secret: str) -> bool:
+    """Compare in constant time; no secret is like none."""
+    return hmac.compare_digest(given.encode(), secret.encode()) and bool(secret)

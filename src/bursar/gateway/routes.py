@@ -90,16 +90,18 @@ ROUTES = (
 
 _NAMES = {
     "version": "v1(?:beta)?",
-    "model": r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,255}",
+    "model": r"[A-Za-z0-9][A-Za-z0-9._@-]{0,255}",
     "id": r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}",
 }
 """What stands for a name in a path; no slash, so nothing of it can reach beyond its place."""
 
 
 def _pattern(path: str) -> re.Pattern[str]:
+    # Names of tuned models hold colons; where one ends a path, nothing can be taken for a verb.
+    names = {**_NAMES, "model": _NAMES["model"].replace("@", ":@")} if path.endswith("{model}") else _NAMES
     pieces = re.split(r"\{(\w+)\}", path)
     return re.compile(
-        "".join(f"(?P<{piece}>{_NAMES[piece]})" if at % 2 else re.escape(piece) for at, piece in enumerate(pieces))
+        "".join(f"(?P<{piece}>{names[piece]})" if at % 2 else re.escape(piece) for at, piece in enumerate(pieces))
     )
 
 

@@ -31,7 +31,7 @@ def learn_from(rows: Iterable[HoldRow], estimates: InputEstimates, usuals: Usual
             provider, _, model = note.answered_by.partition("/")
         text_bytes = note.system_bytes + note.tools_bytes + note.history_bytes + note.user_bytes
         key = EstimateKey(row.tenant, provider, wire, model, note.shape_key)
-        estimates.learn(key, text_bytes, row.settled.input_tokens)
+        estimates.learn(key, text_bytes, max(0, row.settled.input_tokens - note.earlier_tokens))
         usual = UsualKey(row.tenant, labels["agent"], model, wire)
         if note.answer_tokens:
             usuals.learn(usual, note.answer_tokens)

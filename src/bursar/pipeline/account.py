@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from bursar.core.admission import UNBOUNDED, Balance, Line
+from bursar.core.budget import Budget
 from bursar.core.charge import ZERO, Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
@@ -179,7 +180,7 @@ class Account:
         is_lower = self._machine.cap is None or maximum < self._machine.cap
         if is_lower:
             target = self._offer.target
-            self._accounts.facts.learn_maximum(target.provider.name, target.model, maximum)
+            self._accounts.facts.learn_maximum(target.provider.name, target.model, maximum, self._call.tenant)
         return self.lower_cap(maximum)
 
     def lower_cap(self, most: int) -> bool:
@@ -336,6 +337,7 @@ class Account:
             self._answer_tokens,
             self._answered_by,
             self._response_id,
+            self._call.earlier_tokens,
         )
 
     @property
@@ -343,6 +345,17 @@ class Account:
         """Name who was asked in the end, where that is not who the labels name."""
         target = self._offer.target
         return "" if self._offer is self._quote.offers[0] else f"{target.provider.name}/{target.model}"
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """The budgets that count the call."""
+        return self._quote.budgets
+
+    @property
+    def tightest(self) -> Line | None:
+        """The line that has the least left, as a part of its limit; None where no budget counts the call."""
+        pairs = list(zip(self._lines, self._balances, strict=False))
+        return min(pairs, key=_left)[0] if pairs else None
 
     def headers(self) -> list[tuple[str, str]]:
         """Tell the client what this call came to and what its tightest budget has left."""
@@ -355,7 +368,11 @@ class Account:
             headers["x-bursar-dropped"] = ", ".join(self._call.request.dropped)
         pairs = list(zip(self._lines, self._balances, strict=False))
         if pairs:
-            tightest = min(pairs, key=lambda pair: remaining(*pair) / max(1, pair[0].limit))
-            headers |= balance_headers(*tightest)
+            headers |= balance_headers(*min(pairs, key=_left))
             headers |= ratelimit_headers(pairs, self._accounts.clock())
         return list(headers.items())
+
+
+def _left(pair: tuple[Line, Balance]) -> float:
+    """Say which part of its limit a line has left; only to compare, never to count."""
+    return remaining(*pair) / max(1, pair[0].limit)

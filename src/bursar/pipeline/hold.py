@@ -6,7 +6,7 @@ drives it. Everything before the hold is free to fail; everything after it ends 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bursar.core.budget import Policy
 from bursar.core.ledger import Granted, Refused
@@ -15,9 +15,10 @@ from bursar.failpoints import failpoint
 from bursar.pipeline.account import Account, Accounts
 from bursar.pipeline.call import Call, Next, Reply
 from bursar.pipeline.earlier import with_earlier
+from bursar.pipeline.patience import paid_for
 from bursar.pipeline.ports import Answering, Upstream, Waiting
 from bursar.pipeline.quote import Quote, Quoter
-from bursar.pipeline.refusals import refuse, refuse_budget
+from bursar.pipeline.refusals import refuse, refuse_budget, refuse_unbegun
 from bursar.pipeline.stream import MeteredStream
 from bursar.pipeline.telling import refused_record
 from bursar.telemetry.record import tell
@@ -130,6 +131,8 @@ class HoldStage:
         while True:
             left -= 1
             answer = await self._send(call, account)
+            if answer is None:
+                return await self._ended(call, account)
             if isinstance(answer, UpstreamFailed):
                 if (left > 0 or not is_last) and await account.again(is_billed=answer.is_sent):
                     if left > 0:
@@ -138,7 +141,7 @@ class HoldStage:
                 return await self._failed(call, account, answer)
             if answer.status < 300:
                 return await self._answered(call, account, answer)
-            refused = await self._refused_body(answer)
+            refused = await self._refused_body(answer, account)
             is_free = answer.status in NEVER_BILLED or call.wire.is_provider_error(answer.status, refused)
             if is_free and not is_adjusted and _adjust(call, account, answer.status, refused):
                 is_adjusted, left = True, left + 1
@@ -151,13 +154,15 @@ class HoldStage:
                 return None
             return await self._refused(call, account, answer, refused, is_billed=not is_free)
 
-    async def _send(self, call: Call, account: Account) -> Answering | UpstreamFailed:
+    async def _send(self, call: Call, account: Account) -> Answering | UpstreamFailed | None:
+        """Send, and wait for the head of the answer; None when the money ended before it came."""
         body = call.wire.encode(call.request, model=call.model, cap=account.cap)
         headers = authorize(call.headers, call.provider, call.wire.name)
         try:
             failpoint("before_send")
             account.sent()
-            return await self.upstream.send(call.provider, "POST", call.path, headers, body)
+            sending = self.upstream.send(call.provider, "POST", call.path, headers, body)
+            return await paid_for(account, sending, Answering.abort)
         except UpstreamFailed as error:
             return error
 
@@ -171,10 +176,18 @@ class HoldStage:
             return refuse(call, Refusal(502, "upstream_failed", message, headers=dict(account.headers())))
         return Reply(answer.status, (*down(answer.headers), *account.headers()), refused)
 
-    async def _refused_body(self, answer: Answering) -> bytes:
+    async def _ended(self, call: Call, account: Account) -> Reply:
+        """Tell that the money ended while the answer was awaited. What may have been generated is charged."""
+        await account.lose(ended="cut")
+        refusal = refuse_unbegun(account.budgets, account.tightest)
+        return refuse(call, replace(refusal, headers=dict(account.headers())))
+
+    async def _refused_body(self, answer: Answering, account: Account) -> bytes:
         try:
-            refused = await answer.body(self.answer_bytes_max)
+            refused = await paid_for(account, answer.body(self.answer_bytes_max), bytes)
         except (UpstreamFailed, TooLarge):
+            refused = None
+        if refused is None:
             answer.abort()
             return b""
         answer.finish()
@@ -198,11 +211,14 @@ class HoldStage:
             stream = MeteredStream(call, account, answer)
             return Reply(answer.status, (*down(answer.headers), *account.headers()), stream)
         try:
-            body = await answer.body(self.answer_bytes_max)
+            body = await paid_for(account, answer.body(self.answer_bytes_max), bytes)
         except (UpstreamFailed, TooLarge) as error:
             answer.abort()
             failure = error if isinstance(error, UpstreamFailed) else UpstreamFailed(error.message, is_sent=True)
             return await self._failed(call, account, failure)
+        if body is None:
+            answer.abort()
+            return await self._ended(call, account)
         answer.finish()
         failpoint("before_settle")
         told = call.wire.read_whole(call.request, body)

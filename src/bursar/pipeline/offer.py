@@ -66,7 +66,7 @@ class OfferMaker:
         name, model, wire = target.provider.name, target.model, call.wire.name
         look_up = partial(self._card, name, model, at_ns)
         cards = _cards(call.request, look_up)
-        facts = self.facts.facts(name, model)
+        facts = self.facts.facts(name, model, call.tenant)
         estimate_key = EstimateKey(call.tenant, name, wire, model, call.request.shape_key)
         input_most = self._input_most(call.request, estimate_key, facts, is_strict=is_strict) + call.earlier_tokens
         most = _bound(call.request, cards, facts, input_most)

@@ -17,7 +17,7 @@ from bursar.pipeline.call import Call, Reply
 from bursar.pipeline.ratelimit import ratelimit_headers
 from bursar.wire.base import Refusal
 
-__all__ = ["balance_headers", "format_amount", "harmless", "refuse", "refuse_budget", "remaining"]
+__all__ = ["balance_headers", "format_amount", "harmless", "refuse", "refuse_budget", "refuse_unbegun", "remaining"]
 
 CODEX_WORDS_MAX = 2000
 """Characters of a refusal that go into a header."""
@@ -99,6 +99,15 @@ def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refu
     full = f"{who}: {sums} used, and the rest is held by calls in flight; try again in a few seconds."
     headers = balance_headers(line, balance)
     return Refusal(429, "contended", _clean(full, plain, ""), retry_after_s=CONTENDED_RETRY_S, headers=headers)
+
+
+def refuse_unbegun(budgets: tuple[Budget, ...], line: Line | None) -> Refusal:
+    """Say that the money ended while the answer to a call was awaited, of which nothing had come yet."""
+    budget = next((budget for budget in budgets if line and budget.name == line.budget), None)
+    who = f"Budget {budget.name!r}" if budget else "A budget"
+    more = f" To get more: {budget.link}" if budget and budget.link else ""
+    what = "has no room for more of this answer, which had not begun; what may be billed of it is counted."
+    return Refusal(402, "budget_exceeded", _clean(f"{who} {what}{more}", f"A budget {what}{more}", more))
 
 
 def _clean(full: str, plain: str, more: str) -> str:

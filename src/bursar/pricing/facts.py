@@ -100,32 +100,37 @@ def _resolve(records: Iterable[FactOverride], provider: str, model: str) -> Mode
 class FactsBook:
     """Find the facts of a model. Safe from several threads.
 
-    An operator's `overrides` come before the data; what a provider said (`learn_maximum`) only lowers what is stated.
+    An operator's `overrides` come before the data; what a provider said (`learn_maximum`) only lowers what is stated,
+    and only for the tenant that it was said to: an error may repeat words of the client's own.
     """
 
     def __init__(self, overrides: tuple[FactOverride, ...] = ()) -> None:
         self._overrides = tuple(sorted(overrides, key=_rank, reverse=True))
         self._resolved: OrderedDict[tuple[str, str], ModelFacts] = OrderedDict()
-        self._learned: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._learned: OrderedDict[tuple[str, ...], int] = OrderedDict()
         self._lock = Lock()
 
-    def facts(self, provider: str, model: str) -> ModelFacts:
-        """Give what is known of a model; its maximum is None when nobody has said it."""
+    def facts(self, provider: str, model: str, tenant: str = "") -> ModelFacts:
+        """Give what is known of a model; its maximum is None when nobody has said it (to this tenant)."""
+        found = self._stated(provider, model)
+        with self._lock:
+            learned = self._learned.get((tenant, provider, model))
+        if learned is not None and (found.max_output_tokens is None or learned < found.max_output_tokens):
+            return replace(found, max_output_tokens=learned)
+        return found
+
+    def _stated(self, provider: str, model: str) -> ModelFacts:
         key = (provider, model)
         with self._lock:
             found = self._resolved.get(key)
             if found is not None:
                 self._resolved.move_to_end(key)
                 return found
-            learned = self._learned.get(key)
         if max(len(provider), len(model)) > MODEL_CHARS_MAX:
             return _resolve(_dated()[-1:], "", "")
         found = _resolve((*self._overrides, *_dated()), _fold(provider), _fold(model))
-        if learned is not None and (found.max_output_tokens is None or learned < found.max_output_tokens):
-            found = replace(found, max_output_tokens=learned)
         with self._lock:
-            if self._learned.get(key) == learned:
-                _remember(self._resolved, key, found)
+            _remember(self._resolved, key, found)
         return found
 
     def stated_speed(self, provider: str, model: str) -> int | None:
@@ -137,17 +142,15 @@ class FactsBook:
                 return record.top_speed_tokens_per_s
         return None
 
-    def learn_maximum(self, provider: str, model: str, tokens: int) -> None:
+    def learn_maximum(self, provider: str, model: str, tokens: int, tenant: str = "") -> None:
         """Remember the output maximum that a provider's refusal named. A senseless number is not believed."""
         if not LEARNED_LEAST <= tokens <= COUNT_MAX or max(len(provider), len(model)) > MODEL_CHARS_MAX:
             return
-        key = (provider, model)
         with self._lock:
-            self._resolved.pop(key, None)
-            _remember(self._learned, key, tokens)
+            _remember(self._learned, (tenant, provider, model), tokens)
 
 
-def _remember(kept: OrderedDict[tuple[str, str], Any], key: tuple[str, str], value: object) -> None:
+def _remember(kept: OrderedDict[Any, Any], key: tuple[str, ...], value: object) -> None:
     kept[key] = value
     kept.move_to_end(key)
     if len(kept) > LEARNED_MAX:

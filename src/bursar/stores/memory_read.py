@@ -75,6 +75,12 @@ class MemoryReads:
         with self._lock:
             return max((record.reservation.at_ns for record in self._records.values()), default=0)
 
+    def latest(self, most: int) -> Sequence[HoldRow]:
+        """List the latest settled calls of all tenants, the latest first."""
+        with self._lock:
+            rows = [_row(record) for record in self._records.values() if record.hold.state is State.SETTLED]
+        return sorted(rows, key=lambda row: (row.opened_ns, row.id), reverse=True)[:most]
+
     def tenants(self) -> Sequence[str]:
         """List the tenants that have calls, by name."""
         with self._lock:

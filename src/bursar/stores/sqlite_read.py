@@ -52,6 +52,10 @@ class SqliteReads(SqliteBook):
     def processes(self) -> Sequence[ProcessRow]:
         return [ProcessRow(*row) for row in self._read("process_list")]
 
+    def latest(self, most: int) -> Sequence[HoldRow]:
+        """List the latest settled calls of all tenants, the latest first."""
+        return [_hold_row(row) for row in self._read("hold_latest_settled", most=most)]
+
     def tenants(self) -> Sequence[str]:
         """List the tenants that have calls, by name. It looks at every call: for people, not on a call's path."""
         return [tenant for (tenant,) in self._read("hold_tenants")]

@@ -20,6 +20,7 @@ __all__ = ["gemini_refusal", "is_gemini_error", "named_maximum"]
 _STATUSES = {
     "budget_exceeded": "FAILED_PRECONDITION",
     "usage_limit_reached": "FAILED_PRECONDITION",
+    "paused": "FAILED_PRECONDITION",
     "price_unknown": "FAILED_PRECONDITION",
     "contended": "RESOURCE_EXHAUSTED",
     "bad_request": "INVALID_ARGUMENT",

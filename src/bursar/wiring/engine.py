@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bursar.config.settings import Settings
-from bursar.core.hold import State
 from bursar.core.ledger import ProcessRow
 from bursar.core.window import NS
 from bursar.errors import StoreUnavailable
@@ -31,7 +30,7 @@ from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.upstream.choice import ProviderChoice
 from bursar.upstream.http import HttpUpstream
 from bursar.wiring.control import LiveControl
-from bursar.wiring.ledger import TENANT, StoreClock, open_ledger
+from bursar.wiring.ledger import StoreClock, open_ledger
 from bursar.wiring.prices import open_facts
 from bursar.wiring.telemetry import Scraper, open_telemetry
 from bursar.wiring.wires import Wires
@@ -105,7 +104,7 @@ class Engine:
         self.control.start()
         in_force = self.control.in_force
         facts, estimates, usuals = open_facts(settings), InputEstimates(), UsualAnswers()
-        learn_from(reversed(ledger.holds(TENANT, [State.SETTLED], CALLS_MOST)), estimates, usuals)
+        learn_from(reversed(ledger.latest(CALLS_MOST)), estimates, usuals)
         waiting = WaitingRoom(limits.hold_wait_s, limits.waiting_max)
         self.choice = ProviderChoice(settings.providers)
         self.upstream = HttpUpstream(limits.connections_max)

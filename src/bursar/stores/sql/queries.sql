@@ -143,6 +143,14 @@ FROM hold WHERE tenant = :tenant AND state IN (SELECT value FROM json_each(:stat
 AND opened_ns <= :before_ns AND (opened_ns, id) < (:before_ns, :before_id)
 ORDER BY opened_ns DESC, id DESC LIMIT :most;
 
+-- name: hold_latest_settled
+-- List the latest settled calls of all tenants, the latest first, for what a restart must not forget.
+SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,
+       attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests,
+       flags, price, note
+FROM hold WHERE state = 1
+ORDER BY opened_ns DESC, id DESC LIMIT :most;
+
 -- name: hold_open_list
 -- List the calls in flight of a tenant, the oldest first; `+` keeps to the index of open holds alone.
 SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,

@@ -147,7 +147,10 @@ class Delivery:
     async def _stream(self, connection: Connection, headers: Headers, request_id: str) -> None:
         self._status = 200
         generated = self._loop.call_at(self._generation.ends_at_s, self._end_generated)
+        head_tokens = min(self._script.head_after_tokens, self._answer.stop_tokens)
         try:
+            if await self._wait_until(connection, self._generation.ready_at_s(head_tokens)):
+                return
             await connection.start(200, [*headers, *EVENTS])
             await connection.write(self._shape.opening(self._answer))
             if self._script.fault == "long_line":

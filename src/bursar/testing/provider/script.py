@@ -88,6 +88,8 @@ class Script:
 
     - `first_byte_s`: delay before anything is generated or sent.
     - `tokens_per_s`: speed after that, per choice; None generates everything at once.
+    - `head_after_tokens`: a stream's head is sent only when so many tokens per choice are there, as by servers that
+      think first and proxies that buffer.
     - `tokens_per_event`: visible tokens in one stream event.
     - `run_ahead_tokens`: tokens per choice still generated and billed after the connection is lost, at most up to
       the end of the answer.
@@ -127,6 +129,7 @@ class Script:
     max_output_tokens: int | None = None
     first_byte_s: float = 0.0
     tokens_per_s: float | None = None
+    head_after_tokens: int = 0
     tokens_per_event: int = 4
     run_ahead_tokens: int = 0
     rates: Rates = field(default_factory=Rates)
@@ -143,7 +146,7 @@ class Script:
     def __post_init__(self) -> None:
         for name in ("output_tokens", "reasoning_tokens", "cached_input_tokens", "cache_write_tokens"):
             _whole_number(name, getattr(self, name), 0, TOKENS_MAX)
-        for name in ("run_ahead_tokens", "fault_after_tokens"):
+        for name in ("run_ahead_tokens", "fault_after_tokens", "head_after_tokens"):
             _whole_number(name, getattr(self, name), 0, TOKENS_MAX)
         _whole_number("tokens_per_event", self.tokens_per_event, 1, TOKENS_MAX)
         _whole_number("fault_status", self.fault_status, 400, 599)

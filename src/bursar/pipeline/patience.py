@@ -1,0 +1,47 @@
+"""Waiting for a provider while time itself spends money.
+
+Owns what happens before the first byte of a stream: reasoning is billed unseen, so the hold grows with the time that
+the answer is awaited, and where it cannot grow the wait ends. It decides nothing about money; the account does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from bursar.errors import BursarError
+from bursar.pipeline.account import Account
+
+__all__ = ["paid_for"]
+
+T = TypeVar("T")
+
+
+async def paid_for(account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]) -> T | None:
+    """Do this work for as long as the account can pay for the time; None when it could not.
+
+    What was done in the very moment in which the money ended, or this task was cancelled, is given to `drop`.
+    """
+    if account.tick_s() is None:
+        return await work
+    task = asyncio.ensure_future(work)
+    is_taken = False
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=account.tick_s())
+            if not task.done() and await account.progress(0):
+                return None
+        is_taken = True
+        return task.result()
+    finally:
+        if not is_taken:
+            await _give_up(task, drop)
+
+
+async def _give_up(task: asyncio.Task[T], drop: Callable[[T], object]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+    with contextlib.suppress(asyncio.CancelledError, BursarError):
+        drop(task.result())
