@@ -324,3 +324,19 @@ def test_a_broken_key_is_told_and_opens_nothing(ledger: Store) -> None:
         assert row.id in state.problems[0]
         assert row.digest not in state.problems[0]
         assert find(ledger, key, START_NS) is None
+
+
+def test_what_keys_one_tenant_has_keeps_nobody_else_from_making_theirs(
+    ledger: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bursar.actions.keys.KEYS_MAX", 2)
+    boss, _ = make(ledger, role=Role.ADMIN, name="boss")
+    by = By.key(boss, START_NS + 1)
+    second, _ = make(ledger, by, name="second")
+    with pytest.raises(HoldConflict):
+        make(ledger, by, name="third")
+    with pytest.raises(HoldConflict):
+        rotate_key(ledger, PEPPER, "acme", second.id, 60, by)
+    make(ledger, tenant="rival", name="theirs")
+    make(ledger, name="operators")
+    rotate_key(ledger, PEPPER, "acme", second.id, 60, By("operator", START_NS + 1))

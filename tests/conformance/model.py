@@ -92,7 +92,7 @@ class Model:
     def where(self, want: Want) -> Place:
         place = want.place
         opened = self.scopes.get((place.tenant, place.identity, place.starts_ns, place.unit), set())
-        is_full = want.values_max and len(opened - {"(other)"}) >= want.values_max
+        is_full = want.values_max and ("(other)" in opened or len(opened) >= want.values_max)
         return place._replace(scope="(other)") if is_full and place.scope not in opened else place
 
     def open(self, want: Want) -> Place:

@@ -160,17 +160,26 @@ def test_a_refused_call_takes_no_place_among_the_values(ledger: Ledger) -> None:
     assert sums(ledger) == {("users", "user=ada", "usd"): Balance(held=10)}
 
 
-def test_a_raised_values_max_gives_newcomers_a_scope_of_their_own(ledger: Ledger) -> None:
+@pytest.mark.parametrize("values_max", [2, 10])
+def test_a_raised_values_max_gives_nobody_back_what_was_counted_together(ledger: Ledger, values_max: int) -> None:
     users = Budget("users", (Limit(Unit.USD, 100),), DAY, per=("user",), values_max=1)
     ledger.define([users], START_NS)
     for id_, user in enumerate(["ada", "bob", "bob"]):
-        ledger.reserve(asked(users, id=str(id_), nano=10, user=user))
-    more = replace(users, values_max=2)
+        ledger.reserve(asked(users, id=str(id_), nano=45, user=user))
+    more = replace(users, values_max=values_max)
     ledger.define([more], START_NS)
-    ledger.reserve(asked(more, id="c", nano=5, user="bob"))
-    kept = sums(ledger)
-    assert kept["users", "user=bob", "usd"] == Balance(held=5)
-    assert kept["users", "(other)", "usd"] == Balance(held=20)
+    assert isinstance(ledger.reserve(asked(more, id="b", nano=11, user="bob")), Refused)
+    ledger.reserve(asked(more, id="c", nano=4, user="bob"))
+    ledger.reserve(asked(more, id="d", nano=3, user="cy"))
+    ledger.reserve(asked(more, id="e", nano=2, user="ada"))
+    assert sums(ledger) == {
+        ("users", "user=ada", "usd"): Balance(held=47),
+        ("users", "(other)", "usd"): Balance(held=97),
+    }
+    ledger.reserve(asked(more, id="f", nano=1, at_ns=START_NS + DAY_NS, user="ada"))
+    granted = ledger.reserve(asked(more, id="g", nano=90, at_ns=START_NS + DAY_NS, user="bob"))
+    assert isinstance(granted, Granted)
+    assert granted.balances == (Balance(held=90),), "the next window begins by the new number"
 
 
 def test_values_max_holds_when_a_budget_begins_in_mid_window(ledger: Ledger) -> None:

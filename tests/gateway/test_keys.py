@@ -15,7 +15,7 @@ from tests.gateway.keyed import SECRET, bearer, by, give_key
 from bursar.actions.keys import revoke_key, rotate_key
 from bursar.actions.pauses import PauseWish, pause, resume
 from bursar.config.settings import KeyPolicy, ServerSettings, Settings, StoreSettings
-from bursar.core.control import EVERY_TENANT, Role
+from bursar.core.control import EVERY_TENANT, Change, Kind, Role
 from bursar.errors import UsageError
 from bursar.gateway.routes import ROUTES
 from bursar.gateway.server import listen
@@ -318,3 +318,21 @@ def test_the_administration_refuses_strangers_in_its_own_words(keyed: House, mor
     assert got.status == 401
     assert got.json["error"]["code"] == "unauthorized"
     assert got.headers["cache-control"] == "private, no-store"
+
+
+def test_a_key_that_cannot_be_read_keeps_the_door_shut(tmp_path: Path) -> None:
+    with house(tmp_path, [usd(tenant=EVERY_TENANT)]) as home:
+        row, token = give_key(home)
+        soon(home, token, is_open=True)
+        assert home.ask().status == 401
+        odd = Change(Kind.KEY, row.tenant, row.id, '{"role": "of a newer bursar"}', "", "key odd", "local:t", 1)
+        with home.ledger() as ledger:
+            ledger.change([odd])
+        soon(home, token, is_open=False)
+        assert home.ask().status == 401
+        assert home.send("GET", "/bursar/v1/config").status == 401
+
+
+def test_no_key_of_ours_goes_to_a_provider_before_this_process_knows_of_keys(home: House) -> None:
+    assert home.ask(headers=bearer("bursar-" + "0" * 32)).status == 401
+    assert home.provider.invoice()["requests"] == 0

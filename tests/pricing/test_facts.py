@@ -135,3 +135,12 @@ def test_the_data_is_dated_and_every_row_has_a_source_and_a_known_fact() -> None
 def test_no_pattern_of_one_provider_is_stated_twice() -> None:
     names = [(provider, model) for row in DATA["models"] for provider in row["providers"] for model in row["models"]]
     assert len(names) == len(set(names))
+
+
+def test_what_a_provider_said_to_one_tenant_teaches_no_other() -> None:
+    """An error may repeat the words of the client that caused it."""
+    book = FactsBook()
+    book.learn_maximum("p", "m", 300, "acme")
+    assert book.facts("p", "m", "acme").max_output_tokens == 300
+    assert book.facts("p", "m", "rival").max_output_tokens is None
+    assert book.facts("p", "m").max_output_tokens is None

@@ -24,6 +24,7 @@ __all__ = [
     "checked_tenant",
     "decide",
     "encoded",
+    "most_for",
     "refuse_any",
     "require_right",
     "the_one",
@@ -74,6 +75,14 @@ def require_right(by: By, tenant: str) -> None:
     if tenant != key.tenant:
         what = "what counts for all" if tenant == EVERY_TENANT else "another tenant's"
         raise Forbidden(f"a key changes what its own tenant has, not {what}")
+
+
+def most_for(by: By, most: int) -> int:
+    """Say how many things a tenant may have for the one who acts to add another: `most`, for the operator twice that.
+
+    So whatever a tenant's keys have set, the operator has room for as much.
+    """
+    return most if by.grantor is not None else 2 * most
 
 
 def decide(ledger: Ledger, kind: Kind | None, plan: Callable[[Sequence[Document]], tuple[Sequence[Change], T]]) -> T:

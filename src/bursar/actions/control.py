@@ -7,7 +7,7 @@ read is told as a problem, never silently left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -24,6 +24,7 @@ __all__ = [
     "ControlState",
     "Readable",
     "budgets_of",
+    "is_operators",
     "key_row",
     "overlap",
     "parsed",
@@ -53,6 +54,9 @@ class ControlState:
     budgets: tuple[Budget, ...] = ()
     """As they were set; the tenant `*` is not yet expanded."""
     top_ups: tuple[TopUp, ...] = ()
+    """As they were given; which of them count `all_top_ups` says."""
+    own: frozenset[tuple[str, str]] = frozenset()
+    """Tenant and identity of each budget that a key of that tenant has set."""
     prices: tuple[PriceRow, ...] = ()
     pauses: tuple[Pause, ...] = ()
     problems: tuple[str, ...] = ()
@@ -64,6 +68,15 @@ class ControlState:
         """Give the budgets of the file, and those that were set. Of the same name the file's counts."""
         own = tuple(in_file)
         return own + tuple(each for each in self.budgets if not any(overlap(each, other) for other in own))
+
+    def all_top_ups(self, in_file: Iterable[Budget]) -> tuple[TopUp, ...]:
+        """Give the top-ups that count. What a key gave raises only what a key has set, never the operator's limit."""
+        filed = {(each.tenant, each.name) for each in in_file}
+        return tuple(each for each in self.top_ups if each.is_operators or self._is_own(each, filed))
+
+    def _is_own(self, found: TopUp, filed: Collection[tuple[str, str]]) -> bool:
+        is_filed = any((tenant, found.budget) in filed for tenant in (EVERY_TENANT, found.tenant))
+        return (found.tenant, found.identity) in self.own and not is_filed
 
     def all_prices(self, in_file: Iterable[PriceRow]) -> tuple[PriceRow, ...]:
         """Give the prices of the file, and those that were set. Of the same models the file's counts."""
@@ -93,10 +106,12 @@ def read_control(documents: Iterable[Document], version: int = 0) -> ControlStat
                     problems.append(error.message)
         return tuple(found)
 
+    owned = [(budget, is_own) for group, is_own in read(Kind.BUDGET, _owned) for budget in group]
     return ControlState(
         version=version,
         keys=read(Kind.KEY, key_row),
-        budgets=tuple(budget for group in read(Kind.BUDGET, budgets_of) for budget in group),
+        budgets=tuple(budget for budget, _ in owned),
+        own=frozenset((budget.tenant, budget.identity) for budget, is_own in owned if is_own),
         top_ups=read(Kind.TOP_UP, top_up_of),
         prices=read(Kind.PRICE, price_row),
         pauses=read(Kind.PAUSE, pause_of),
@@ -146,12 +161,25 @@ def budgets_of(document: Document) -> tuple[Budget, ...]:
     return found
 
 
+def is_operators(document: Document) -> bool:
+    """Tell whether the operator set it, and no key of a tenant; the operator's is what does not say."""
+    try:
+        return bool(_body(document).get("is_operators", True))
+    except ValueError:
+        return True
+
+
+def _owned(document: Document) -> tuple[tuple[Budget, ...], bool]:
+    return budgets_of(document), not is_operators(document)
+
+
 def top_up_of(document: Document) -> TopUp:
     """Read one top-up."""
     body = _body(document)
     limit = Limit(Unit(body["unit"]), _whole(body["amount"]))
     texts = (_text(body["identity"]), _text(body["budget"]), _text(body["scope"]))
-    return TopUp(document.name, document.tenant, *texts, _whole(body["starts_ns"]), limit)
+    starts_ns = _whole(body["starts_ns"])
+    return TopUp(document.name, document.tenant, *texts, starts_ns, limit, is_operators(document))
 
 
 def price_row(document: Document) -> PriceRow:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bursar.actions.acting import By, Ledger, checked_tenant, decide, encoded, require_right, the_one
+from bursar.actions.acting import By, Ledger, checked_tenant, decide, encoded, most_for, require_right, the_one
 from bursar.actions.control import key_row, parsed, read_control
 from bursar.core.control import Change, Condition, Document, KeyRow, Kind, Role
 from bursar.core.labels import LABEL_NAMES, NONE, OTHER, TAG_PREFIX, VALUE_LENGTH_MAX, Labels, is_label
@@ -27,7 +27,7 @@ SETTABLE = tuple(name for name in LABEL_NAMES if name not in ("key", "provider",
 ANY_TAG = f"{TAG_PREFIX}*"
 NAME_LENGTH_MAX = 64
 KEYS_MAX = 100_000
-"""How many keys may be set, revoked ones included."""
+"""How many keys one tenant may have, revoked ones included."""
 OVERLAP_S_MAX = 90 * 86_400
 
 
@@ -67,6 +67,7 @@ def create_key(ledger: Ledger, pepper: bytes, wish: KeyWish, by: By) -> tuple[Ke
     _check_grant(row, by)
 
     def plan(documents: Sequence[Document]) -> tuple[list[Change], None]:
+        _check_room(documents, row.tenant, by)
         _check_name(documents, row, by.at_ns)
         return [_change(row, "key create", by, Condition.NEW)], None
 
@@ -99,6 +100,7 @@ def rotate_key(
         _check_grant(row, by)
         if old.revoked_ns:
             raise HoldConflict(f"key {old.id} was rotated already: rotate the key that took its place")
+        _check_room(documents, row.tenant, by)
         over = replace(old, revoked_ns=ends_ns)
         return [
             _change(row, "key rotate", by, Condition.NEW),
@@ -150,9 +152,13 @@ def _in_force(documents: Iterable[Document], tenant: str | None, key_id: str, by
     return row
 
 
+def _check_room(documents: Sequence[Document], tenant: str, by: By) -> None:
+    most = most_for(by, KEYS_MAX)
+    if sum(each.tenant == tenant for each in documents) >= most:
+        raise HoldConflict(f"tenant {tenant} has {most:,} keys already, revoked ones included")
+
+
 def _check_name(documents: Sequence[Document], wanted: KeyRow, at_ns: int) -> None:
-    if len(documents) >= KEYS_MAX:
-        raise HoldConflict(f"there are {KEYS_MAX:,} keys already")
     for row in read_control(documents).keys:
         if (row.tenant, row.name) == (wanted.tenant, wanted.name) and row.is_live(at_ns):
             raise HoldConflict(

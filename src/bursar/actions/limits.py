@@ -6,7 +6,6 @@ key can neither change nor top up what the operator has set: nobody raises their
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +17,11 @@ from bursar.actions.acting import (
     checked_tenant,
     decide,
     encoded,
+    most_for,
     refuse_any,
     require_right,
 )
-from bursar.actions.control import ControlState, overlap, parsed, read_control, top_up_of
+from bursar.actions.control import ControlState, is_operators, overlap, parsed, read_control, top_up_of
 from bursar.config.budgets import BUDGETS_MAX, read_set_budget
 from bursar.config.objects import plain, tree_of
 from bursar.config.problems import Problems, near
@@ -36,6 +36,7 @@ from bursar.ids import new_id
 __all__ = ["BudgetWish", "TopUpWish", "remove_budget", "set_budget", "top_up"]
 
 TOP_UPS_MAX = 10_000
+"""How many one tenant has in force."""
 TOP_UPS_KEPT = 1_000
 """Beyond so many, those of windows that are over are taken out with the next one."""
 
@@ -77,27 +78,34 @@ def set_budget(ledger: Ledger, in_file: Sequence[Budget], wish: BudgetWish, by: 
     def plan(documents: Sequence[Document]) -> tuple[list[Change], None]:
         mine = _find(documents, wish.tenant, wish.name)
         _require_own(mine, by)
-        _refuse_others([each for each in documents if each is not mine], budgets)
+        _refuse_others([each for each in documents if each.kind is Kind.BUDGET and each is not mine], budgets, by)
         body = encoded({"definition": definition, "is_operators": by.grantor is None})
-        return [_change(wish.tenant, wish.name, body, "budget set", by)], None
+        ended = _ended_with(documents, _replaced(mine, budgets, by), by)
+        return [*ended, _change(wish.tenant, wish.name, body, "budget set", by)], None
 
-    decide(ledger, Kind.BUDGET, plan)
+    decide(ledger, None, plan)
     return budgets
 
 
 def remove_budget(ledger: Ledger, in_file: Sequence[Budget], tenant: str, name: str, by: By) -> None:
-    """Take out a budget that was set. What was spent under it stays in the ledger. Raises NotFound, UsageError."""
+    """Take out a budget that was set, and its top-ups with it. What was spent under it stays in the ledger.
+
+    Raises NotFound, UsageError, Forbidden.
+    """
     require_right(by, checked_tenant(tenant, may_be_every=True))
 
     def plan(documents: Sequence[Document]) -> tuple[list[Change], None]:
         mine = _find(documents, tenant, name)
         if mine is None:
             _refuse_file(in_file, [budget for budget in in_file if budget.name == name])
-            raise NotFound(_unknown(name, (each.name for each in documents if each.tenant == tenant)))
+            known = (each.name for each in documents if each.kind is Kind.BUDGET and each.tenant == tenant)
+            raise NotFound(_unknown(name, known))
         _require_own(mine, by)
-        return [_change(tenant, name, None, "budget remove", by)], None
+        # Where the file has a budget of this name now, what the operator gave more is that one's.
+        gone = [each for each in read_control([mine]).budgets if not any(overlap(each, other) for other in in_file)]
+        return [*_ended_with(documents, gone, by), _change(tenant, name, None, "budget remove", by)], None
 
-    decide(ledger, Kind.BUDGET, plan)
+    decide(ledger, None, plan)
 
 
 def top_up(ledger: Ledger, in_file: Sequence[Budget], wish: TopUpWish, by: By) -> TopUp:
@@ -116,8 +124,9 @@ def top_up(ledger: Ledger, in_file: Sequence[Budget], wish: TopUpWish, by: By) -
         for document in documents:
             if (document.kind, document.tenant, document.name) == (Kind.TOP_UP, wish.tenant, top_up_id):
                 return [], _same(parsed(top_up_of, document), found)
-        _check_room(budget, state, found)
-        return [*_ended(budget, state, by), _top_up_change(found, by)], found
+        _check_room(budget, state, found, by)
+        _check_sum(budget, state.all_top_ups(in_file), found)
+        return [*_ended(budget, state, found, by), _top_up_change(found, by)], found
 
     return decide(ledger, None, plan)
 
@@ -142,9 +151,10 @@ def _refuse_file(in_file: Iterable[Budget], budgets: Sequence[Budget]) -> None:
             )
 
 
-def _refuse_others(others: Sequence[Document], budgets: Sequence[Budget]) -> None:
-    if len(others) >= BUDGETS_MAX:
-        raise HoldConflict(f"{BUDGETS_MAX:,} budgets are set already; `per:` makes one budget count for each value")
+def _refuse_others(others: Sequence[Document], budgets: Sequence[Budget], by: By) -> None:
+    most = most_for(by, BUDGETS_MAX)
+    if sum(each.tenant == budgets[0].tenant for each in others) >= most:
+        raise HoldConflict(f"{most:,} budgets are set already; `per:` makes one budget count for each value")
     for other in read_control(others).budgets:
         if any(overlap(each, other) for each in budgets):
             whose = "every tenant" if other.tenant == EVERY_TENANT else f"tenant {other.tenant}"
@@ -152,14 +162,31 @@ def _refuse_others(others: Sequence[Document], budgets: Sequence[Budget]) -> Non
 
 
 def _find(documents: Iterable[Document], tenant: str, name: str) -> Document | None:
-    return next((each for each in documents if (each.tenant, each.name) == (tenant, name)), None)
+    place = (Kind.BUDGET, tenant, name)
+    return next((each for each in documents if (each.kind, each.tenant, each.name) == place), None)
+
+
+def _replaced(mine: Document | None, budgets: Sequence[Budget], by: By) -> list[Budget]:
+    """Say which budgets are others from now on: their identity is new or gone, or whoever sets them."""
+    was = () if mine is None else read_control([mine]).budgets
+    same = was if mine is not None and is_operators(mine) == (by.grantor is None) else ()
+    kept = {each.identity for each in same} & {each.identity for each in budgets}
+    return [each for each in (*was, *budgets) if each.identity not in kept]
+
+
+def _ended_with(documents: Iterable[Document], gone: Iterable[Budget], by: By) -> list[Change]:
+    """End what was given more to budgets: it would count for whatever is set in their place."""
+    places = {(each.tenant, each.identity) for each in gone}
+    top_ups = read_control(each for each in documents if each.kind is Kind.TOP_UP).top_ups
+    ended = [each for each in top_ups if {(each.tenant, each.identity), (EVERY_TENANT, each.identity)} & places]
+    return [_end(each, by) for each in ended]
 
 
 def _require_own(document: Document | None, by: By, name: str = "") -> None:
     """Refuse a key that would change what the operator has set; a budget without a document is one of the file."""
     if by.grantor is None or (document is None and not name):
         return
-    if document is None or json.loads(document.body).get("is_operators", True):
+    if document is None or is_operators(document):
         raise Forbidden(f"budget {name or (document.name if document else '')!r} is the operator's: ask them for more")
 
 
@@ -187,7 +214,8 @@ def _top_up(budget: Budget, wish: TopUpWish, top_up_id: str, by: By) -> TopUp:
     if not budget.window.is_within_term(span):
         raise UsageError(f"budget {budget.name!r} is not in its term now, so there is no window to top up")
     limit = _amount(budget, wish.amount)
-    return TopUp(top_up_id, wish.tenant, budget.identity, budget.name, _scope(budget, wish), span.starts_ns, limit)
+    scope, is_theirs = _scope(budget, wish), by.grantor is None
+    return TopUp(top_up_id, wish.tenant, budget.identity, budget.name, scope, span.starts_ns, limit, is_theirs)
 
 
 def _amount(budget: Budget, text: str) -> Limit:
@@ -228,28 +256,38 @@ def _same(known: TopUp, wanted: TopUp) -> TopUp:
     return known
 
 
-def _check_room(budget: Budget, state: ControlState, found: TopUp) -> None:
-    if len(state.top_ups) - len(_over(budget, state, found.starts_ns)) >= TOP_UPS_MAX:
-        raise HoldConflict(f"{TOP_UPS_MAX:,} top-ups are in force already: raise the limit instead")
+def _check_room(budget: Budget, state: ControlState, found: TopUp, by: By) -> None:
+    most, over = most_for(by, TOP_UPS_MAX), _over(budget, state, found.tenant, found.starts_ns)
+    if len(_of(state, found.tenant)) - len(over) >= most:
+        raise HoldConflict(f"{most:,} top-ups are in force already: raise the limit instead")
+
+
+def _check_sum(budget: Budget, top_ups: Iterable[TopUp], found: TopUp) -> None:
     unit = found.limit.unit
     limit = next(each for each in budget.limits if each.unit is unit)
-    mine = [each for each in state.top_ups if each.tenant == found.tenant]
+    mine = [each for each in top_ups if each.tenant == found.tenant]
     if raised(limit, mine, found.identity, found.scope, found.starts_ns).amount + found.limit.amount > LIMIT_MAX[unit]:
         raise UsageError("with that the limit would be above the largest there is", param="amount")
 
 
-def _over(budget: Budget, state: ControlState, starts_ns: int) -> list[TopUp]:
-    """Find top-ups of this budget whose window is over."""
-    return [each for each in state.top_ups if each.identity == budget.identity and each.starts_ns < starts_ns]
+def _of(state: ControlState, tenant: str) -> list[TopUp]:
+    return [each for each in state.top_ups if each.tenant == tenant]
 
 
-def _ended(budget: Budget, state: ControlState, by: By) -> list[Change]:
-    if len(state.top_ups) < TOP_UPS_KEPT:
+def _over(budget: Budget, state: ControlState, tenant: str, starts_ns: int) -> list[TopUp]:
+    """Find a tenant's top-ups of this budget whose window is over."""
+    mine = _of(state, tenant)
+    return [each for each in mine if each.identity == budget.identity and each.starts_ns < starts_ns]
+
+
+def _ended(budget: Budget, state: ControlState, found: TopUp, by: By) -> list[Change]:
+    if len(_of(state, found.tenant)) < TOP_UPS_KEPT:
         return []
-    over = _over(budget, state, budget.window.span(by.at_ns).starts_ns)
-    return [
-        Change(Kind.TOP_UP, each.tenant, each.id, None, "", "budget top-up ended", by.actor, by.at_ns) for each in over
-    ]
+    return [_end(each, by) for each in _over(budget, state, found.tenant, found.starts_ns)]
+
+
+def _end(found: TopUp, by: By) -> Change:
+    return Change(Kind.TOP_UP, found.tenant, found.id, None, "", "budget top-up ended", by.actor, by.at_ns)
 
 
 def _top_up_change(found: TopUp, by: By) -> Change:
@@ -260,7 +298,7 @@ def _top_up_change(found: TopUp, by: By) -> Change:
         "unit": str(found.limit.unit),
         "amount": found.limit.amount,
     }
-    body = encoded({**shown, "identity": found.identity})
+    body = encoded({**shown, "identity": found.identity, "is_operators": found.is_operators})
     about = ("budget top-up", by.actor, by.at_ns, Condition.NEW)
     return Change(Kind.TOP_UP, found.tenant, found.id, body, encoded(shown), *about)
 

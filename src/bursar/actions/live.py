@@ -41,7 +41,7 @@ def watch(ledger: Ledger, in_file: Iterable[Budget], tenant: str) -> Watch:
         nonlocal state
         if state is None or state.version != ledger.control_version():
             state = state_of(ledger)
-        return fillings(budget_status(ledger, state.all_budgets(known), tenant, at_ns, state.top_ups))
+        return fillings(budget_status(ledger, state.all_budgets(known), tenant, at_ns, state.all_top_ups(known)))
 
     return Watch(ledger, tenant, standings)
 

@@ -6,13 +6,22 @@ cannot let go on.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bursar.actions.acting import By, Ledger, checked_tenant, decide, encoded, refuse_any, require_right, the_one
-from bursar.actions.control import read_control
+from bursar.actions.acting import (
+    By,
+    Ledger,
+    checked_tenant,
+    decide,
+    encoded,
+    most_for,
+    refuse_any,
+    require_right,
+    the_one,
+)
+from bursar.actions.control import is_operators, read_control
 from bursar.config.budgets import read_match
 from bursar.config.objects import tree_of
 from bursar.config.problems import Problems
@@ -23,6 +32,7 @@ from bursar.ids import new_id
 __all__ = ["PauseWish", "list_pauses", "pause", "pause_json", "resume", "resume_all"]
 
 PAUSES_MAX = 1_000
+"""How many one tenant has in force."""
 REASON_LENGTH_MAX = 200
 
 
@@ -47,8 +57,7 @@ def pause(ledger: Ledger, wish: PauseWish, by: By) -> Pause:
     found = Pause(new_id(by.at_ns), wish.tenant, match, wish.reason.strip(), by.actor, by.at_ns)
 
     def plan(documents: Sequence[Document]) -> tuple[list[Change], None]:
-        if len(documents) >= PAUSES_MAX:
-            raise HoldConflict(f"{PAUSES_MAX:,} pauses are in force already: resume some, or stop everything")
+        _check_room(documents, found, by)
         shown = encoded({**pause_json(found), "is_operators": by.grantor is None})
         act = ("pause", by.actor, by.at_ns, Condition.NEW)
         return [Change(Kind.PAUSE, found.tenant, found.id, shown, shown, *act)], None
@@ -81,7 +90,7 @@ def resume_all(ledger: Ledger, tenant: str | None, by: By) -> int:
     def plan(documents: Sequence[Document]) -> tuple[list[Change], int]:
         mine = [each for each in documents if tenant in (None, each.tenant)]
         if by.grantor is not None:
-            mine = [each for each in mine if not _is_operators(each)]
+            mine = [each for each in mine if not is_operators(each)]
         for document in mine:
             require_right(by, document.tenant)
         return [_resume(document, by) for document in mine], len(mine)
@@ -101,12 +110,16 @@ def pause_json(row: Pause) -> dict[str, Any]:
 
 def _require_own(document: Document, by: By) -> None:
     require_right(by, document.tenant)
-    if by.grantor is not None and _is_operators(document):
+    if by.grantor is not None and is_operators(document):
         raise Forbidden(f"the operator paused this: ask them to resume {document.name}")
 
 
-def _is_operators(document: Document) -> bool:
-    return bool(json.loads(document.body).get("is_operators", True))
+def _check_room(documents: Sequence[Document], wanted: Pause, by: By) -> None:
+    """Refuse what is too many; whatever there is, the operator can stop everything."""
+    most = most_for(by, PAUSES_MAX)
+    is_emergency = by.grantor is None and not wanted.match
+    if not is_emergency and sum(each.tenant == wanted.tenant for each in documents) >= most:
+        raise HoldConflict(f"{most:,} pauses are in force already: resume some, or stop everything")
 
 
 def _resume(document: Document, by: By) -> Change:

@@ -100,7 +100,7 @@ def _statuses(settings: Settings, tenant: str, name: str | None) -> tuple[Budget
         budgets = state.all_budgets(settings.budgets)
         if name is not None:
             budgets = (_named(name, [each for each in budgets if each.tenant in (EVERY_TENANT, tenant)]),)
-        return budget_status(ledger, budgets, tenant, now(ledger), state.top_ups)
+        return budget_status(ledger, budgets, tenant, now(ledger), state.all_top_ups(settings.budgets))
 
 
 def _has_ledger(settings: Settings) -> bool:

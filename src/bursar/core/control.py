@@ -167,6 +167,8 @@ class TopUp:
     """One balance's scope, as `user=ada`; "" for every scope of the budget."""
     starts_ns: int
     limit: Limit
+    is_operators: bool = True
+    """A tenant's key gave it otherwise: then it counts only for a budget that such a key has set."""
 
     def counts_for(self, identity: str, scope: str, starts_ns: int, unit: Unit) -> bool:
         """Tell whether a line has this much more."""

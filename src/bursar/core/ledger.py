@@ -14,6 +14,7 @@ from bursar.core.charge import Amounts
 from bursar.core.hold import State
 
 __all__ = [
+    "BEGIN_MAX",
     "LAPSE_MAX",
     "LAST_PLACE",
     "BalanceRow",
@@ -30,6 +31,8 @@ __all__ = [
     "SpendRow",
 ]
 
+BEGIN_MAX = 1_000
+"""How many calls one chunk of a budget's beginning looks at, at the most."""
 LAPSE_MAX = 500
 """How many open holds of a lapsed process become presumed at once, so that no one else waits long for the ledger."""
 

@@ -69,7 +69,8 @@ class InputEstimates:
 def _corrected(base: int, last_base: int, last_actual: int) -> int:
     """Correct a base by the last truth of its shape."""
     residual = last_actual - last_base
-    in_proportion = -(-residual * base // max(1, last_base))
+    # The same size again needs no proportion, which a body without text would not have.
+    in_proportion = residual if base == last_base else -(-residual * base // max(1, last_base))
     if residual < 0:
         return base + max(residual, in_proportion, -(base // 8))
     return base + max(in_proportion, min(residual, OVERHEAD_MOST))

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from heapq import nsmallest
 from itertools import islice
+from operator import itemgetter
+from typing import TypeAlias
 
 from bursar.core.admission import Balance, Denial, Line, admit, room_for
 from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.charge import Charge
 from bursar.core.hold import Effect, Hold, Move, State, Verb, apply
 from bursar.core.labels import OTHER, Labels
-from bursar.core.ledger import LAPSE_MAX, Closed, Extension, Granted, Note, ProcessRow, Refused, Reservation
+from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, ProcessRow, Refused, Reservation
+from bursar.core.window import FOREVER_NS, Span
 from bursar.errors import HoldConflict, NotFound
 from bursar.stores.memory_control import MemoryControl
 from bursar.stores.memory_read import Account, Key, MemoryReads, Record, fold
@@ -26,6 +30,7 @@ __all__ = ["MemoryLedger"]
 
 LIMITLESS = 2**63 - 1
 """What a balance is measured by whose budget is no longer in force."""
+_LimitName: TypeAlias = tuple[str, str, Unit]
 
 
 class MemoryLedger(MemoryReads, MemoryControl):
@@ -40,32 +45,59 @@ class MemoryLedger(MemoryReads, MemoryControl):
         self._records: dict[str, Record] = {}
         self._open: dict[str, dict[str, Record]] = {}
         self._beats: dict[str, int] = {}
-        self._limits: dict[tuple[str, str, Unit], int] = {}
+        self._limits: dict[_LimitName, int] = {}
+        self._begun: set[_LimitName] = set()
 
-    def define(self, budgets: Iterable[Budget], at_ns: int, again: Collection[str] = ()) -> None:
+    def define(self, budgets: Iterable[Budget], at_ns: int) -> None:
+        new = self.declare(tuple(budgets))
+        place = self.begin(new, at_ns)
+        while place is not None:
+            place = self.begin(new, at_ns, place)
+        self.finish(new)
+
+    def declare(self, budgets: Sequence[Budget]) -> tuple[Budget, ...]:
         with self._lock:
-            was, self._limits = self._limits, {}
-            for budget in budgets:
-                for limit in budget.limits:
-                    name = (budget.tenant, budget.identity, limit.unit)
-                    self._limits[name] = limit.amount
-                    if name not in was or budget.identity in again:
-                        self._start(budget, limit, at_ns)
+            self._limits = {name: limit.amount for budget in budgets for name, limit in _limits(budget)}
+            self._begun.intersection_update(self._limits)
+            return tuple(
+                budget for budget in budgets if any(name not in self._begun for name, _ in _limits(budget))
+            )
 
-    def _start(self, budget: Budget, limit: Limit, at_ns: int) -> None:
-        """Begin a new or redefined budget from what already matches in its current window."""
-        span = budget.window.span(at_ns)
+    def finish(self, budgets: Sequence[Budget]) -> None:
+        with self._lock:
+            named = {name for budget in budgets for name, _ in _limits(budget)}
+            self._begun.update(named.intersection(self._limits))
+
+    def begin(
+        self, budgets: Sequence[Budget], at_ns: int, after: tuple[int, str] | None = None, most: int = BEGIN_MAX
+    ) -> tuple[int, str] | None:
+        with self._lock:
+            begins = [(budget, budget.window.span(at_ns)) for budget in budgets]
+            starts_ns = min((span.starts_ns for _, span in begins), default=FOREVER_NS)
+            following = (
+                ((asked.at_ns, asked.id), record)
+                for record in self._records.values()
+                if (asked := record.reservation).at_ns >= starts_ns and (after is None or (asked.at_ns, asked.id) > after)
+            )
+            chunk = nsmallest(most, following, key=itemgetter(0))
+            for _, record in chunk:
+                for budget, span in begins:
+                    self._count(record, budget, span)
+            return chunk[-1][0] if len(chunk) == most else None
+
+    def _count(self, record: Record, budget: Budget, span: Span) -> None:
+        """Count a call in a budget that began after it, unless it counts there already."""
+        asked = record.reservation
+        labels = Labels(asked.labels)
+        if asked.at_ns not in span or asked.tenant != budget.tenant or not budget.matches(labels):
+            return
         values_max = budget.values_max if budget.is_capped_in_values else 0
-        for record in self._records.values():
-            asked = record.reservation
-            labels = Labels(asked.labels)
-            if asked.at_ns not in span or asked.tenant != budget.tenant or not budget.matches(labels):
+        scope, identity = budget.scope(labels), budget.identity
+        for limit in budget.limits:
+            if any(key[1] == identity and key[4] is limit.unit for key in record.keys):
                 continue
-            if any(key[1] == budget.identity and key[4] is limit.unit for key in record.keys):
-                continue
-            scope = budget.scope(labels)
             line = Line(
-                budget.name, budget.identity, scope, span.starts_ns, span.ends_ns, limit.unit, limit.amount, values_max
+                budget.name, identity, scope, span.starts_ns, span.ends_ns, limit.unit, limit.amount, values_max
             )
             key = self._open_account(asked.tenant, line)
             record.keys.append(key)
@@ -99,11 +131,13 @@ class MemoryLedger(MemoryReads, MemoryControl):
         return Granted(hold.tokens, hold.tokens, self._balances_of(known))
 
     def _key(self, tenant: str, line: Line) -> Key:
-        """Name the balance of a line: beyond `values_max` scopes the shared `(other)`."""
+        """Name the balance of a line: beyond `values_max` scopes the shared `(other)`, until the window ends."""
         key = (tenant, line.identity, line.scope, line.starts_ns, line.unit)
-        if line.values_max and key not in self._accounts and self._scopes[_place(key)] >= line.values_max:
-            return (tenant, line.identity, OTHER, line.starts_ns, line.unit)
-        return key
+        if not line.values_max or key in self._accounts:
+            return key
+        other = (tenant, line.identity, OTHER, line.starts_ns, line.unit)
+        is_full = other in self._accounts or self._scopes[_place(key)] >= line.values_max
+        return other if is_full else key
 
     def _open_account(self, tenant: str, line: Line) -> Key:
         key = self._key(tenant, line)
@@ -219,3 +253,8 @@ class MemoryLedger(MemoryReads, MemoryControl):
 def _place(key: Key) -> tuple[str, str, int, Unit]:
     tenant, identity, _, starts_ns, unit = key
     return (tenant, identity, starts_ns, unit)
+
+
+def _limits(budget: Budget) -> Iterator[tuple[_LimitName, Limit]]:
+    identity = budget.identity
+    return (((budget.tenant, identity, limit.unit), limit) for limit in budget.limits)

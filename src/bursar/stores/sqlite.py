@@ -9,7 +9,7 @@ The file itself stands in `sqlite_book.py`, what only reads in `sqlite_read.py`,
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +17,10 @@ from bursar.core.admission import Ask, Balance, Cover, Denial, Line, admit, room
 from bursar.core.budget import Budget, Unit
 from bursar.core.charge import FLAGS, Amounts, Charge
 from bursar.core.hold import Effect, Hold, State, Verb, apply
-from bursar.core.ledger import LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation
+from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation
 from bursar.errors import HoldConflict, NotFound
 from bursar.stores.sqlite_control import SqliteControl
-from bursar.stores.sqlite_define import start_budgets
+from bursar.stores.sqlite_define import begin_budgets, declare_budgets, finish_budgets
 
 __all__ = ["SqliteLedger"]
 
@@ -30,14 +30,35 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 class SqliteLedger(SqliteControl):
     """A ledger in one file. See `pipeline/ports.py` for the contract, `SqliteBook` for what the constructor takes."""
 
-    def define(self, budgets: Iterable[Budget], at_ns: int, again: Collection[str] = ()) -> None:
-        """Put exactly these budgets in force, and let each new one begin with what its window has already.
+    def define(self, budgets: Iterable[Budget], at_ns: int) -> None:
+        """Put exactly these budgets in force, and let each new one begin with what its window has already."""
+        new = self.declare(tuple(budgets))
+        place = self.begin(new, at_ns)
+        while place is not None:
+            place = self.begin(new, at_ns, place)
+        self.finish(new)
 
-        Budgets whose identity is in `again` begin once more, which counts only what they have not counted: calls that
-        another process took in before it knew of them.
+    def declare(self, budgets: Sequence[Budget]) -> tuple[Budget, ...]:
+        """Let exactly these budgets be defined. Give those that have not begun."""
+        with self.transaction():
+            return declare_budgets(self, budgets)
+
+    def begin(
+        self, budgets: Sequence[Budget], at_ns: int, after: tuple[int, str] | None = None, most: int = BEGIN_MAX
+    ) -> tuple[int, str] | None:
+        """Count calls that came before budgets, in their windows at `at_ns`, a bounded number of them at a time.
+
+        Looks at the calls that follow `after` (an instant of opening, and an id) in the order of their opening, and
+        gives the `after` of the next chunk; None when there is none. A call that a budget counts already stays as it
+        is, so this may be done again, by any process, before and while the budgets are in force.
         """
         with self.transaction():
-            start_budgets(self, tuple(budgets), at_ns, again)
+            return begin_budgets(self, budgets, at_ns, after, most)
+
+    def finish(self, budgets: Sequence[Budget]) -> None:
+        """Record that budgets have counted all that came before them; until then a restart begins them again."""
+        with self.transaction():
+            finish_budgets(self, budgets)
 
     def reserve(self, asked: Reservation) -> Granted | Refused:
         with self.transaction():

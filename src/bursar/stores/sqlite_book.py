@@ -231,7 +231,7 @@ class SqliteBook:
             self._balances[number] = Balance(was.settled + settled, was.presumed + presumed, was.held + held)
 
     def find_balance(self, tenant: str, line: Line) -> int | None:
-        """Find the balance of a line, beyond `values_max` scopes the shared `(other)`; None while it is not opened."""
+        """Find the balance of a line, beyond `values_max` scopes the shared `(other)`; None while it is not there."""
         key = (tenant, line.identity, line.scope, line.starts_ns, line.unit)
         number = self._ids.get(key)
         if number is None:
@@ -274,9 +274,14 @@ class SqliteBook:
         return row
 
     def _scope(self, budget_id: int, line: Line) -> str:
-        """Say which scope a line counts in: its own, as long as there is room for it beside the others."""
+        """Say which scope a line counts in: its own, as long as there is room for it beside the others.
+
+        Once a window has an `(other)`, what has no row of its own stays there: some of it may be its own.
+        """
         if not line.values_max or self._balance_row(budget_id, line.starts_ns, line.scope) is not None:
             return line.scope
+        if self._balance_row(budget_id, line.starts_ns, OTHER) is not None:
+            return OTHER
         (count,) = self.run("balance_count", budget_id=budget_id, starts_ns=line.starts_ns).fetchone()
         return line.scope if count < line.values_max else OTHER
 

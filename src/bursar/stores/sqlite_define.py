@@ -1,85 +1,165 @@
 """How a budget begins in a SQLite ledger: from the calls of its current window that already match.
 
-Owns the activation of budgets. A budget that is new, redefined, or back after it was taken out counts what was spent
-without it; a changed limit changes no identity and so loses nothing. Runs inside one transaction of the ledger.
+Owns which budgets are defined, and the counting of calls that came before them. A budget that is new, redefined, or
+back after it was taken out counts what was spent without it; a changed limit changes no identity and so loses nothing.
+What runs inside one transaction of the ledger is bounded: other calls come in between.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bursar.core.admission import Cover, Line
-from bursar.core.budget import Budget, Limit
-from bursar.core.charge import Amounts
-from bursar.core.hold import Hold, State
+from bursar.core.budget import Budget, Unit
+from bursar.core.charge import ZERO, Amounts
+from bursar.core.hold import Move, State
 from bursar.core.labels import Labels
-from bursar.core.window import Span
+from bursar.core.ledger import LAST_PLACE
 from bursar.stores.sqlite_book import SqliteBook
 
-__all__ = ["start_budgets"]
+__all__ = ["begin_budgets", "declare_budgets", "finish_budgets"]
 
-PAGE_ROWS = 1_000
+BEGUN, BEGINNING = 1, 2
+"""What `is_active` says of a budget that is defined: whether all that came before it is counted. 0: it is not defined.
+"""
+PAGE_ROWS = 200
 """How many calls are read at once."""
+CHUNK_S = 0.025
+"""After how long a chunk ends with the page that it has read."""
 
 
-def start_budgets(ledger: SqliteBook, budgets: tuple[Budget, ...], at_ns: int, again: Collection[str]) -> None:
-    """Make exactly these budgets active, and start those that were not, or that are to start again."""
+def declare_budgets(ledger: SqliteBook, budgets: Sequence[Budget]) -> tuple[Budget, ...]:
+    """Let exactly these budgets be defined, writing only what differs, and give those that have not begun."""
     # `values_max` may have changed, and with it which line counts in which row.
     ledger.forget()
-    known = [
-        (budget, limit, ledger.run("budget_find", **_named(budget, limit)).fetchone())
-        for budget in budgets
-        for limit in budget.limits
-    ]
-    ledger.run("budget_retire_all")
-    for budget, limit, row in known:
-        if row is None:
-            named = _named(budget, limit)
-            number = ledger.run("budget_insert", name=budget.name, limit_amount=limit.amount, **named).lastrowid
-        else:
-            number = row[0]
-        assert number is not None
-        ledger.run("budget_activate", id=number, name=budget.name, limit_amount=limit.amount)
-        if row is None or not row[1] or budget.identity in again:
-            _start(ledger, budget, limit, number, at_ns)
+    known = {(row[1], row[2], row[3]): row for row in ledger.run("budget_list")}
+    kept: set[int] = set()
+    changed: list[dict[str, Any]] = []
+    unbegun: list[Budget] = []
+    for budget in budgets:
+        for named in _named(budget):
+            row = known.get((named["tenant"], named["identity"], named["unit"]))
+            if row is None or row[6] != BEGUN:
+                named["is_active"] = BEGINNING
+                if not unbegun or unbegun[-1] is not budget:
+                    unbegun.append(budget)
+            if row is not None:
+                kept.add(row[0])
+            if row is None or row[4:] != (named["name"], named["limit_amount"], named["is_active"]):
+                changed.append(named)
+    retired = [{"id": row[0]} for row in known.values() if row[6] and row[0] not in kept]
+    ledger.db.executemany(ledger.q["budget_retire"], retired)
+    ledger.db.executemany(ledger.q["budget_put"], changed)
+    return tuple(unbegun)
 
 
-def _named(budget: Budget, limit: Limit) -> dict[str, str]:
-    return {"tenant": budget.tenant, "identity": budget.identity, "unit": str(limit.unit)}
+def finish_budgets(ledger: SqliteBook, budgets: Iterable[Budget]) -> None:
+    """Record that these have begun, so far as they are still defined."""
+    ledger.db.executemany(ledger.q["budget_finish"], [named for budget in budgets for named in _named(budget)])
 
 
-def _start(ledger: SqliteBook, budget: Budget, limit: Limit, budget_id: int, at_ns: int) -> None:
-    span = budget.window.span(at_ns)
-    values_max = budget.values_max if budget.is_capped_in_values else 0
-    for hold, packed, labels in _holds(ledger, budget.tenant, span):
-        if not budget.matches(labels) or _is_counted(ledger, packed, budget_id):
-            continue
-        scope = budget.scope(labels)
-        line = Line(
-            budget.name, budget.identity, scope, span.starts_ns, span.ends_ns, limit.unit, limit.amount, values_max
-        )
-        number = ledger.open_balance(budget.tenant, line)
-        ledger.run("hold_lines", id=hold.id, balances=f"{packed},{number}" if packed else str(number))
-        held = hold.held.amount(limit.unit)
-        settled = hold.settled.amount(limit.unit)
-        is_open, is_presumed = hold.state is State.OPEN, hold.state is State.PRESUMED
-        ledger.move_balances([(held if is_open else 0, settled, held if is_presumed else 0, number)])
+def _named(budget: Budget) -> list[dict[str, Any]]:
+    """Give the row of each of a budget's limits."""
+    identity = budget.identity
+    row = {"tenant": budget.tenant, "identity": identity, "name": budget.name, "is_active": BEGUN}
+    return [{**row, "unit": str(limit.unit), "limit_amount": limit.amount} for limit in budget.limits]
 
 
-def _holds(ledger: SqliteBook, tenant: str, span: Span) -> Iterator[tuple[Hold, str, Labels]]:
-    """Read the calls of a window page by page, each with its balances and labels."""
-    after: dict[str, Any] = {"after_ns": span.starts_ns - 1, "after_id": "\U0010ffff"}
-    while True:
-        rows = ledger.run("hold_since", tenant=tenant, ends_ns=span.ends_ns, most=PAGE_ROWS, **after).fetchall()
-        for hold_id, state, *numbers, packed, labels, opened_ns in rows:
-            hold = Hold(hold_id, State(state), Cover(*numbers[:4]), numbers[4], numbers[5], Amounts(*numbers[6:]))
-            yield hold, packed, Labels(json.loads(labels))
-            after = {"after_ns": opened_ns, "after_id": hold_id}
-        if len(rows) < PAGE_ROWS:
+def begin_budgets(
+    ledger: SqliteBook, budgets: Sequence[Budget], at_ns: int, after: tuple[int, str] | None, most: int
+) -> tuple[int, str] | None:
+    """Look at the calls that follow `after`, at most so many, and say where the next chunk begins; None at the end."""
+    chunk = _Chunk(ledger, budgets, at_ns)
+    place = max(after or (0, ""), (chunk.starts_ns - 1, LAST_PLACE[1]))
+    until_s = time.monotonic() + CHUNK_S
+    is_last = False
+    while not is_last and most > 0 and time.monotonic() < until_s:
+        page = min(PAGE_ROWS, most)
+        rows = ledger.run(
+            "hold_since", after_ns=place[0], after_id=place[1], ends_ns=chunk.ends_ns, most=page
+        ).fetchall()
+        for row in rows:
+            chunk.look(row)
+        most -= page
+        is_last = len(rows) < page
+        if rows:
+            place = rows[-1][0], rows[-1][1]
+    chunk.write()
+    return None if is_last else place
+
+
+class _Chunk:
+    """What is counted within one transaction; `write` must be the last."""
+
+    def __init__(self, ledger: SqliteBook, budgets: Sequence[Budget], at_ns: int) -> None:
+        self._ledger = ledger
+        windows = {budget.window for budget in budgets}
+        self._spans = {window: window.span(at_ns) for window in windows}
+        self.starts_ns = min((span.starts_ns for span in self._spans.values()), default=0)
+        self.ends_ns = max((span.ends_ns for span in self._spans.values()), default=0)
+        self._budgets: dict[str, list[Budget]] = {}
+        for budget in budgets:
+            self._budgets.setdefault(budget.tenant, []).append(budget)
+        self._lines: dict[tuple[str, str], list[tuple[int, Line]]] = {}
+        self._ids: dict[tuple[str, str, Unit], int] = {}
+        self._holds: list[dict[str, str]] = []
+        self._moves: dict[int, Move] = {}
+
+    def look(self, row: tuple[Any, ...]) -> None:
+        """Count a call in the budgets that it matches and that have not counted it."""
+        opened_ns, hold_id, tenant, labels, packed, state, *numbers = row
+        if tenant not in self._budgets:
             return
+        lines = self._lines.get((tenant, labels))
+        if lines is None:
+            lines = self._lines[tenant, labels] = self._matching(tenant, Labels(json.loads(labels)))
+        ids = packed.split(",") if packed else []
+        counted = {self._ledger.budget_of(int(number)) for number in ids} if lines else set()
+        new = [line for number, line in lines if number not in counted and line.starts_ns <= opened_ns < line.ends_ns]
+        if not new:
+            return
+        held = Cover(*numbers[:4]).amounts(numbers[4], numbers[5]) if state in (State.OPEN, State.PRESUMED) else ZERO
+        settled = Amounts(*numbers[6:])
+        for line in new:
+            number = self._ledger.open_balance(tenant, line)
+            ids.append(str(number))
+            taken = held.amount(line.unit)
+            was = self._moves.get(number, Move(0, 0, 0))
+            self._moves[number] = Move(
+                was.held + (taken if state == State.OPEN else 0),
+                was.settled + settled.amount(line.unit),
+                was.presumed + (taken if state == State.PRESUMED else 0),
+            )
+        self._holds.append({"id": hold_id, "balances": ",".join(ids)})
 
+    def _matching(self, tenant: str, labels: Labels) -> list[tuple[int, Line]]:
+        """Give the lines of a call with these labels, each with the row of its budget."""
+        lines = []
+        for budget in self._budgets[tenant]:
+            if not budget.matches(labels):
+                continue
+            identity, scope, span = budget.identity, budget.scope(labels), self._spans[budget.window]
+            values_max = budget.values_max if budget.is_capped_in_values else 0
+            for limit in budget.limits:
+                place = span.starts_ns, span.ends_ns
+                line = Line(budget.name, identity, scope, *place, limit.unit, limit.amount, values_max)
+                lines.append((self._id(tenant, line), line))
+        return lines
 
-def _is_counted(ledger: SqliteBook, packed: str, budget_id: int) -> bool:
-    return any(ledger.budget_of(int(number)) == budget_id for number in packed.split(",") if number)
+    def _id(self, tenant: str, line: Line) -> int:
+        key = (tenant, line.identity, line.unit)
+        number = self._ids.get(key)
+        if number is None:
+            named = {"tenant": tenant, "identity": line.identity, "unit": str(line.unit)}
+            row = self._ledger.run("budget_find", **named).fetchone()
+            # One that has no row yet has counted nothing; its first balance makes the row.
+            number = self._ids[key] = 0 if row is None else int(row[0])
+        return number
+
+    def write(self) -> None:
+        """Write down what each call counts in now, and the sums."""
+        self._ledger.db.executemany(self._ledger.q["hold_lines"], self._holds)
+        self._ledger.move_balances([(*move, number) for number, move in self._moves.items()])

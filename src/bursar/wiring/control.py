@@ -69,7 +69,7 @@ class LiveControl:
         budgets = tuple(budgets_for(self.settings, self.state))
         self.ledger.define(budgets, self.clock())
         prices = open_prices(self._priced(self.state))
-        self.in_force = InForce(Budgets(budgets, self.state.top_ups), prices, self.state.pauses)
+        self.in_force = InForce(Budgets(budgets, self.state.all_top_ups(self.settings.budgets)), prices, self.state.pauses)
         self._tell(self.state.problems)
 
     async def refresh(self) -> None:
@@ -86,7 +86,7 @@ class LiveControl:
         prices = self.in_force.prices
         if state.prices != self.state.prices:
             prices = open_prices(self._priced(state))
-        self.in_force.budgets = Budgets(budgets, state.top_ups)
+        self.in_force.budgets = Budgets(budgets, state.all_top_ups(self.settings.budgets))
         self.in_force.prices, self.in_force.pauses = prices, state.pauses
         self.keyring, self.state = keyring, state
         # Calls count against a new budget before it begins, and its beginning counts those that it has not seen. Every

@@ -78,7 +78,7 @@ async def top_up_budget(desk: Desk, asked: Asked[TenantQuery, TopUpBody]) -> Ans
 
 
 async def _statuses(desk: Desk, tenant: str, budgets: tuple[Budget, ...]) -> tuple[BudgetStatus, ...]:
-    at_ns, top_ups = desk.now_ns(), desk.state.top_ups
+    at_ns, top_ups = desk.now_ns(), desk.top_ups
     return await desk.read(lambda ledger: budget_status(ledger, budgets, tenant, at_ns, top_ups))
 
 

@@ -16,7 +16,7 @@ from bursar.actions.acting import By
 from bursar.actions.control import ControlState
 from bursar.config.settings import Settings
 from bursar.core.budget import Budget
-from bursar.core.control import EVERY_TENANT
+from bursar.core.control import EVERY_TENANT, TopUp
 from bursar.errors import BursarError
 from bursar.identity.caller import Caller
 from bursar.wiring.engine import Engine
@@ -71,6 +71,11 @@ class Desk:
         """Give the budgets that count for a tenant, by name; those of every tenant are among them."""
         found = self.state.all_budgets(self.settings.budgets)
         return tuple(sorted((each for each in found if each.tenant in (EVERY_TENANT, tenant)), key=_name))
+
+    @property
+    def top_ups(self) -> tuple[TopUp, ...]:
+        """What is given more, as far as it counts."""
+        return self.state.all_top_ups(self.settings.budgets)
 
     async def read(self, read: Callable[[Readable], T]) -> T:
         """Read the ledger, off the event loop and beside the writer."""

@@ -164,4 +164,4 @@ def _look(watch: Watch, lock: threading.Lock, at_ns: int) -> Answer:
 
 def _standings(desk: Desk, tenant: str, at_ns: int) -> list[Filling]:
     ledger = desk.readers.shared()
-    return fillings(budget_status(ledger, desk.budgets(tenant), tenant, at_ns, desk.state.top_ups))
+    return fillings(budget_status(ledger, desk.budgets(tenant), tenant, at_ns, desk.top_ups))

@@ -10,13 +10,24 @@ SELECT id, is_active FROM budget WHERE tenant = :tenant AND identity = :identity
 INSERT INTO budget (tenant, identity, unit, name, limit_amount, is_active)
 VALUES (:tenant, :identity, :unit, :name, :limit_amount, 0);
 
--- name: budget_retire_all
--- Mark every budget inactive before those of a configuration are marked active.
-UPDATE budget SET is_active = 0;
+-- name: budget_list
+-- List every limit of every budget that was ever defined, for what differs from a configuration.
+SELECT id, tenant, identity, unit, name, limit_amount, is_active FROM budget;
 
--- name: budget_activate
--- Mark one limit of a budget active, at the amount it has now.
-UPDATE budget SET is_active = 1, name = :name, limit_amount = :limit_amount WHERE id = :id;
+-- name: budget_retire
+-- Mark a limit of a budget as no longer defined.
+UPDATE budget SET is_active = 0 WHERE id = :id;
+
+-- name: budget_put
+-- Define one limit of a budget, at the amount it has now.
+INSERT INTO budget (tenant, identity, unit, name, limit_amount, is_active)
+VALUES (:tenant, :identity, :unit, :name, :limit_amount, :is_active)
+ON CONFLICT (tenant, identity, unit)
+DO UPDATE SET name = excluded.name, limit_amount = excluded.limit_amount, is_active = excluded.is_active;
+
+-- name: budget_finish
+-- Record that a limit of a budget has counted all that came before it, unless it was taken out meanwhile.
+UPDATE budget SET is_active = 1 WHERE tenant = :tenant AND identity = :identity AND unit = :unit AND is_active = 2;
 
 -- name: balance_find
 -- Find the balance of a line.
@@ -112,11 +123,12 @@ UPDATE hold SET balances = :balances WHERE id = :id;
 SELECT id FROM hold WHERE process = :process AND state = 0 LIMIT :most;
 
 -- name: hold_since
--- Read some holds of a window after a given one, for a budget that begins in the middle of it.
-SELECT id, state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens,
-       cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests, balances, labels, opened_ns
+-- Read the calls of a time after a given one, for a budget that begins in the middle of its window. Those of every
+-- tenant: how many rows this looks at must not depend on how few of them are a tenant's.
+SELECT opened_ns, id, tenant, labels, balances, state, fixed_pico, output_pico, cover_input, choices, tokens, attempts,
+       cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests
 FROM hold
-WHERE (opened_ns, id) > (:after_ns, :after_id) AND opened_ns < :ends_ns AND tenant = :tenant
+WHERE opened_ns >= :after_ns AND (opened_ns, id) > (:after_ns, :after_id) AND opened_ns < :ends_ns
 ORDER BY opened_ns, id LIMIT :most;
 
 -- name: hold_latest
