@@ -16,7 +16,7 @@ from bursar.actions.keys import KeyWish, create_key, list_keys, revoke_key, rota
 from bursar.core.control import Change, Document, KeyRow, Kind, Role
 from bursar.core.window import NS
 from bursar.errors import BursarError, Forbidden, HoldConflict, NotFound, UsageError
-from bursar.identity.keys import Keyring
+from bursar.identity.keys import Keyring, mint
 from bursar.testing.clock import START_NS
 
 PEPPER = b"p" * 32
@@ -340,3 +340,13 @@ def test_what_keys_one_tenant_has_keeps_nobody_else_from_making_theirs(
     make(ledger, tenant="rival", name="theirs")
     make(ledger, name="operators")
     rotate_key(ledger, PEPPER, "acme", second.id, 60, By("operator", START_NS + 1))
+
+
+def test_a_key_is_neither_the_name_nor_a_label_of_another(ledger: Store) -> None:
+    """S05"""
+    key = mint()
+    for wish in ({"name": key}, {"name": f"of {key}"}, {"labels": {"agent": key}}, {"labels": {"agent": f"x-{key}"}}):
+        with pytest.raises(UsageError) as caught:
+            make(ledger, **wish)
+        assert key not in caught.value.message
+    assert ledger.control_version() == 0

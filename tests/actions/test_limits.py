@@ -16,6 +16,7 @@ from bursar.core.control import Change, KeyRow, Kind, Role, raised
 from bursar.core.money import AMOUNT_MAX
 from bursar.core.window import NS, Window, WindowKind
 from bursar.errors import BursarError, Forbidden, HoldConflict, NotFound, UsageError
+from bursar.identity.keys import mint
 from bursar.testing.clock import START_NS
 
 Store = Any
@@ -364,3 +365,14 @@ def test_what_one_tenant_has_set_keeps_nobody_else_from_setting_theirs(
     top_up(ledger, IN_FILE, TopUpWish("rival", "op", "$1"), OPERATOR)
     more(ledger, budget="op")
     put(ledger, name="all", tenant="*")
+
+
+@pytest.mark.parametrize("around", ["{}", "of {} and ada"])
+def test_a_key_is_no_name_of_a_budget(ledger: Store, around: str) -> None:
+    """S05: a name stands in reports, refusals and the audit log."""
+    key = mint()
+    with pytest.raises(UsageError) as caught:
+        put(ledger, name=around.format(key))
+    assert caught.value.param == "name"
+    assert key not in caught.value.message
+    assert ledger.control_version() == 0

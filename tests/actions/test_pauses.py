@@ -14,6 +14,7 @@ from bursar.actions.pauses import PauseWish, list_pauses, pause, resume, resume_
 from bursar.core.control import KeyRow, Role
 from bursar.core.labels import Labels
 from bursar.errors import Forbidden, HoldConflict, NotFound, UsageError
+from bursar.identity.keys import mint
 from bursar.testing.clock import START_NS
 
 Store = Any
@@ -105,3 +106,14 @@ def test_what_one_tenant_has_paused_keeps_nobody_else_from_pausing(
         pause(ledger, PauseWish("acme"), OPERATOR)
     with pytest.raises(HoldConflict):
         pause(ledger, PauseWish("acme", {"agent": "x"}), OPERATOR)
+
+
+@pytest.mark.parametrize("around", ["{}", "it was {}."])
+def test_a_key_is_no_reason(ledger: Store, around: str) -> None:
+    """S05: a reason stands in refusals and in the audit log."""
+    key = mint()
+    for wish in (PauseWish("acme", reason=around.format(key)), PauseWish("acme", {"agent": around.format(key)})):
+        with pytest.raises(UsageError) as caught:
+            pause(ledger, wish, OPERATOR)
+        assert key not in caught.value.message
+    assert ledger.control_version() == 0

@@ -126,3 +126,28 @@ def test_a_wrong_configuration_is_told_with_its_line(config: Path) -> None:
         assert result.exit_code == 2
         assert "bursar.yaml:2" in result.stderr
         assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["spend"], ["budget", "list", "--json"], ["verify"]])
+def test_an_output_that_cannot_be_written_is_one_line_and_a_failure(filled: Filled, words: list[str]) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        found = subprocess.run(
+            [sys.executable, "-m", "bursar.cli", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert found.returncode == 1
+    assert found.stderr == "bursar: the output cannot be written: No space left on device\n"
+
+
+def test_a_reader_that_goes_away_is_told_nothing(filled: Filled) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "bursar.cli", "spend"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait(60) == 1

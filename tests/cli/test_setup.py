@@ -135,3 +135,40 @@ def test_a_ledger_on_a_network_file_system_is_a_problem(config: Path) -> None:
     findings = checkup(load(config, {}), None, (), "nfs4")
     assert findings[0].severity is Severity.PROBLEM
     assert "network file system (nfs4)" in findings[0].what
+
+
+KEYS_ELSEWHERE = """\
+budgets: [$5 / month]
+providers:
+  openai: {api_key_env: KEY_OF_ANOTHER_PROCESS}
+  vllm: {base_url: "http://127.0.0.1:1/v1", local: true, headers: {x-team: "${TEAM_OF_ANOTHER_PROCESS}"}}
+"""
+
+
+def test_reports_need_no_providers_key_and_what_calls_providers_does(
+    filled: Filled, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(KEYS_ELSEWHERE + f"store: {{path: {filled.path}}}\n")
+    monkeypatch.delenv("KEY_OF_ANOTHER_PROCESS", raising=False)
+    for words in ("spend", "runs", "call", "holds list", "verify", "budget list", "price show gpt-4o", "audit"):
+        result = run(*words.split())
+        assert result.exit_code == 0, (words, result.output)
+        assert "set elsewhere" not in result.output
+    for words in ("config check", "serve --port 0"):
+        result = run(*words.split())
+        assert result.exit_code == 2
+        assert "KEY_OF_ANOTHER_PROCESS is not set" in result.stderr
+        assert "TEAM_OF_ANOTHER_PROCESS" in result.stderr
+    told = run("doctor")
+    assert told.exit_code == 1
+    assert "bursar.yaml:3: providers.openai.api_key_env" in told.stdout
+    assert "KEY_OF_ANOTHER_PROCESS is not set" in told.stdout
+    assert "TEAM_OF_ANOTHER_PROCESS" in told.stdout
+
+
+def test_what_is_wrong_beside_a_missing_key_stops_a_report_too(filled: Filled, config: Path) -> None:
+    config.write_text(KEYS_ELSEWHERE + f"store: {{path: {filled.path}}}\nbudgetts: []\n")
+    result = run("spend")
+    assert result.exit_code == 2
+    assert "budgetts" in result.stderr
+    assert "KEY_OF_ANOTHER_PROCESS" not in result.stderr

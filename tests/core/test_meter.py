@@ -143,6 +143,29 @@ def test_an_end_is_settled_with_what_was_visible() -> None:
     assert machine.ended(SENT_NS) == Close(Verb.SETTLE, 34)
 
 
+@pytest.mark.parametrize("is_strict", [False, True])
+@pytest.mark.parametrize("top_speed", [None, 100])
+def test_an_estimate_from_text_never_passes_the_cap_that_the_provider_was_given(
+    top_speed: int | None, is_strict: bool
+) -> None:
+    terms = Terms(400, 500, is_extendable=False, top_speed=top_speed, choices=2, is_strict=is_strict)
+    for visible in (1_068, OVERRUN * 500 * 2 + OVERRUN_SLACK):
+        machine = sent(terms, tokens=500, room=500)
+        machine.see(visible)
+        assert machine.generated(SENT_NS) == 500
+        assert machine.ended(SENT_NS) == Close(Verb.SETTLE, 500)
+        machine = sent(terms, tokens=500, room=500)
+        machine.phase = Phase.CUT
+        machine.see(visible)
+        assert machine.lost(SENT_NS, is_streaming=True) == Close(Verb.SETTLE, 500)
+
+
+def test_what_is_visible_is_charged_where_it_proves_that_the_cap_was_not_kept() -> None:
+    machine = sent(Terms(400, 500, is_extendable=False, top_speed=None), tokens=500, room=500)
+    machine.see(OVERRUN * 500 + OVERRUN_SLACK + 1)
+    assert machine.ended(SENT_NS) == Close(Verb.SETTLE, OVERRUN * 500 + OVERRUN_SLACK + 1)
+
+
 def test_a_learnt_maximum_lowers_the_cap_once() -> None:
     machine = sent()
     assert machine.lower_cap(4_096)

@@ -7,10 +7,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from tests.conformance.kit import call, charge, cost
+from tests.crash.worker import BUDGET
 from tests.race.crowd import child
 
-from bursar.core.hold import State
+from bursar.core.budget import Unit
+from bursar.core.hold import State, Verb
 from bursar.stores.sqlite import SqliteLedger
+from bursar.testing.clock import START_NS
 
 pytestmark = pytest.mark.slow
 
@@ -85,3 +89,25 @@ def kill_at_random(survivor: Survivor, times: int) -> None:
 def test_killed_at_random_moments_nothing_acknowledged_is_lost(survivor: Survivor) -> None:
     """R17, one file over all kills."""
     kill_at_random(survivor, 48)
+
+
+def test_killed_while_a_budget_begins_the_next_start_completes_it_and_counts_nothing_twice(survivor: Survivor) -> None:
+    """Killed inside the commit of its declaration, of each chunk, and of its end."""
+    ledger = SqliteLedger(survivor.path)
+    for number in range(40):
+        labels = {"user": f"u{number % 3}"}
+        ledger.reserve(call(id=f"c{number:02}", cover=cost(10), at_ns=START_NS + number, labels=labels))
+        if number % 2:
+            ledger.close(f"c{number:02}", Verb.SETTLE, START_NS, charge(4))
+    for hit in range(1, 9):
+        survivor.run("killed", "begin", failpoint=f"in_commit:{hit}")
+        assert ledger.verify() == []
+        assert ledger.declare([BUDGET]) == (BUDGET,), "it has not begun"
+        # What was counted before the kill counts on as calls end.
+        ledger.close(f"c{hit * 2:02}", Verb.SETTLE, START_NS, charge(5))
+    ledger.define([BUDGET], START_NS)
+    found = [row.balance for row in ledger.balances("default") if row.unit is Unit.USD]
+    assert (sum(each.settled for each in found), sum(each.held for each in found)) == (20 * 4 + 8 * 5, 12 * 10)
+    assert ledger.verify() == []
+    assert ledger.declare([BUDGET]) == ()
+    ledger.close_store()

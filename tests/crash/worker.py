@@ -1,7 +1,8 @@
 """A process that writes to a ledger until it is killed, and tells over a pipe what has been acknowledged.
 
 `python -m tests.crash.worker PATH NAME FACE FAILPOINT`: FACE is `direct`, or `threaded` for sixteen callers whose
-operations share transactions. Each line is one acknowledged verb: `reserved ID` or `settled ID NANO`.
+operations share transactions, or `begin` for one that begins BUDGET a few calls at a time. Each line is one
+acknowledged verb: `reserved ID`, `settled ID NANO`, or `begun`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from pathlib import Path
 
 from tests.conformance.kit import call, charge, cost, line
 
-from bursar.core.budget import Unit
+from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.hold import Verb
+from bursar.core.window import Window, WindowKind
 from bursar.failpoints import arm
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import ThreadedStore
 from bursar.testing.clock import START_NS
 
 LIMIT = 10**12
+BUDGET = Budget("late", (Limit(Unit.USD, LIMIT), Limit(Unit.REQUESTS, LIMIT)), Window(WindowKind.TOTAL), per=("user",))
 
 
 def say(*words: object) -> None:
@@ -53,6 +56,15 @@ async def threaded(ledger: SqliteLedger, name: str) -> None:
     await asyncio.gather(*(caller(who) for who in range(16)))
 
 
+def begin(ledger: SqliteLedger) -> None:
+    ledger.declare([BUDGET])
+    place = ledger.begin([BUDGET], START_NS, None, 7)
+    while place is not None:
+        say("begun")
+        place = ledger.begin([BUDGET], START_NS, place, 7)
+    ledger.finish([BUDGET])
+
+
 def lines(number: int) -> tuple:  # type: ignore[type-arg]
     return (line("usd", LIMIT, Unit.USD), line("users", LIMIT, Unit.TOKENS, scope=f"user=u{number % 7}"))
 
@@ -64,5 +76,7 @@ if __name__ == "__main__":
     arm(failpoint)
     if face == "direct":
         direct(opened, name)
+    elif face == "begin":
+        begin(opened)
     else:
         asyncio.run(threaded(opened, name))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gateway.house import Got, House, house, until, usd
+from tests.gateway.house import OPENAI_WIRES, GatewayThread, Got, House, house, settings_for, until, usd
 from tests.gateway.keyed import bearer, give_key
 
 from bursar.config.settings import KeyPolicy, ModelRow
 from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.control import EVERY_TENANT
+from bursar.core.provider import Provider
 from bursar.core.window import Window, WindowKind
-from bursar.testing import Script
+from bursar.testing import Script, ScriptedProvider
 
 
 def ids_of(got: Got) -> str:
@@ -88,6 +92,50 @@ def test_a_kept_response_is_read_and_deleted_by_its_tenant_alone(tmp_path: Path)
         assert home.send("DELETE", paths[0], headers=mine).status == 200
         assert home.send("GET", paths[0], headers=mine).status == 404
         home.assert_sound("mine")
+
+
+@contextmanager
+def answered_by_the_second(tmp_path: Path) -> Iterator[tuple[House, ScriptedProvider, str]]:
+    """A gateway whose first provider has failed once, so that a response is at its fall-back."""
+    failing = Script(fault="status", fault_status=503, fault_times=1)
+    with ScriptedProvider({"m": failing}) as first, ScriptedProvider({"m2": Script()}) as second:
+        own = settings_for(first.url, tmp_path / "bursar.db", [usd()], fallback=("second/m2",))
+        known = tuple(replace(each, fallback=()) if each.name != "openai" else each for each in own.providers)
+        other = Provider("second", f"{second.url}/v1", OPENAI_WIRES, api_key="key-of-the-second")
+        with GatewayThread(replace(own, providers=(*known, other))) as gateway:
+            home = House(first, gateway, own.store.path)
+            got = home.ask("responses")
+            assert got.headers["x-bursar-answered-by"] == "second/m2"
+            yield home, second, ids_of(got)
+
+
+def test_a_response_of_a_fallback_is_continued_and_read_where_it_is(tmp_path: Path) -> None:
+    with answered_by_the_second(tmp_path) as (home, second, named):
+        assert home.send("GET", f"/v1/responses/{named}").status == 200
+        before = home.provider.invoice()["requests"]
+        last = named
+        for _ in range(2):
+            got = home.ask("responses", headers={"authorization": "Bearer of-the-client"}, previous_response_id=last)
+            assert (got.status, got.headers["x-bursar-answered-by"]) == (200, "second/m2")
+            last = ids_of(got)
+        asked = second.requests()[-1]
+        assert json.loads(asked["body"])["model"] == "m2"
+        assert dict(asked["headers"])["authorization"] == "Bearer key-of-the-second"
+        assert home.provider.invoice()["requests"] == before
+        row = home.holds()[-1]
+        assert (row.labels["provider"], row.labels["model"], row.note.answered_by) == ("openai", "m", "second/m2")
+        assert row.note.earlier_tokens > 0
+        assert home.send("DELETE", f"/v1/responses/{last}").status == 200
+        home.assert_free()
+
+
+def test_a_response_that_is_neither_at_the_provider_nor_at_its_fallback_is_refused(tmp_path: Path) -> None:
+    with answered_by_the_second(tmp_path) as (home, _, named):
+        at_first = ids_of(home.ask("responses"))
+        assert home.ask("responses", previous_response_id=at_first).status == 200
+        assert home.ask("responses", model="second/m2", previous_response_id=named).status == 200
+        got = home.ask("responses", model="second/m2", previous_response_id=at_first)
+        assert (got.status, got.json["error"]["param"]) == (400, "previous_response_id")
 
 
 COMPACT = "/v1/responses/compact"

@@ -39,6 +39,13 @@ def opened(path: Path, *policies: Policy, **more: object) -> Iterator[House]:
         yield home
 
 
+def logged(caplog: pytest.LogCaptureFixture, home: House) -> list[str]:
+    """What the log tells the operator of refused calls, with the file's path."""
+    told = [record.getMessage() for record in caplog.records if record.name == "bursar.pipeline"]
+    assert all(str(home.ledger_path) in message for message in told)
+    return told
+
+
 def settled(home: House) -> set[int]:
     """What each balance has settled."""
     with home.ledger() as ledger:
@@ -50,18 +57,39 @@ def settled(home: House) -> set[int]:
 
 @pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("wire", WIRES)
-def test_a_ledger_that_is_down_denies_and_recovers(tmp_path: Path, wire: str, is_stream: bool) -> None:
+def test_a_ledger_that_is_down_denies_and_recovers(
+    tmp_path: Path, wire: str, is_stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING", "bursar.pipeline")
     with opened(tmp_path, Policy.DENY) as home:
         assert home.ask(wire).status == 200
         with down(home):
             got = home.ask(wire, stream=is_stream)
             assert got.status == 503
             assert 1 <= int(got.headers["retry-after"]) <= 60
-            assert got.message
+            assert "the ledger cannot be read or written now" in got.message
+            assert str(tmp_path) not in got.body.decode()
+            assert len(logged(caplog, home)) == 1
             assert home.provider.invoice()["requests"] == 1
         assert home.ask(wire, stream=is_stream).status == 200
         until(lambda: home.balance().held == 0)
         assert home.assert_sound().settled == home.invoice_nano()
+
+
+def test_what_is_free_or_continues_a_response_tells_no_client_where_the_ledger_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path, Policy.DENY) as home:
+        named = home.ask("responses").json["id"]
+        with down(home):
+            told = [
+                home.send("GET", f"/v1/responses/{named}"),
+                home.ask("responses", previous_response_id=named),
+            ]
+        for got in told:
+            assert got.status == 503
+            assert got.message == "the ledger cannot be read or written now"
+        assert len(logged(caplog, home)) == 2
 
 
 def test_many_calls_at_once_are_denied_as_soon_as_one(tmp_path: Path) -> None:

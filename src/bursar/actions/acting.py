@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from bursar.config.problems import Problems
 from bursar.core.control import EVERY_TENANT, Change, Document, KeyRow, Kind, Role, is_tenant
 from bursar.errors import ConfigError, Forbidden, HoldConflict, NotFound, UsageError
-from bursar.identity.keys import is_key_like
+from bursar.identity.keys import holds_key
 
 __all__ = [
     "By",
@@ -26,6 +26,7 @@ __all__ = [
     "encoded",
     "most_for",
     "refuse_any",
+    "refuse_key",
     "require_right",
     "the_one",
 ]
@@ -120,11 +121,17 @@ def checked_tenant(tenant: str, *, may_be_every: bool = False) -> str:
 
 def checked_id(written: str) -> str:
     """Check an id that somebody wrote, so that nothing odd stands in a row or a message. Raises UsageError."""
-    if is_key_like(written):
+    if holds_key(written):
         raise UsageError("that is a key itself, not the id of one: ids stand in the list of keys", param="id")
     if _ID.fullmatch(written) is None:
         raise UsageError("an id has letters, digits, '.', '_' and '-', at most 64 of them", param="id")
     return written
+
+
+def refuse_key(written: str, param: str) -> None:
+    """Refuse a text with a key in it, since what is set is shown and stays in the audit log. Raises UsageError."""
+    if holds_key(written):
+        raise UsageError("a key stands in it, and everybody may read this: write something else", param=param)
 
 
 def refuse_any(problems: Problems) -> None:

@@ -17,7 +17,7 @@ from bursar.core.control import Change, Condition, Document, KeyRow, Kind, Role
 from bursar.core.labels import LABEL_NAMES, NONE, OTHER, TAG_PREFIX, VALUE_LENGTH_MAX, Labels, is_label
 from bursar.core.window import NS
 from bursar.errors import Forbidden, HoldConflict, UsageError
-from bursar.identity.keys import digest, hint, is_key_like, mint
+from bursar.identity.keys import digest, hint, holds_key, mint
 from bursar.ids import new_id
 
 __all__ = ["OVERLAP_S_MAX", "SETTABLE", "KeyWish", "create_key", "key_json", "list_keys", "revoke_key", "rotate_key"]
@@ -195,7 +195,7 @@ def _check_label(label: str, param: str) -> None:
 
 def _is_value(text: str) -> bool:
     """Tell whether a text stays what it is as the value of a label, and is no key."""
-    return not is_key_like(text) and Labels.of({"agent": text}).pairs.get("agent") == text
+    return not holds_key(text) and Labels.of({"agent": text}).pairs.get("agent") == text
 
 
 def _check_grant(row: KeyRow, by: By) -> None:

@@ -19,6 +19,7 @@ from bursar.actions.acting import (
     encoded,
     most_for,
     refuse_any,
+    refuse_key,
     require_right,
 )
 from bursar.actions.control import ControlState, is_operators, overlap, parsed, read_control, top_up_of
@@ -72,6 +73,7 @@ def set_budget(ledger: Ledger, in_file: Sequence[Budget], wish: BudgetWish, by: 
     Forbidden.
     """
     require_right(by, checked_tenant(wish.tenant, may_be_every=True))
+    refuse_key(wish.name, "name")
     definition, budgets = _read(wish)
     _refuse_file(in_file, budgets)
 
@@ -138,7 +140,9 @@ def _read(wish: BudgetWish) -> tuple[Any, tuple[Budget, ...]]:
         node = Table(node.place, {"limit": Scalar(node.place.child("limit"), node.text)})
     budgets = () if len(problems) else read_set_budget(wish.name, wish.tenant, node, problems)
     refuse_any(problems)
-    return plain(node), budgets
+    definition = plain(node)
+    refuse_key(encoded(definition), "definition")
+    return definition, budgets
 
 
 def _refuse_file(in_file: Iterable[Budget], budgets: Sequence[Budget]) -> None:

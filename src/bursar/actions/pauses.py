@@ -18,6 +18,7 @@ from bursar.actions.acting import (
     encoded,
     most_for,
     refuse_any,
+    refuse_key,
     require_right,
     the_one,
 )
@@ -51,6 +52,8 @@ def pause(ledger: Ledger, wish: PauseWish, by: By) -> Pause:
     require_right(by, checked_tenant(wish.tenant, may_be_every=True))
     if len(wish.reason) > REASON_LENGTH_MAX or not wish.reason.isprintable():
         raise UsageError(f"a reason has at most {REASON_LENGTH_MAX} characters that can be printed", param="reason")
+    refuse_key(wish.reason, "reason")
+    refuse_key(encoded(wish.match), "match")
     problems = Problems()
     match = read_match(tree_of(wish.match, problems, "match"), problems)
     refuse_any(problems)

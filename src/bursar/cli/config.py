@@ -32,7 +32,7 @@ def check(file: Path | None, as_json: bool) -> None:
     line; then the exit code is 2. Budgets and prices that were set while bursar runs are not in the file: `bursar
     budget list` has them.
     """
-    settings = Source(file).load()
+    settings = Source(file).load(is_calling=True)
     if as_json:
         echo_json(_json(settings))
         return

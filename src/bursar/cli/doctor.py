@@ -41,7 +41,7 @@ def doctor(source: Source, as_json: bool) -> None:
     filesystem = filesystem_of(settings.store.path.resolve(), mounts())
     in_force = replace(settings, budgets=state.all_budgets(settings.budgets))
     checked = checkup(in_force, found, unpriced, filesystem)
-    findings = (*_set(settings, state), *checked, *exposed(exposed_keys()))
+    findings = (*_unset(source), *_set(settings, state), *checked, *exposed(exposed_keys()))
     is_ill = any(finding.severity is Severity.PROBLEM for finding in findings)
     if as_json:
         echo_json([finding_json(each) for each in findings])
@@ -63,6 +63,15 @@ def _look(settings: Settings) -> tuple[Audit | None, tuple[str, ...], ControlSta
         found = audit(ledger, None)
         unpriced = {each.model for tenant in found.tenants for each in unpriced_models(ledger, tenant)}
         return found, tuple(sorted(unpriced)), state_of(ledger)
+
+
+def _unset(source: Source) -> Iterator[Finding]:
+    """Find what only the gateway needs: variables with the providers' keys."""
+    try:
+        source.load(is_calling=True)
+    except ConfigError as error:
+        for line in error.message.splitlines():
+            yield Finding(Severity.PROBLEM, line, "run it where `bursar serve` runs, with the gateway's environment")
 
 
 def _set(settings: Settings, state: ControlState) -> Iterator[Finding]:

@@ -7,7 +7,10 @@ lets a command that needs no extra run without it.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +31,11 @@ EXTRAS = {
     "openai": "demo",
 }
 """Which extra brings a package that a command may miss."""
+
+
+STDOUT = 1
+_UNWRITABLE = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
+"""What a full or broken disk says to a write; a reader that has gone away (EPIPE) is click's to be quiet about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,20 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])
 
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the command line: the outermost frame for an output that cannot be written."""
+        try:
+            try:
+                return super().main(*args, **settings)
+            finally:
+                _flush()
+        except OSError as error:
+            if error.filename is not None or error.errno not in _UNWRITABLE:
+                raise
+            _give_up_output()
+            click.echo(f"{click.style('bursar:', fg='red')} the output cannot be written: {error.strerror}", err=True)
+            raise SystemExit(1) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command: the outermost frame for what bursar raises on purpose, a missing extra included."""
         try:
@@ -63,6 +85,19 @@ class LazyGroup(click.Group):
         except BursarError as error:
             click.echo(f"{click.style('bursar:', fg='red')} {error.message}", err=True)
             ctx.exit(error.exit_code)
+
+
+def _flush() -> None:
+    # Python has none where a program starts with a closed one.
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _give_up_output() -> None:
+    """Let what is left of the output go nowhere, so that Python does not try again when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDOUT)
+    os.close(nowhere)
 
 
 def _load(name: str, entry: Entry) -> click.Command:

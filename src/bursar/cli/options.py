@@ -56,12 +56,15 @@ class Source:
     config: Path | None = None
     store: str | None = None
 
-    def load(self, flags: Flags | None = None) -> Settings:
-        """Load the settings as every command does: file < environment < flag."""
+    def load(self, flags: Flags | None = None, *, is_calling: bool = False) -> Settings:
+        """Load the settings as every command does: file < environment < flag.
+
+        Only what calls providers (`is_calling`) needs their keys: reports are read where these are not.
+        """
         said = dict(flags or {})
         if self.store:
             said["store.path"] = self.store
-        return from_environment(self.config, said)
+        return from_environment(self.config, said, is_calling=is_calling)
 
 
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -69,7 +69,7 @@ def serve(
             flags[key] = str(said)
     if budgets:
         flags["budget"] = budgets
-    settings = source.load(flags)
+    settings = source.load(flags, is_calling=True)
     state = _look(settings)
     listening = listen(settings)
     listening.listen(BACKLOG)  # From here on a client that connects waits, and is not turned away.

@@ -37,6 +37,8 @@ Flags: TypeAlias = Mapping[str, str | Sequence[str]]
 """What a command's flags say: `budget` (one or several short forms), `link`, or a key such as `server.port`."""
 
 SECRET_LENGTH_MIN = 32
+ELSEWHERE = "set elsewhere"
+"""What stands for a variable that another process has."""
 NO_FLAGS: Flags = MappingProxyType({})
 OTHER_FLAGS = ("budget", "link")
 COMMAND_LINE = "command line"
@@ -44,9 +46,9 @@ _Layer: TypeAlias = Mapping[str, Node]
 _FAILPOINT = re.compile(r"[a-z_]+(?::[1-9][0-9]{0,8})?")
 
 
-def from_environment(file: Path | None = None, flags: Flags = NO_FLAGS) -> Settings:
+def from_environment(file: Path | None = None, flags: Flags = NO_FLAGS, *, is_calling: bool = True) -> Settings:
     """Load the configuration of this process: `file`, else BURSAR_CONFIG, else bursar.yaml in this directory."""
-    return load(file or find_file(os.environ, Path()), os.environ, flags)
+    return load(file or find_file(os.environ, Path()), os.environ, flags, is_calling=is_calling)
 
 
 def exposed_keys() -> tuple[str, ...]:
@@ -70,14 +72,20 @@ def find_file(environ: Mapping[str, str], directory: Path) -> Path | None:
     return None
 
 
-def load(file: Path | None, environ: Mapping[str, str], flags: Flags = NO_FLAGS) -> Settings:
+def load(
+    file: Path | None, environ: Mapping[str, str], flags: Flags = NO_FLAGS, *, is_calling: bool = True
+) -> Settings:
     """Make the settings: defaults, then the file, then the environment, then the flags.
 
     Without `file` it is the one that BURSAR_CONFIG names, or none: the working directory is not searched (`find_file`
-    does). Raises ConfigError that names each wrong line, variable and flag, one line each.
+    does). What calls no provider (`is_calling` False) needs no provider's key: a variable that is not set here counts
+    as set elsewhere. Raises ConfigError that names each wrong line, variable and flag, one line each.
     """
     file = file or _named_file(environ)
     tree = parse(read_text(file), str(file)) if file else Table(Place("", 0, ""), {})
+    if not is_calling:
+        missing = {name for name in _key_variables(tree) if not environ.get(name, "").strip()}
+        environ = {**environ, **dict.fromkeys(missing, ELSEWHERE)}
     return _settings(tree, file, environ, flags)
 
 
@@ -87,8 +95,11 @@ def check(text: str) -> None:
     Raises ConfigError, as `load` does. Nothing of this process's environment can be learnt from it.
     """
     tree = parse(text, FILE_NAME)
-    names = key_variables(tree.entries.get("providers", Table(tree.place, {})))
-    _settings(tree, None, dict.fromkeys(names, "set elsewhere"), NO_FLAGS)
+    _settings(tree, None, dict.fromkeys(_key_variables(tree), ELSEWHERE), NO_FLAGS)
+
+
+def _key_variables(tree: Table) -> frozenset[str]:
+    return key_variables(tree.entries.get("providers", Table(tree.place, {})))
 
 
 def _settings(tree: Table, file: Path | None, environ: Mapping[str, str], flags: Flags) -> Settings:

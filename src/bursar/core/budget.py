@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from types import MappingProxyType
 
 from bursar.core.labels import NONE, Labels, is_label
@@ -124,17 +125,22 @@ class Budget:
     @property
     def identity(self) -> str:
         """Say what makes this budget this budget; limits, policies, links and warnings may change without loss."""
-        window = self.window
-        since = window.since.isoformat() if window.since else ""
-        return json.dumps(
-            [
-                self.name,
-                sorted((label, sorted(patterns)) for label, patterns in self.match),
-                list(self.per),
-                [window.kind, window.timezone, window.week_start, window.days, since],
-            ],
-            separators=(",", ":"),
-        )
+        return _identity(self.name, self.match, self.per, self.window)
+
+
+@lru_cache(maxsize=4_096)
+def _identity(name: str, match: tuple[tuple[str, tuple[str, ...]], ...], per: tuple[str, ...], window: Window) -> str:
+    """Write it down once for all tenants: a budget of every tenant is asked for it thousands of times."""
+    since = window.since.isoformat() if window.since else ""
+    return json.dumps(
+        [
+            name,
+            sorted((label, sorted(patterns)) for label, patterns in match),
+            list(per),
+            [window.kind, window.timezone, window.week_start, window.days, since],
+        ],
+        separators=(",", ":"),
+    )
 
 
 def fits(value: str, patterns: tuple[str, ...]) -> bool:

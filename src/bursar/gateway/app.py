@@ -13,7 +13,7 @@ from typing import Any
 
 from bursar.config.settings import Settings
 from bursar.core.control import Role
-from bursar.errors import BursarError, NotFound
+from bursar.errors import BursarError, NotFound, StoreUnavailable
 from bursar.gateway.admin.api import AdminApi
 from bursar.gateway.arrival import Arrival, Request, headers_of, hint_of, place_of, query_of, refuse_foreign
 from bursar.gateway.body import read_body
@@ -26,7 +26,7 @@ from bursar.gateway.relay import Receive, Send, relay
 from bursar.gateway.shares import RETRY_S, Shares
 from bursar.identity.caller import Caller
 from bursar.pipeline.call import Reply
-from bursar.pipeline.refusals import harmless
+from bursar.pipeline.refusals import harmless, refuse_store_down
 from bursar.wire.base import Refusal, Wire
 from bursar.wiring.engine import Engine
 
@@ -185,7 +185,10 @@ class App:
 
 
 def _refused(wire: Wire, error: BursarError) -> Reply:
-    code = _CODES.get(error.status, "internal")
-    refusal = Refusal(error.status, code, error.message, getattr(error, "param", None))
+    if isinstance(error, StoreUnavailable):
+        refusal = refuse_store_down(error)
+    else:
+        code = _CODES.get(error.status, "internal")
+        refusal = Refusal(error.status, code, error.message, getattr(error, "param", None))
     again = (("retry-after", str(RETRY_S)),) if error.status == 429 else ()
     return Reply(error.status, (*_JSON, *again), wire.refusal(harmless(refusal)))

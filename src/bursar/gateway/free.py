@@ -16,6 +16,7 @@ from bursar.errors import BadRequest, NotFound, TooLarge, UpstreamFailed
 from bursar.gateway.arrival import Arrival
 from bursar.gateway.body import parsed
 from bursar.pipeline.call import Reply
+from bursar.pipeline.earlier import answerer
 from bursar.upstream.headers import authorize, down, up
 from bursar.wire.fields import model_field
 from bursar.wire.strict_json import dump, parse
@@ -80,7 +81,7 @@ class FreeRoutes:
         if row is None:
             raise NotFound(f"no response {response_id} of yours is known here")
         try:
-            return self._engine.choice.named(row.labels.get("provider", ""), wire)
+            return self._engine.choice.named(answerer(row), wire)
         except BadRequest as error:
             raise NotFound(f"the provider of response {response_id} is no longer configured") from error
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from bursar.core.control import KeyRow
 from bursar.ids import ALPHABET
 
-__all__ = ["HINT_LENGTH", "PREFIX", "Keyring", "digest", "hint", "is_key_like", "mint"]
+__all__ = ["HINT_LENGTH", "PREFIX", "Keyring", "digest", "hint", "holds_key", "is_key_like", "mint"]
 
 PREFIX = "bursar-"
 RANDOM_BYTES = 20
@@ -35,6 +35,11 @@ def mint() -> str:
 def is_key_like(text: str) -> bool:
     """Tell whether a text has the form of one of our keys, so that it never goes to a provider."""
     return _KEY.fullmatch(text) is not None
+
+
+def holds_key(text: str) -> bool:
+    """Tell whether one of our keys may stand somewhere in a text, so that it is kept and shown nowhere."""
+    return _KEY.search(text) is not None
 
 
 def hint(key: str) -> str:

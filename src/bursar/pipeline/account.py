@@ -344,7 +344,10 @@ class Account:
     def _answered_by(self) -> str:
         """Name who was asked in the end, where that is not who the labels name."""
         target = self._offer.target
-        return "" if self._offer is self._quote.offers[0] else f"{target.provider.name}/{target.model}"
+        is_first = self._offer is self._quote.offers[0]
+        # What continues a response of a fall-back is sent there at once.
+        is_named = is_first and target.provider.name == self._call.labels["provider"]
+        return "" if is_named else f"{target.provider.name}/{target.model}"
 
     @property
     def budgets(self) -> tuple[Budget, ...]:

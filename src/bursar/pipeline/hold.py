@@ -18,7 +18,7 @@ from bursar.pipeline.earlier import with_earlier
 from bursar.pipeline.patience import paid_for
 from bursar.pipeline.ports import Answering, Upstream, Waiting
 from bursar.pipeline.quote import Quote, Quoter
-from bursar.pipeline.refusals import refuse, refuse_budget, refuse_unbegun
+from bursar.pipeline.refusals import refuse, refuse_budget, refuse_store_down, refuse_unbegun
 from bursar.pipeline.stream import MeteredStream
 from bursar.pipeline.telling import refused_record
 from bursar.telemetry.record import tell
@@ -50,7 +50,7 @@ class HoldStage:
         try:
             known = await with_earlier(call, self.accounts.store)
         except StoreUnavailable as error:
-            known = Refusal(error.status, "store_unavailable", error.message, retry_after_s=5)
+            known = refuse_store_down(error)
         if isinstance(known, Refusal):
             return self._refuse(call, known)
         call = known
@@ -90,7 +90,7 @@ class HoldStage:
             is_kept = not isinstance(reply.body, bytes)
             return reply
         except StoreUnavailable as error:
-            return self._refuse(call, Refusal(error.status, "store_unavailable", error.message, retry_after_s=5))
+            return self._refuse(call, refuse_store_down(error))
         finally:
             if not is_kept:
                 await account.abandon()

@@ -6,6 +6,7 @@ when they read that.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from bursar.core.admission import Balance, Line
@@ -13,16 +14,31 @@ from bursar.core.budget import Budget, Unit
 from bursar.core.ledger import Refused, Reservation
 from bursar.core.money import format_usd
 from bursar.core.window import FOREVER_NS, Span, to_datetime
+from bursar.errors import StoreUnavailable
 from bursar.pipeline.call import Call, Reply
 from bursar.pipeline.ratelimit import ratelimit_headers
 from bursar.wire.base import Refusal
 
-__all__ = ["balance_headers", "format_amount", "harmless", "refuse", "refuse_budget", "refuse_unbegun", "remaining"]
+__all__ = [
+    "STORE_DOWN",
+    "balance_headers",
+    "format_amount",
+    "harmless",
+    "refuse",
+    "refuse_budget",
+    "refuse_store_down",
+    "refuse_unbegun",
+    "remaining",
+]
+
+log = logging.getLogger("bursar.pipeline")
 
 CODEX_WORDS_MAX = 2000
 """Characters of a refusal that go into a header."""
 CONTENDED_RETRY_S = 5
 """Short: the money that is in flight comes back within seconds."""
+STORE_DOWN = "the ledger cannot be read or written now"
+STORE_DOWN_RETRY_S = 5
 _FORBIDDEN = ("429", "rate limit")
 _INSTEAD = {
     "price_unknown": "no price is known for this model, and a budget is in USD: add one under prices:",
@@ -73,6 +89,12 @@ def harmless(refusal: Refusal) -> Refusal:
 
 def _is_forbidden(text: str) -> bool:
     return any(word in text.lower() for word in _FORBIDDEN)
+
+
+def refuse_store_down(error: StoreUnavailable) -> Refusal:
+    """Say that the ledger is down; what is wrong with which file is the operator's to read in the log."""
+    log.warning("a call is refused: %s", error.message)
+    return Refusal(error.status, "store_unavailable", STORE_DOWN, retry_after_s=STORE_DOWN_RETRY_S)
 
 
 def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refused) -> Refusal:

@@ -59,9 +59,7 @@ class MemoryLedger(MemoryReads, MemoryControl):
         with self._lock:
             self._limits = {name: limit.amount for budget in budgets for name, limit in _limits(budget)}
             self._begun.intersection_update(self._limits)
-            return tuple(
-                budget for budget in budgets if any(name not in self._begun for name, _ in _limits(budget))
-            )
+            return tuple(budget for budget in budgets if any(name not in self._begun for name, _ in _limits(budget)))
 
     def finish(self, budgets: Sequence[Budget]) -> None:
         with self._lock:
@@ -73,13 +71,10 @@ class MemoryLedger(MemoryReads, MemoryControl):
     ) -> tuple[int, str] | None:
         with self._lock:
             begins = [(budget, budget.window.span(at_ns)) for budget in budgets]
-            starts_ns = min((span.starts_ns for _, span in begins), default=FOREVER_NS)
-            following = (
-                ((asked.at_ns, asked.id), record)
-                for record in self._records.values()
-                if (asked := record.reservation).at_ns >= starts_ns and (after is None or (asked.at_ns, asked.id) > after)
-            )
-            chunk = nsmallest(most, following, key=itemgetter(0))
+            first = (min((span.starts_ns for _, span in begins), default=FOREVER_NS), "")
+            since = first if after is None else max(first, after)
+            places = (((record.reservation.at_ns, id_), record) for id_, record in self._records.items())
+            chunk = nsmallest(most, (each for each in places if each[0] > since), key=itemgetter(0))
             for _, record in chunk:
                 for budget, span in begins:
                     self._count(record, budget, span)

@@ -17,7 +17,6 @@ from bursar.core.budget import Budget, Unit
 from bursar.core.charge import ZERO, Amounts
 from bursar.core.hold import Move, State
 from bursar.core.labels import Labels
-from bursar.core.ledger import LAST_PLACE
 from bursar.stores.sqlite_book import SqliteBook
 
 __all__ = ["begin_budgets", "declare_budgets", "finish_budgets"]
@@ -73,7 +72,7 @@ def begin_budgets(
 ) -> tuple[int, str] | None:
     """Look at the calls that follow `after`, at most so many, and say where the next chunk begins; None at the end."""
     chunk = _Chunk(ledger, budgets, at_ns)
-    place = max(after or (0, ""), (chunk.starts_ns - 1, LAST_PLACE[1]))
+    place = max(after or (0, ""), (chunk.starts_ns, ""))
     until_s = time.monotonic() + CHUNK_S
     is_last = False
     while not is_last and most > 0 and time.monotonic() < until_s:
