@@ -132,12 +132,15 @@ def test_no_prompt_and_no_key_is_in_anything_that_is_written(tmp_path: Path, cap
         until(lambda: home.send("GET", "/v1/models", headers=bearer(token)).status == 200)
         with home.ledger() as ledger:
             revoke_key(ledger, None, gone.id, by())
+        until(lambda: home.send("GET", "/v1/models", headers=bearer(revoked)).status == 401)
         use(home, token)
         pages = ["/metrics", "/healthz", "/readyz", *(PREFIX + path for method, path in NEEDS if is_page(method, path))]
         answers = [home.send("GET", page, headers=bearer(ADMIN)) for page in pages]
         assert sum(answer.status == 200 for answer in answers) > 10
         said = [answer.body for answer in answers]
-        said += [home.ask(headers=bearer(wrong)).body for wrong in (revoked, WRONG_KEY, ADMIN, "")]
+        strangers = [home.ask(headers=bearer(wrong)) for wrong in (revoked, WRONG_KEY, ADMIN, "")]
+        assert [answer.status for answer in strangers] == [401, 401, 403, 401]
+        said += [answer.body for answer in strangers]
         until(lambda: bool(receiver.records))
         assert b"bursar_calls" in said[0]
         assert home.provider.invoice(calls=0)["requests"] > 20, "nothing was asked, so nothing was proved"

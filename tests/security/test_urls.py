@@ -157,13 +157,11 @@ NO_NAME = [
 
 
 def test_a_verb_within_a_models_name_is_no_verb(broke: House) -> None:
-    """Names of models hold colons elsewhere (`llama3:8b`), and what is asked for is what stands behind the last one."""
+    """A colon stands before the verb and nowhere else, so that no two readers find another one."""
     for verb in ("generateContent:streamGenerateContent", "streamGenerateContent:generateContent"):
-        assert broke.send("POST", f"/v1beta/models/m:{verb}?alt=sse", body_of("gemini")).status == 400
+        assert broke.send("POST", f"/v1beta/models/m:{verb}?alt=sse", body_of("gemini")).status == 404
+    assert broke.send("POST", "/v1beta/models/m:generateContent:countTokens", body_of("gemini")).status == 404
     assert broke.provider.invoice()["requests"] == 0
-    broke.send("POST", "/v1beta/models/m:generateContent:countTokens", body_of("gemini"))
-    assert {each["path"].rpartition(":")[2] for each in broke.provider.requests()} <= {"countTokens"}
-    assert broke.provider.invoice()["billed"] == 0
 
 
 @pytest.mark.parametrize("place", NAMED)
