@@ -120,8 +120,9 @@ LIBRARY = [
 def test_importing_the_library_does_nothing_but_read_code(tmp_path: Path) -> None:
     """S59: no network, no process, no sweep through the environment, no file outside of installed code."""
     code = AUDITED.replace("{modules!r}", repr(LIBRARY))
+    # Without -B the interpreter itself writes the byte code that a fresh clone has not yet.
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-I", "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
     )
     opened, acts, read = json.loads(done.stdout)
     places = {Path(path).resolve() for path in (sys.prefix, sys.base_prefix, PACKAGE)}
