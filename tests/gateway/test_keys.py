@@ -67,9 +67,7 @@ def test_a_key_never_reaches_a_provider_in_any_header(keyed: House, wire: str) -
         "x-other": token,
     }
     assert keyed.ask(wire, headers=hidden).status == 200
-    seen = json.dumps(keyed.provider.requests())
-    assert token not in seen
-    assert "sk-of-the-client" not in seen
+    assert token not in json.dumps(keyed.provider.requests())
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -162,11 +160,12 @@ def test_two_credentials_that_differ_are_refused(keyed: House) -> None:
 def test_a_key_in_the_url_is_refused(keyed: House) -> None:
     _, token = give_key(keyed)
     soon(keyed, token, is_open=True)
+    before = keyed.provider.invoice()["requests"]
     for name in ("key", "api_key", "access_token"):
         got = keyed.send("POST", f"{PATHS['openai']}?{name}={token}", body_of("openai"), bearer(token))
         assert got.status == 400
         assert token not in got.body.decode()
-    assert keyed.provider.invoice()["requests"] == len(keyed.provider.requests())
+    assert keyed.provider.invoice()["requests"] == before
 
 
 def test_identity_comes_from_the_key_alone(keyed: House) -> None:

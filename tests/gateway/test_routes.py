@@ -93,7 +93,7 @@ def test_only_these_routes_are_declared_free() -> None:
         ("POST", "/{version}/models/{model}:countTokens"),
         ("GET", "/v1/models"),
         ("GET", "/v1/models/{model}"),
-        ("GET", "/{version}/models"),
+        ("GET", "/v1beta/models"),
         ("GET", "/{version}/models/{model}"),
     }
 

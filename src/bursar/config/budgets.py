@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bursar.config.problems import Place, Problems, near, show
+from bursar.config.problems import Place, Problems, show
 from bursar.config.read import Fields, Read, entries, fields, many, scalar, tried
 from bursar.config.short import DAYS_MAX, Period, parse_amount, parse_date, parse_period, parse_short
 from bursar.config.tree import Items, Node, Scalar, Table
-from bursar.config.values import link, member, one_of, text, timezone, truth, whole
+from bursar.config.values import label_name, link, member, one_of, text, timezone, truth, whole
 from bursar.core.budget import Budget, Limit, Policy, Unit
 from bursar.core.control import EVERY_TENANT, TENANT_LENGTH_MAX, is_tenant
-from bursar.core.labels import LABEL_NAMES, TAG_PREFIX, VALUE_LENGTH_MAX, is_label
+from bursar.core.labels import VALUE_LENGTH_MAX
 from bursar.core.window import Window, WindowKind
 
 __all__ = [
@@ -49,13 +49,6 @@ class _Part:
     place: Place
 
 
-def _label(written: str) -> str:
-    name = written if written.startswith(TAG_PREFIX) else written.lower().replace("-", "_")
-    if not is_label(name) or len(name) > VALUE_LENGTH_MAX:
-        raise ValueError(f"{show(written)} is not a label; {near(written, (*LABEL_NAMES, 'tag.NAME'))}")
-    return name
-
-
 def _percent(written: str) -> int:
     return whole(1, 100)(written.removesuffix("%").rstrip())
 
@@ -78,7 +71,7 @@ def read_match(node: Node, problems: Problems) -> tuple[tuple[str, tuple[str, ..
     read_patterns = many(text(VALUE_LENGTH_MAX))
     found: dict[str, tuple[str, ...]] = {}
     for written, value in entries(node, problems).items():
-        label = tried(value.place, problems, _label, written)
+        label = tried(value.place, problems, label_name, written)
         if label in found:
             problems.add(value.place, f"the label {label} is here twice")
         if label is not None:
@@ -128,7 +121,7 @@ BUDGET_KEYS: Mapping[str, Read] = {
     "limit": _read_parts,
     "window": _read_period,
     "match": read_match,
-    "per": many(_label),
+    "per": many(label_name),
     "tenant": scalar(_tenant),
     "timezone": scalar(timezone),
     "week_start": scalar(_weekday),

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
-from bursar.config.problems import Place, Problems, near, show
+from bursar.config.problems import Place, Problems
 from bursar.config.read import Fields, Read, fields, many, place_of, scalar, tried
 from bursar.config.settings import MetricsSettings, OtlpSettings, TelemetrySettings
 from bursar.config.tree import Node
-from bursar.config.values import URL_LENGTH_MAX, truth, whole
-from bursar.core.labels import LABEL_NAMES, TAG_PREFIX, VALUE_LENGTH_MAX, is_label
+from bursar.config.values import bare_url, label_name, truth, whole
 
 __all__ = ["ENDPOINTS", "METRICS_KEYS", "OTLP_KEYS", "TELEMETRY_KEYS", "read_telemetry"]
 
@@ -27,38 +25,18 @@ ENDPOINTS = (LOGS_ENDPOINT, ENDPOINT)
 """OpenTelemetry's variables, the first one set counts; the first is a whole URL, the second a base."""
 
 
-def _label(written: str) -> str:
-    name = written if written.startswith(TAG_PREFIX) else written.lower().replace("-", "_")
-    if not is_label(name) or len(name) > VALUE_LENGTH_MAX:
-        raise ValueError(f"{show(written)} is not a label; {near(written, (*LABEL_NAMES, 'tag.NAME'))}")
-    return name
-
-
 def _url(written: str) -> str:
-    """Read an address of a receiver. The text is not repeated: people paste keys into URLs."""
-    advice = "write for example http://127.0.0.1:4318"
-    if not written.startswith(("https://", "http://")) or len(written) > URL_LENGTH_MAX or " " in written:
-        raise ValueError(f"not a URL: it begins with https:// or http://; {advice}")
-    try:
-        parts = urlsplit(written)
-        is_whole = bool(parts.hostname) and parts.port != 0
-    except ValueError as error:
-        raise ValueError(f"not a URL; {advice}") from error
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a name or password in the URL would end up in logs: use OTEL_EXPORTER_OTLP_HEADERS")
-    if not is_whole or "?" in written or "#" in written:
-        raise ValueError(f"a host, and no ? or #, is needed; {advice}")
-    return written
+    return bare_url(written, "http://127.0.0.1:4318", "OTEL_EXPORTER_OTLP_HEADERS")
 
 
 def _endpoint(written: str) -> str:
     """Read a receiver's base address, or the whole one of its log records."""
-    url = _url(written).rstrip("/")
+    url = _url(written)
     return url if url.endswith(LOGS_PATH) else url + LOGS_PATH
 
 
 def _read_labels(node: Node, problems: Problems) -> tuple[str, ...]:
-    found = many(_label, least=0)(node, problems)
+    found = many(label_name, least=0)(node, problems)
     if len(found) > LABELS_MAX:
         problems.add(node.place, f"more than {LABELS_MAX} labels")
     return found

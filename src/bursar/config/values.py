@@ -16,11 +16,14 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from bursar.config.problems import near, show
+from bursar.core.labels import LABEL_NAMES, TAG_PREFIX, VALUE_LENGTH_MAX, is_label
 
 __all__ = [
+    "bare_url",
     "base_url",
     "digits",
     "host",
+    "label_name",
     "link",
     "member",
     "one_of",
@@ -167,23 +170,41 @@ def link(written: str) -> str:
     return written
 
 
-def base_url(written: str) -> str:
-    """Read where a provider is, without a slash at the end. The text is not repeated: people paste keys into URLs."""
-    example = "write for example https://api.openai.com/v1"
+def bare_url(written: str, example: str, instead: str) -> str:
+    """Read an http(s) URL of a host and a path alone. The text is not repeated: people paste keys into URLs.
+
+    `example` is advice, and `instead` says where a name or a password belongs.
+    """
+    advice = f"write for example {example}"
     if not written.startswith(("https://", "http://")) or len(written) > URL_LENGTH_MAX or " " in written:
-        raise ValueError(f"not a URL: it begins with https:// or http://; {example}")
+        raise ValueError(f"not a URL: it begins with https:// or http://; {advice}")
     try:
         parts = urlsplit(written)
         is_whole = bool(parts.hostname) and parts.port != 0
     except ValueError as error:
-        raise ValueError(f"not a URL; {example}") from error
+        raise ValueError(f"not a URL; {advice}") from error
     if parts.username is not None or parts.password is not None:
-        raise ValueError("a name or password in the URL would end up in logs: use api_key_env")
-    if not is_whole or parts.query or parts.fragment or "?" in written or "#" in written:
-        raise ValueError(f"a host, and no ? or #, is needed; {example}")
-    if parts.path.rstrip("/").endswith(("/chat/completions", "/messages", "/responses")):
-        raise ValueError(f"leave out the API's own path; {example}")
+        raise ValueError(f"a name or password in the URL would end up in logs: use {instead}")
+    if not is_whole or "?" in written or "#" in written:
+        raise ValueError(f"a host, and no ? or #, is needed; {advice}")
     return written.rstrip("/")
+
+
+def base_url(written: str) -> str:
+    """Read where a provider is, without a slash at the end."""
+    example = "https://api.openai.com/v1"
+    url = bare_url(written, example, "api_key_env")
+    if url.endswith(("/chat/completions", "/messages", "/responses")):
+        raise ValueError(f"leave out the API's own path; write for example {example}")
+    return url
+
+
+def label_name(written: str) -> str:
+    """Read the name of a label; hyphens are underscores, but in a tag."""
+    name = written if written.startswith(TAG_PREFIX) else written.lower().replace("-", "_")
+    if not is_label(name) or len(name) > VALUE_LENGTH_MAX:
+        raise ValueError(f"{show(written)} is not a label; {near(written, (*LABEL_NAMES, 'tag.NAME'))}")
+    return name
 
 
 @lru_cache(maxsize=1)

@@ -46,7 +46,9 @@ class Doorkeeper:
         """Say who sends a request. Raises Unauthorized, and BadRequest for credentials that contradict each other."""
         secret = credential(headers)
         is_operator = _is_same(secret, self._secret)
-        key = self._engine.control.keyring.find(secret, self._engine.clock())
+        keyring = self._engine.control.keyring
+        # Where there are keys every text costs one digest; where there are none, no call pays for it.
+        key = keyring.find(secret, self._engine.clock()) if len(keyring) else None
         if is_operator:
             return Caller(TENANT, roles=OPERATOR, secret=secret)
         if key is not None:

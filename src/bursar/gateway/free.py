@@ -6,7 +6,6 @@ billable never passes here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -73,7 +72,7 @@ class FreeRoutes:
             return provider
         if asked is None:
             return choice.first(route.wire, forced)
-        provider, asked["model"] = choice.choose(route.wire, _model(asked), forced)
+        provider, asked["model"] = choice.choose(route.wire, model_field(asked), forced)
         return provider
 
     async def _owner(self, tenant: str, response_id: str, wire: str) -> Provider:
@@ -84,7 +83,3 @@ class FreeRoutes:
             return self._engine.choice.named(answerer(row), wire)
         except BadRequest as error:
             raise NotFound(f"the provider of response {response_id} is no longer configured") from error
-
-
-def _model(asked: Mapping[str, Any]) -> str:
-    return model_field(asked)

@@ -22,12 +22,13 @@ FAMILIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method and path. `upstream` is the path below the provider's base URL; braces stand in both."""
+    """One method and path, with names in braces."""
 
     method: str
     path: str
     wire: str
-    upstream: str
+    upstream: str = ""
+    """The path of a free route below the provider's base URL; where a billable one goes, its wire says."""
     is_billable: bool = False
     query: frozenset[str] = frozenset()
     """Query parameters that go upstream; others are refused."""
@@ -57,18 +58,17 @@ _GEMINI = "/{version}/models/{model}"
 """Google's own SDK asks for v1, most other clients for v1beta."""
 
 ROUTES = (
-    Route("POST", "/v1/chat/completions", "openai.chat", "/chat/completions", is_billable=True),
-    Route("POST", "/v1/responses", "openai.responses", "/responses", is_billable=True),
-    Route("POST", COMPACT, "openai.responses", "/responses/compact", is_billable=True),
-    Route("POST", "/v1/embeddings", "openai.embeddings", "/embeddings", is_billable=True),
-    Route("POST", "/v1/completions", "openai.completions", "/completions", is_billable=True),
-    Route("POST", "/v1/messages", "anthropic.messages", "/v1/messages", is_billable=True, query=_BETA),
-    Route("POST", f"{_GEMINI}:generateContent", "gemini.generate", "", is_billable=True, query=_ALT),
+    Route("POST", "/v1/chat/completions", "openai.chat", is_billable=True),
+    Route("POST", "/v1/responses", "openai.responses", is_billable=True),
+    Route("POST", COMPACT, "openai.responses", is_billable=True),
+    Route("POST", "/v1/embeddings", "openai.embeddings", is_billable=True),
+    Route("POST", "/v1/completions", "openai.completions", is_billable=True),
+    Route("POST", "/v1/messages", "anthropic.messages", is_billable=True, query=_BETA),
+    Route("POST", f"{_GEMINI}:generateContent", "gemini.generate", is_billable=True, query=_ALT),
     Route(
         "POST",
         f"{_GEMINI}:streamGenerateContent",
         "gemini.generate",
-        "",
         is_billable=True,
         query=_ALT,
         is_stream=True,
@@ -80,7 +80,8 @@ ROUTES = (
     Route("GET", "/v1/models", "anthropic.messages", "/v1/models", query=_LIST),
     Route("GET", "/v1/models/{model}", "openai.chat", "/models/{model}"),
     Route("GET", "/v1/models/{model}", "anthropic.messages", "/v1/models/{model}"),
-    Route("GET", "/{version}/models", "gemini.generate", "/{version}/models", query=_PAGES),
+    Route("GET", "/v1/models", "gemini.generate", "/v1/models", query=_PAGES),
+    Route("GET", "/v1beta/models", "gemini.generate", "/v1beta/models", query=_PAGES),
     Route("GET", _GEMINI, "gemini.generate", _GEMINI),
     Route("GET", _KEPT, "openai.responses", _KEPT_UP, query=_SHOWN, is_owned=True),
     Route("DELETE", _KEPT, "openai.responses", _KEPT_UP, is_owned=True),
@@ -116,13 +117,11 @@ for _route in ROUTES:
 
 def find_route(method: str, path: str, wire_hint: str) -> Found | None:
     """Find the route of a path; where two APIs share it, the hint (a wire's name) decides."""
-    found = _EXACT.get((method, path), [])
-    if not any(one.route.wire == wire_hint for one in found):
-        found = found + [
-            Found(route, match.groupdict())
-            for pattern, route in _NAMING
-            if route.method == method and (match := pattern.fullmatch(path)) is not None
-        ]
+    found = _EXACT.get((method, path)) or [
+        Found(route, match.groupdict())
+        for pattern, route in _NAMING
+        if route.method == method and (match := pattern.fullmatch(path)) is not None
+    ]
     return next((one for one in found if one.route.wire == wire_hint), found[0] if found else None)
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bursar.core.admission import Line
-from bursar.core.budget import Budget, Limit
-from bursar.core.control import TopUp
+from bursar.core.budget import Budget
+from bursar.core.control import TopUp, raised
 from bursar.core.labels import Labels
-from bursar.core.money import AMOUNT_MAX
 from bursar.core.window import Span
 
 __all__ = ["Budgets"]
@@ -44,7 +43,8 @@ class Budgets:
             span, scope = self._span(budget, key, at_ns), budget.scope(labels)
             values_max = budget.values_max if budget.is_capped_in_values else 0
             for limit in budget.limits_in(span):
-                amount = limit.amount + self._added(key, scope, span, limit) if self._top_ups else limit.amount
+                found = self._top_ups.get((key[0], self._identities[key]), ()) if self._top_ups else ()
+                amount = raised(limit, found, self._identities[key], scope, span.starts_ns).amount
                 lines.append(
                     Line(
                         budget.name,
@@ -58,17 +58,6 @@ class Budgets:
                     )
                 )
         return tuple(lines)
-
-    def _added(self, key: tuple[str, str], scope: str, span: Span, limit: Limit) -> int:
-        """Sum what was added to this limit for this window, as far as a limit may go."""
-        identity = self._identities[key]
-        found = self._top_ups.get((key[0], identity), ())
-        added = sum(each.limit.amount for each in found if each.counts_for(identity, scope, span.starts_ns, limit.unit))
-        return min(added, max(0, AMOUNT_MAX - limit.amount))
-
-    def named(self, tenant: str, name: str) -> Budget | None:
-        """Find a tenant's budget by its name."""
-        return next((budget for budget in self._by_tenant.get(tenant, ()) if budget.name == name), None)
 
     def _span(self, budget: Budget, key: tuple[str, str], at_ns: int) -> Span:
         span = self._spans.get(key)

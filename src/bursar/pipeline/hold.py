@@ -141,7 +141,7 @@ class HoldStage:
                 return await self._failed(call, account, answer)
             if answer.status < 300:
                 return await self._answered(call, account, answer)
-            refused = await self._refused_body(answer, account)
+            refused = await self._refused_body(answer)
             is_free = answer.status in NEVER_BILLED or call.wire.is_provider_error(answer.status, refused)
             if is_free and not is_adjusted and _adjust(call, account, answer.status, refused):
                 is_adjusted, left = True, left + 1
@@ -182,12 +182,11 @@ class HoldStage:
         refusal = refuse_unbegun(account.budgets, account.tightest)
         return refuse(call, replace(refusal, headers=dict(account.headers())))
 
-    async def _refused_body(self, answer: Answering, account: Account) -> bytes:
+    async def _refused_body(self, answer: Answering) -> bytes:
+        """Read an error. Time costs nothing here: behind the head of an error nothing is generated."""
         try:
-            refused = await paid_for(account, answer.body(self.answer_bytes_max), bytes)
+            refused = await answer.body(self.answer_bytes_max)
         except (UpstreamFailed, TooLarge):
-            refused = None
-        if refused is None:
             answer.abort()
             return b""
         answer.finish()
