@@ -107,10 +107,9 @@ class Lapsed(Struct):
     lapsed: int
 
 
-class Sums(Struct):
-    """What some calls came to."""
+class Spent(Struct):
+    """What was spent, in money and tokens."""
 
-    calls: int
     cost_nano: Nano
     cost_usd: Usd
     presumed_nano: Nano
@@ -121,6 +120,12 @@ class Sums(Struct):
     output_tokens: int
     reasoning_tokens: int
     requests: int
+
+
+class Sums(Spent):
+    """What some calls came to."""
+
+    calls: int
 
 
 class Rest(Sums):
@@ -129,7 +134,7 @@ class Rest(Sums):
     groups: int
 
 
-class Run(Struct):
+class Run(Spent):
     """What a run came to so far, of the calls that were looked at."""
 
     run: str
@@ -137,16 +142,6 @@ class Run(Struct):
     task: str
     steps: int
     in_flight: int
-    cost_nano: Nano
-    cost_usd: Usd
-    presumed_nano: Nano
-    presumed_usd: Usd
-    input_tokens: int
-    cached_tokens: int
-    cache_write_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-    requests: int
     began: Utc
     last_activity: Utc
 
