@@ -44,9 +44,7 @@ async def request(made: Rig, wire: str, way: str) -> None:
 
 def connections(made: Rig) -> int:
     """How many connections to the provider are in use."""
-    session = made.engine.upstream._session
-    assert session is not None and session.connector is not None
-    return len(session.connector._acquired)
+    return made.engine.upstream.in_use
 
 
 def tasks_of_calls() -> set[asyncio.Task[Any]]:
@@ -88,7 +86,7 @@ async def test_a_call_may_be_cancelled_at_every_await(tmp_path: Path, is_memory:
         while steps < STEPS_MAX and await cancelled_at(made, wire, way, steps):
             steps += 1
         print(f"{steps} awaits")
-        assert steps >= 3
+        assert steps >= 2  # Connecting, and waiting for the answer: nothing else need suspend.
         balance = await made.assert_sound()
         assert made.provider.invoice()["total_nano"] <= balance.settled + balance.presumed
         assert {row.state for row in made.holds()} <= {State.SETTLED, State.PRESUMED, State.RELEASED}
