@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.gateway.client import Client, exchange_with
 from tests.gateway.house import usd
 from tests.pipeline.rig import CancelAt, Rig, read_all, rig
 
@@ -23,21 +24,10 @@ STEPS_MAX = 120
 WAYS = ["whole", "streamed", "streamed and extended", "relayed"]
 
 
-async def never() -> dict[str, Any]:
-    """A client that stays."""
-    await asyncio.get_running_loop().create_future()
-    raise AssertionError
-
-
-async def take(_: Any) -> None:
-    """A client that takes everything; it suspends, so that it can be cancelled here as well."""
-    await asyncio.sleep(0)
-
-
 async def request(made: Rig, wire: str, way: str) -> None:
     reply = await made.engine.handle(made.call(wire, stream=way != "whole" or None, max_tokens=10_000))
     if way == "relayed":
-        await relay(reply, never, take, Limits())
+        await relay(reply, exchange_with(Client(), "POST", "/", b""), Limits())
     else:
         await read_all(reply)
 

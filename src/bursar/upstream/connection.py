@@ -15,12 +15,14 @@ from typing import Any
 
 import httptools
 
-__all__ = ["BUFFER_BYTES", "HEAD_BYTES_MAX", "BrokenAnswer", "Connection", "Exchange"]
+__all__ = ["BUFFER_BYTES", "HEADERS_MAX", "HEAD_BYTES_MAX", "BrokenAnswer", "Connection", "Exchange"]
 
 BUFFER_BYTES = 2**17
 """Unread bytes of an answer above which the socket is not read."""
 HEAD_BYTES_MAX = 2**16
 """The longest head of an answer; of trailers and chunk extensions llhttp keeps nothing."""
+HEADERS_MAX = 80
+"""The most headers of an answer: with ours, no more than the strictest client takes (100)."""
 _BODILESS = frozenset({204, 304})
 
 
@@ -239,6 +241,8 @@ class Connection(asyncio.Protocol):
         self._count(len(name) + len(value))
         if not self._is_head:
             return  # A trailer.
+        if len(self._headers) >= HEADERS_MAX:
+            raise BrokenAnswer("a head without end")
         name = name.lower()
         self._headers.append((name, value))
         if name in (b"content-length", b"transfer-encoding"):
