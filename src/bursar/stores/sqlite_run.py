@@ -111,5 +111,7 @@ class SqliteRuns(SqliteControl):
 
 
 def _row(found: tuple[Any, ...]) -> RunRow:
-    tenant, run, began_ns, state, *rest, extras, prefix = found
-    return RunRow(tenant, run, began_ns, RunState(state), *rest, json.loads(extras) if extras else {}, prefix)
+    values = dict(zip(RunRow.__slots__, found, strict=True))
+    values["state"] = RunState(values["state"])
+    values["extras"] = json.loads(values["extras"]) if values["extras"] else {}
+    return RunRow(**values)
