@@ -13,6 +13,7 @@ from tests.config.conftest import Load
 from bursar.config.budgets import BUDGET_KEYS
 from bursar.config.environment import ADMIN_SECRET, CONFIG, FAILPOINT, KEY, LINK, METRICS_SECRET, PEPPER
 from bursar.config.example import starter
+from bursar.config.guards import GUARD_KEYS
 from bursar.config.load import KEYS
 from bursar.config.prices import MODEL_KEYS, PRICE_KEYS
 from bursar.config.providers import DEADLINE_KEYS, PROVIDER_KEYS
@@ -41,6 +42,7 @@ TABLES: Mapping[str, Mapping[str, object]] = {
     "budgets": BUDGET_KEYS,
     "providers": PROVIDER_KEYS,
     "deadlines": DEADLINE_KEYS,
+    "guards": GUARD_KEYS,
     "prices": PRICE_KEYS,
     "models": MODEL_KEYS,
     "metrics": METRICS_KEYS,
@@ -78,6 +80,13 @@ def test_the_defaults_of_a_provider_are_the_true_ones(load_text: Load) -> None:
     plain = load_text("providers: {x: {base_url: 'http://x'}}")
     assert load_text(f"providers: {{x: {{base_url: 'http://x', {stated}, deadlines: {{{deadlines}}}}}}}") == plain
     assert plain.providers[-1].deadlines == Deadlines()
+
+
+def test_the_defaults_of_guards_are_the_true_ones(load_text: Load) -> None:
+    rows = {key: value for key, value in _rows("guards").items() if value != NONE}
+    stated = load_text(f"guards: {{{', '.join(f'{key}: {value}' for key, value in rows.items())}}}")
+    assert stated.guards == load_text("guards: default").guards
+    assert not Settings().guards
 
 
 @pytest.mark.parametrize("part", ["metrics", "otlp"])

@@ -31,6 +31,7 @@ from bursar.config.settings import (
 )
 from bursar.core.admission import Balance
 from bursar.core.budget import Budget, Limit, Unit
+from bursar.core.guards import Guards
 from bursar.core.hold import State
 from bursar.core.ledger import HoldRow
 from bursar.core.provider import Deadlines, Provider
@@ -72,6 +73,7 @@ def settings_for(
     store = more.pop("store", StoreSettings(path=ledger))
     prices = more.pop("prices", (PriceRow("*", "*", False, RATES),))
     metrics_secret = more.pop("metrics_secret", "")
+    guards: Guards = more.pop("guards", Guards())
     models: tuple[ModelRow, ...] = more.pop("models", ())
     more.setdefault("deadlines", Deadlines(connect_s=5, first_byte_s=20, idle_s=20, total_s=60))
     return Settings(
@@ -84,7 +86,8 @@ def settings_for(
         ),
         prices=prices,
         models=models,
-        budgets=tuple(budgets),
+        budgets=(*budgets, *guards.budgets),
+        guards=guards,
         limits=limits or Limits(),
         admin_secret=admin_secret,
         metrics_secret=metrics_secret,

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from bursar.config import environment
 from bursar.config.budgets import read_budgets, read_flag_budgets
+from bursar.config.guards import read_guards
 from bursar.config.prices import read_models, read_prices
 from bursar.config.problems import Place, Problems, near, show
 from bursar.config.providers import key_variables, read_providers
@@ -25,12 +26,13 @@ from bursar.config.telemetry import read_telemetry
 from bursar.config.tree import Node, Scalar, Table, parse, read_text
 from bursar.config.values import link, path
 from bursar.core.budget import Budget
+from bursar.core.guards import Guards
 from bursar.errors import ConfigError
 
 __all__ = ["FILE_NAME", "KEYS", "Flags", "check", "exposed_keys", "find_file", "from_environment", "load"]
 
 FILE_NAME = "bursar.yaml"
-KEYS = ("server", "store", "providers", "prices", "models", "budgets", "limits", "telemetry", "link")
+KEYS = ("server", "store", "providers", "prices", "models", "budgets", "guards", "limits", "telemetry", "link")
 """The keys of a configuration file."""
 
 Flags: TypeAlias = Mapping[str, str | Sequence[str]]
@@ -113,11 +115,13 @@ def _settings(tree: Table, file: Path | None, environ: Mapping[str, str], flags:
     server, store, limits = _sections(layers, problems)
     providers = read_providers(nodes["providers"], environ, problems)
     names = tuple(provider.name for provider in providers)
+    guards = read_guards(nodes["guards"], problems)
     settings = Settings(
         server=server,
         store=store,
         providers=providers,
-        budgets=_budgets(nodes["budgets"], flags, problems),
+        budgets=_with(guards, _budgets(nodes["budgets"], flags, problems), nodes["budgets"].place, problems),
+        guards=guards,
         prices=read_prices(nodes["prices"], names, problems),
         models=read_models(nodes["models"], names, problems),
         limits=limits,
@@ -179,6 +183,15 @@ def _budgets(node: Node, flags: Flags, problems: Problems) -> tuple[Budget, ...]
     said = flags.get("budget", ())
     texts = (said,) if isinstance(said, str) else tuple(said)
     return read_flag_budgets(texts, Place(COMMAND_LINE, 0, "--budget"), read_budgets(node, problems), problems)
+
+
+def _with(guards: Guards, budgets: tuple[Budget, ...], place: Place, problems: Problems) -> tuple[Budget, ...]:
+    """Add the budgets that guards are; a name that one of them has is theirs."""
+    names = {budget.name for budget in guards.budgets}
+    for budget in budgets:
+        if budget.name in names:
+            problems.add(place, f"a guard has the name {show(budget.name)} already: set another")
+    return budgets + guards.budgets
 
 
 def _link(tree: Table, environ: Mapping[str, str], flags: Flags, problems: Problems) -> str:

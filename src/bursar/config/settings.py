@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bursar.core.address import is_loopback
 from bursar.core.budget import Budget
+from bursar.core.guards import Guards
 from bursar.core.provider import Provider
 
 __all__ = [
@@ -179,6 +180,8 @@ class Settings:
     store: StoreSettings = field(default_factory=StoreSettings)
     providers: tuple[Provider, ...] = BUILT_IN_PROVIDERS
     budgets: tuple[Budget, ...] = ()
+    """Those of guards included."""
+    guards: Guards = field(default_factory=Guards)
     prices: tuple[PriceRow, ...] = ()
     models: tuple[ModelRow, ...] = ()
     limits: Limits = field(default_factory=Limits)

@@ -12,6 +12,8 @@ from bursar.core.admission import Ask, Balance, Cover, Line
 from bursar.core.budget import Unit
 from bursar.core.charge import Amounts
 from bursar.core.hold import State
+from bursar.core.run import RunAsk, RunDenial, RunRow
+from bursar.core.window import FOREVER_NS
 
 __all__ = [
     "BEGIN_MAX",
@@ -29,6 +31,7 @@ __all__ = [
     "Reservation",
     "SpendQuery",
     "SpendRow",
+    "refuse_run",
 ]
 
 BEGIN_MAX = 1_000
@@ -53,6 +56,8 @@ class Reservation:
     cover: Cover
     ask: Ask
     lines: tuple[Line, ...]
+    run: RunAsk | None = None
+    """What is asked of the call's run; None where no guard looks at runs, and then nothing is written of one."""
 
     def is_same(self, tenant: str, labels: Mapping[str, str], cover: Cover, ask: Ask) -> bool:
         """Tell whether this asks for what an earlier reservation with the same id asked for.
@@ -73,15 +78,26 @@ class Granted:
     room: int
     """The largest cap (per choice) that would have fitted at that moment, this hold's own share included."""
     balances: tuple[Balance, ...]
+    run: RunRow | None = None
+    """The call's run with this call in it, where something was asked of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The call is not held; nothing was changed."""
+    """The call is not held; nothing was changed, but for a run that a guard parked or stopped."""
 
     line: Line
     balance: Balance
     is_exhausted: bool
+    run: RunDenial | None = None
+    """Where the run refused, not a budget; `line` then names the place in which its calls wait."""
+
+
+def refuse_run(asked: Reservation, denial: RunDenial) -> Refused:
+    """Say that a run refused: its line is no budget's, it only names the place in which its calls wait."""
+    scope = f"run={denial.row.run}"
+    line = Line(denial.guard or str(denial.row.state), "guard", scope, 0, FOREVER_NS, Unit.REQUESTS, denial.most)
+    return Refused(line, Balance(held=denial.figure), not denial.is_contended, denial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +133,8 @@ class Note:
     """The name under which a later request of this tenant can continue or read the answer."""
     earlier_tokens: int = 0
     """How much of the input was an earlier response that the body only named."""
+    tool_calls: int = 0
+    """How many tool calls the answer asked for."""
 
     def as_list(self) -> list[int | str]:
         """Give the fields in their order, as rows keep them."""

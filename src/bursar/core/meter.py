@@ -176,6 +176,11 @@ class MeteredCall:
             return None
         return Extend(self.tokens + 1, min(self.cap, self.tokens + self.terms.usual))
 
+    def cut(self) -> None:
+        """End the answer here for another reason than money, as a refused extension does."""
+        assert self.phase is Phase.SENT
+        self.phase = Phase.CUT
+
     def extended(self, tokens: int, at_ns: int, *, is_granted: bool) -> Cut | None:
         """Take the store's answer to an extension.
 

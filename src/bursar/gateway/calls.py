@@ -12,6 +12,7 @@ from bursar.gateway.body import parsed
 from bursar.gateway.exchange import Exchange
 from bursar.gateway.routes import COMPACT
 from bursar.identity.labels import labels_of
+from bursar.identity.runs import parent_run
 from bursar.ids import new_id
 from bursar.pipeline.call import Call, Target
 from bursar.upstream.headers import up
@@ -48,6 +49,7 @@ class CallMaker:
             arrival.headers.get("originator", "").lower(),
             lambda: exchange.is_gone,
             fallbacks=tuple(self._target(arrival, wire, *other) for other in others),
+            parent_run=parent_run(arrival.headers, arrival.caller),
         )
 
     def _wire(self, arrival: Arrival) -> Wire:

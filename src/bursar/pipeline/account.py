@@ -28,6 +28,7 @@ from bursar.pipeline.ratelimit import ratelimit_headers
 from bursar.pipeline.refusals import balance_headers, plain_usd, remaining
 from bursar.pipeline.settlement import estimated, told, told_in_part
 from bursar.pipeline.telling import closed_record
+from bursar.pipeline.watch import RunWatch
 from bursar.pricing.facts import FactsBook
 from bursar.telemetry.record import Observer, tell
 from bursar.wire.base import Answer
@@ -124,6 +125,7 @@ class Account:
         self._charge: Charge | None = None
         self._answer_tokens = 0
         self._response_id = ""
+        self.watch = RunWatch()
         self._started_ns = accounts.clock()
 
     @property
@@ -161,6 +163,7 @@ class Account:
     def _take(self, granted: Granted) -> None:
         self._accounts.held.add(self._call.id)
         self._balances = granted.balances
+        self.watch.enter(granted.run, self._quote.reservation.run)
         self._machine.granted(granted.tokens, granted.room)
         if granted.room >= UNBOUNDED:
             self._machine.uncap()
@@ -212,6 +215,10 @@ class Account:
 
     async def progress(self, visible: int) -> bool:
         """Take what a stream shows so far (tokens over all choices); True when it must be cut."""
+        if self.watch.is_over(self._accounts.clock()):
+            self._machine.see(visible)
+            self._machine.cut()
+            return True
         command = self._machine.progress(visible, self._accounts.clock())
         while isinstance(command, Extend):
             earlier = self._earlier_tokens
@@ -228,13 +235,14 @@ class Account:
             return Extension(0, is_granted=False)
 
     def tick_s(self) -> float | None:
-        """Give the seconds until time alone makes an extension due; None when it never does."""
-        due_ns = self._machine.tick_ns()
+        """Give the seconds until time alone makes something due: an extension, or the end; None when it never does."""
+        due_ns = self.watch.sooner(self._machine.tick_ns())
         return None if due_ns is None else max(0, due_ns - self._accounts.clock()) / 1e9
 
     async def settle(self, answer: Answer, *, status: int) -> None:
         """Close with the provider's word; what it did not tell is estimated from what was visible."""
         self._machine.see(answer.visible_tokens)
+        self.watch.tool_calls = answer.tool_calls
         self._response_id = answer.response_id if len(answer.response_id) <= RESPONSE_ID_LENGTH_MAX else ""
         card, cover = self._offer.card(answer.service_tier), self._offer.cover
         charge = None
@@ -254,6 +262,7 @@ class Account:
     async def lose(self, answer: Answer | None = None, *, status: int = 0, ended: str = "lost") -> None:
         """Close without the provider's last word; `answer` is what a stream had told by then."""
         close = self._machine.lost(self._accounts.clock(), is_streaming=answer is not None)
+        self.watch.tool_calls = answer.tool_calls if answer is not None else 0
         charge = None
         if close.verb is Verb.SETTLE:
             card, cover = self._offer.card(answer.service_tier if answer else ""), self._offer.cover
@@ -338,6 +347,7 @@ class Account:
             self._answered_by,
             self._response_id,
             self._call.earlier_tokens,
+            self.watch.tool_calls,
         )
 
     @property
@@ -362,7 +372,7 @@ class Account:
 
     def headers(self) -> list[tuple[str, str]]:
         """Tell the client what this call came to and what its tightest budget has left."""
-        headers = {"x-bursar-call": self._call.id}
+        headers = {"x-bursar-call": self._call.id, **self.watch.headers()}
         if self._answered_by:
             headers["x-bursar-answered-by"] = self._answered_by
         if self._charge is not None:

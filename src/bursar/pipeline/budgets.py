@@ -23,6 +23,8 @@ class Budgets:
     def __init__(self, budgets: Iterable[Budget], top_ups: Iterable[TopUp] = ()) -> None:
         self.all = tuple(sorted(budgets, key=lambda budget: (budget.name, budget.tenant)))
         self._identities = {(budget.tenant, budget.name): budget.identity for budget in self.all}
+        self.has_runs = any("run" in budget.split for budget in self.all)
+        """Some budget counts by run, so that each call needs the name of one."""
         self._spans: dict[tuple[str, str], Span] = {}
         self._by_tenant: dict[str, list[Budget]] = {}
         for budget in self.all:

@@ -12,8 +12,9 @@ from typing import Protocol
 
 from bursar.core.labels import Labels
 from bursar.core.provider import Provider
+from bursar.core.run import RunAsk
 from bursar.upstream.headers import bare
-from bursar.wire.base import Request, Wire
+from bursar.wire.base import Refusal, Request, Wire
 
 __all__ = ["Body", "Call", "Next", "Reply", "Stage", "Target"]
 
@@ -57,6 +58,10 @@ class Call:
     """Input beyond the body: the earlier response that this request continues, as the ledger has it."""
     fallbacks: tuple[Target, ...] = ()
     """Who is asked, in this order, when the provider fails before any output."""
+    run: RunAsk | None = None
+    """What is asked of its run; None where nothing is."""
+    parent_run: str = ""
+    """The run that began this call's run, as the client says."""
 
     @property
     def target(self) -> Target:
@@ -99,6 +104,8 @@ class Reply:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes | Body
+    refusal: Refusal | None = None
+    """What bursar itself refused; None for whatever the provider said."""
 
 
 Next = Callable[[Call], Awaitable[Reply]]

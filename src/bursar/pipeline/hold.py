@@ -18,7 +18,8 @@ from bursar.pipeline.earlier import with_earlier
 from bursar.pipeline.patience import paid_for
 from bursar.pipeline.ports import Answering, Upstream, Waiting
 from bursar.pipeline.quote import Quote, Quoter
-from bursar.pipeline.refusals import refuse, refuse_budget, refuse_store_down, refuse_unbegun
+from bursar.pipeline.refusals import refuse, refuse_store_down, refuse_unbegun
+from bursar.pipeline.refusals_run import refuse_overdue, refuse_verdict
 from bursar.pipeline.stream import MeteredStream
 from bursar.pipeline.telling import refused_record
 from bursar.telemetry.record import tell
@@ -80,7 +81,7 @@ class HoldStage:
             if isinstance(verdict, Refused):
                 if verdict.line.ends_ns <= self.accounts.clock():
                     return None
-                refusal = refuse_budget(quote.budgets, quote.reservation, verdict)
+                refusal = refuse_verdict(quote.budgets, quote.reservation, verdict, self.quoter.in_force.link)
                 return self._refuse(call, refusal, verdict.line.budget)
             failpoint("after_hold")
             unwanted = self._unwanted(call) if account.reserves > 1 else None
@@ -179,7 +180,9 @@ class HoldStage:
     async def _ended(self, call: Call, account: Account) -> Reply:
         """Tell that the money ended while the answer was awaited. What may have been generated is charged."""
         await account.lose(ended="cut")
-        refusal = refuse_unbegun(account.budgets, account.tightest)
+        watch = account.watch
+        run = watch.row if watch.is_over(self.accounts.clock()) else None
+        refusal = refuse_unbegun(account.budgets, account.tightest) if run is None else refuse_overdue(run)
         return refuse(call, replace(refusal, headers=dict(account.headers())))
 
     async def _refused_body(self, answer: Answering) -> bytes:

@@ -24,6 +24,8 @@ class InForce:
     budgets: Budgets
     prices: PriceBook
     pauses: tuple[Pause, ...] = ()
+    link: str = ""
+    """Where people ask for more."""
 
     def stopped(self, tenant: str, labels: Labels) -> Refusal | None:
         """Refuse a call that somebody paused; None when nobody did."""

@@ -64,7 +64,9 @@ class Quoter:
         ask, terms = plan(self._wish(call, offers, is_strict=is_strict))
         lines = self.in_force.budgets.lines(matched, call.labels, at_ns)
         cover = dearest([offer.cover for offer in offers])
-        reservation = Reservation(call.id, call.tenant, self.process, at_ns, call.labels.pairs, cover, ask, lines)
+        reservation = Reservation(
+            call.id, call.tenant, self.process, at_ns, call.labels.pairs, cover, ask, lines, call.run
+        )
         return Quote(reservation, terms, matched, offers)
 
     def _wish(self, call: Call, offers: tuple[Offer, ...], *, is_strict: bool) -> Wish:

@@ -37,11 +37,15 @@ CODEX_WORDS_MAX = 2000
 """Characters of a refusal that go into a header."""
 CONTENDED_RETRY_S = 5
 """Short: the money that is in flight comes back within seconds."""
+SPENT = ("budget_exceeded", "run_stopped", "run_parked")
+"""Refusals that say that something is used up: Codex stops at its own word for these, and shows ours."""
 STORE_DOWN = "the ledger cannot be read or written now"
 STORE_DOWN_RETRY_S = 5
 _FORBIDDEN = ("429", "rate limit")
 _INSTEAD = {
     "price_unknown": "no price is known for this model, and a budget is in USD: add one under prices:",
+    "run_stopped": "a guard has stopped this run",
+    "run_parked": "this run waits for a person's approval",
     "not_found": "bursar does not serve this path",
     "upstream_failed": "the provider did not answer as it should",
 }
@@ -62,7 +66,7 @@ def refuse(call: Call, refusal: Refusal) -> Reply:
     if refusal.retry_after_s is not None:
         headers["retry-after"] = str(refusal.retry_after_s)
     headers["content-type"] = "application/json"
-    return Reply(refusal.status, tuple(headers.items()), call.wire.refusal(refusal))
+    return Reply(refusal.status, tuple(headers.items()), call.wire.refusal(refusal), refusal)
 
 
 def _for_codex(refusal: Refusal) -> tuple[Refusal, dict[str, str]]:
@@ -71,7 +75,7 @@ def _for_codex(refusal: Refusal) -> tuple[Refusal, dict[str, str]]:
     It takes no notice of `x-should-retry`: a 402 it asks six times, a 502 thirty times, and each may be billed. Of a
     429 it shows what this header says, and only as ASCII; of a 400 the body, which suits what is no usage limit.
     """
-    if refusal.code != "budget_exceeded":
+    if refusal.code not in SPENT:
         return replace(refusal, status=400), {}
     shown = "".join(each if each.isascii() and each.isprintable() else "?" for each in refusal.message)
     # Codex goes on: ", or try again later."

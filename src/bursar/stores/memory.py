@@ -20,11 +20,23 @@ from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.charge import Charge
 from bursar.core.hold import Effect, Hold, Move, State, Verb, apply
 from bursar.core.labels import OTHER, Labels
-from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, ProcessRow, Refused, Reservation
+from bursar.core.ledger import (
+    BEGIN_MAX,
+    LAPSE_MAX,
+    Closed,
+    Extension,
+    Granted,
+    Note,
+    ProcessRow,
+    Refused,
+    Reservation,
+    refuse_run,
+)
 from bursar.core.window import FOREVER_NS, Span
 from bursar.errors import HoldConflict, NotFound
 from bursar.stores.memory_control import MemoryControl
 from bursar.stores.memory_read import Account, Key, MemoryReads, Record, fold
+from bursar.stores.memory_run import MemoryRuns
 
 __all__ = ["MemoryLedger"]
 
@@ -33,7 +45,7 @@ LIMITLESS = 2**63 - 1
 _LimitName: TypeAlias = tuple[str, str, Unit]
 
 
-class MemoryLedger(MemoryReads, MemoryControl):
+class MemoryLedger(MemoryReads, MemoryRuns, MemoryControl):
     """A ledger in this process. All verbs are atomic; see `pipeline/ports.py` for the contract."""
 
     def __init__(self) -> None:
@@ -103,6 +115,9 @@ class MemoryLedger(MemoryReads, MemoryControl):
             known = self._records.get(asked.id)
             if known is not None:
                 return self._again(known, asked)
+            entry = self.look_up_run(asked)
+            if entry is not None and entry.denial is not None:
+                return refuse_run(asked, entry.denial)
             keys = [self._key(asked.tenant, line) for line in asked.lines]
             balances = [self._balance(key) for key in keys]
             verdict = admit(asked.cover, asked.ask, asked.lines, balances)
@@ -115,7 +130,8 @@ class MemoryLedger(MemoryReads, MemoryControl):
             held = hold.held
             for key in keys:
                 self._move(key, Move(held.amount(key[4]), 0, 0))
-            return Granted(verdict.tokens, verdict.room, self._balances_of(record))
+            entered = self.enter_run(asked, entry)
+            return Granted(verdict.tokens, verdict.room, self._balances_of(record), entered)
 
     def _again(self, known: Record, asked: Reservation) -> Granted:
         was, hold = known.reservation, known.hold
@@ -194,6 +210,7 @@ class MemoryLedger(MemoryReads, MemoryControl):
             effect = apply(record.hold, verb, charge)
             if effect.is_change:
                 self._write(record, effect, at_ns)
+                self.leave_run(hold_id, effect.hold.state, at_ns, note)
                 record.note = note or record.note
                 if note is not None and note.response_id:
                     self._responses.setdefault((record.reservation.tenant, note.response_id), hold_id)
@@ -237,6 +254,7 @@ class MemoryLedger(MemoryReads, MemoryControl):
             records = list(islice(self._open.get(process, {}).values(), LAPSE_MAX))
             for record in records:
                 self._write(record, apply(record.hold, Verb.PRESUME), at_ns)
+                self.leave_run(record.reservation.id, record.hold.state, at_ns, None)
             if len(records) < LAPSE_MAX:
                 self._beats.pop(process, None)
             return len(records)

@@ -3,7 +3,7 @@
 Owns the transactions and the verbs. Every verb is one `BEGIN IMMEDIATE … COMMIT` (or a part of a batch that
 is), so what it decides on cannot change under it. Blocking: an event loop reaches it through `stores/threaded.py`.
 The file itself stands in `sqlite_book.py`, what only reads in `sqlite_read.py`, what begins a budget in
-`sqlite_define.py`, what was set while bursar runs in `sqlite_control.py`.
+`sqlite_define.py`, what was set while bursar runs in `sqlite_control.py`, runs in `sqlite_run.py`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from bursar.core.admission import Ask, Balance, Cover, Denial, Line, admit, room
 from bursar.core.budget import Budget, Unit
 from bursar.core.charge import FLAGS, Amounts, Charge
 from bursar.core.hold import Effect, Hold, State, Verb, apply
-from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation
+from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation, refuse_run
 from bursar.errors import HoldConflict, NotFound
-from bursar.stores.sqlite_control import SqliteControl
 from bursar.stores.sqlite_define import begin_budgets, declare_budgets, finish_budgets
+from bursar.stores.sqlite_run import SqliteRuns
 
 __all__ = ["SqliteLedger"]
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
-class SqliteLedger(SqliteControl):
+class SqliteLedger(SqliteRuns):
     """A ledger in one file. See `pipeline/ports.py` for the contract, `SqliteBook` for what the constructor takes."""
 
     def define(self, budgets: Iterable[Budget], at_ns: int) -> None:
@@ -65,6 +65,9 @@ class SqliteLedger(SqliteControl):
             known = self.run("hold_asked", id=asked.id).fetchone()
             if known is not None:
                 return self._again(known, asked)
+            entry = self.look_up_run(asked)
+            if entry is not None and entry.denial is not None:
+                return refuse_run(asked, entry.denial)
             found = [self.find_balance(asked.tenant, line) for line in asked.lines]
             balances = self._read_found(found)
             verdict = admit(asked.cover, asked.ask, asked.lines, balances)
@@ -77,7 +80,8 @@ class SqliteLedger(SqliteControl):
             held = asked.cover.amounts(verdict.tokens)
             self._hold(ids, [held.amount(line.unit) for line in asked.lines], asked.lines)
             self._insert(asked, verdict.tokens, ids)
-            return Granted(verdict.tokens, verdict.room, tuple(self.read_balances(ids)))
+            entered = self.enter_run(asked, entry)
+            return Granted(verdict.tokens, verdict.room, tuple(self.read_balances(ids)), entered)
 
     def _read_found(self, found: Sequence[int | None]) -> list[Balance]:
         """Read balances; one that is not opened yet is at zero."""
@@ -153,6 +157,7 @@ class SqliteLedger(SqliteControl):
             if effect.is_change:
                 self._move(ids, effect)
                 self._record(effect, row, at_ns, note)
+                self.leave_run(hold_id, effect.hold.state, at_ns, note)
             balances = tuple(self.read_balances(ids))
             return Closed(effect.hold.state, effect.hold.settled, effect.is_change, balances)
 

@@ -23,7 +23,7 @@ from bursar.stores.queries import load_queries, load_script
 __all__ = ["SqliteBook"]
 
 APPLICATION_ID = 0x62757273
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """`schema.sql` makes version 1; `schema_N.sql` makes version N of the one before, for new files and old ones alike."""
 IDS_MAX = 100_000
 """How many line → balance ids are remembered; beyond it the memory starts anew."""
@@ -50,7 +50,7 @@ class SqliteBook:
         self._is_open = False
         self._is_lost = False
         self._has_opened = False
-        self.q = {**load_queries("queries.sql"), **load_queries("control.sql")}
+        self.q = {**load_queries("queries.sql"), **load_queries("control.sql"), **load_queries("run.sql")}
         self._lists: dict[tuple[str, int], str] = {}
         ends = time.monotonic() + timeout_s
         _until(ends, lambda: _has_its_log(path), f"{path}-wal is gone: restore it, or the whole ledger from a backup")

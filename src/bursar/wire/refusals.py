@@ -25,6 +25,8 @@ _OPENAI_TYPES = {
     "budget_exceeded": "insufficient_quota",
     "usage_limit_reached": "usage_limit_reached",  # Codex looks for this type.
     "paused": "insufficient_quota",
+    "run_stopped": "insufficient_quota",
+    "run_parked": "insufficient_quota",
     "price_unknown": "insufficient_quota",
     "contended": "requests",
     "bad_request": "invalid_request_error",
@@ -37,6 +39,8 @@ _ANTHROPIC_TYPES = {
     "budget_exceeded": "billing_error",
     "usage_limit_reached": "billing_error",
     "paused": "billing_error",
+    "run_stopped": "billing_error",
+    "run_parked": "billing_error",
     "price_unknown": "billing_error",
     "contended": "rate_limit_error",
     "bad_request": "invalid_request_error",

@@ -87,7 +87,7 @@ class LiveControl:
         self._beginnings.start(budgets)
         prices = open_prices(self._priced(self.state))
         self._made_of = (budgets, self._top_ups(self.state))
-        self.in_force = InForce(Budgets(*self._made_of), prices, self.state.pauses)
+        self.in_force = InForce(Budgets(*self._made_of), prices, self.state.pauses, self.settings.link)
         self._tell(self.state.problems)
 
     async def refresh(self) -> None:

@@ -19,9 +19,10 @@ from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
 from bursar.metering.warm import CALLS_MOST, learn_from
 from bursar.pipeline.account import Accounts
-from bursar.pipeline.call import Call, Reply
+from bursar.pipeline.call import Call, Next, Reply
 from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.quote import Quoter
+from bursar.pipeline.stages import chained, stages
 from bursar.pipeline.waiting import WaitingRoom
 from bursar.processes import process_name
 from bursar.stores.memory import MemoryLedger
@@ -32,6 +33,7 @@ from bursar.upstream.http import HttpUpstream
 from bursar.wiring.control import LiveControl
 from bursar.wiring.ledger import StoreClock, open_ledger
 from bursar.wiring.prices import open_facts
+from bursar.wiring.runs import StoredRuns
 from bursar.wiring.telemetry import Scraper, open_telemetry
 from bursar.wiring.wires import Wires
 
@@ -73,6 +75,7 @@ class Engine:
     control: LiveControl = field(init=False)
     scraper: Scraper = field(init=False)
     _stage: HoldStage = field(init=False)
+    _way: Next = field(init=False)
     _upkeep: Upkeep = field(init=False)
     _accounts: Accounts = field(init=False)
     _face: ThreadedStore | DirectStore = field(init=False)
@@ -124,6 +127,8 @@ class Engine:
         )
         quoter = Quoter(process, in_force, facts, estimates, usuals, self.clock)
         self._stage = HoldStage(quoter, accounts, waiting, self.upstream, limits.answer_bytes_max)
+        before = stages(settings.guards, StoredRuns(ledger, self._face), self.clock, lambda: in_force.budgets.has_runs)
+        self._way = chained(before, self._hold)
         self._upkeep = Upkeep(
             _Store(ledger, self._face),
             process,
@@ -156,4 +161,7 @@ class Engine:
 
     async def handle(self, call: Call) -> Reply:
         """Run a call through the stages."""
+        return await self._way(call)
+
+    async def _hold(self, call: Call) -> Reply:
         return await self._stage(call)

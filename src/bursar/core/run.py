@@ -1,0 +1,320 @@
+"""A run: one execution of an agent, how far it has come, and whether it may go on.
+
+Owns the row of a run, what a call asks of it, the one decision that every store makes with both inside its own
+transaction, and the table of what people and guards may do to it. Pure, so that a store cannot get it subtly wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from bursar.core.window import NS
+from bursar.errors import HoldConflict
+
+__all__ = [
+    "ANCESTORS_MAX",
+    "Guard",
+    "RunAsk",
+    "RunChange",
+    "RunDenial",
+    "RunEntry",
+    "RunLimit",
+    "RunRow",
+    "RunState",
+    "RunVerb",
+    "admit_run",
+    "changed",
+    "left",
+]
+
+ANCESTORS_MAX = 32
+"""So many runs above one are asked whether they were stopped; deeper ones are refused."""
+
+
+class RunState(StrEnum):
+    RUNNING = "running"
+    PARKED = "parked"
+    """It waits for a person."""
+    STOPPED = "stopped"
+    """No call of it is let through until a person approves it."""
+    FINISHED = "finished"
+    """Somebody said how it ended. A call that comes all the same is counted."""
+
+
+class Guard(StrEnum):
+    """What a run's row is measured by."""
+
+    STEPS = "steps"
+    TOOL_CALLS = "tool_calls"
+    SECONDS = "seconds"
+    PARALLEL = "parallel"
+    DEPTH = "depth"
+    CHILDREN = "children"
+
+
+_TRIPPING = (Guard.STEPS, Guard.TOOL_CALLS, Guard.SECONDS)
+"""These only grow, so that who passes one is parked or stopped; the others refuse the one call."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimit:
+    """The most that a run may have of something; `is_parking`: a run that would pass it waits for a person."""
+
+    guard: Guard
+    most: int
+    is_parking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunAsk:
+    """What one call asks of its run: to be one step more of it, within these limits."""
+
+    run: str
+    limits: tuple[RunLimit, ...] = ()
+    parent: str = ""
+    """The run that began this one, in the same tenant."""
+    turns: int = 0
+    """Answers of the model that the request's own conversation shows: steps that were, whoever counted them."""
+    tool_calls: int = 0
+    """Tool calls that the request's own conversation shows."""
+    prefix: str = ""
+    """What the run was inferred from; empty where somebody named it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run as the ledger keeps it. Counts are of calls; instants are nanoseconds since 1970, UTC."""
+
+    tenant: str
+    run: str
+    began_ns: int
+    state: RunState = RunState.RUNNING
+    since_ns: int = 0
+    """When the state was last set; with it a link to approve is for one stop only."""
+    last_ns: int = 0
+    steps: int = 0
+    tool_calls: int = 0
+    in_flight: int = 0
+    parent: str = ""
+    depth: int = 0
+    """0 for a run that no other began."""
+    children: int = 0
+    guard: str = ""
+    """What stopped or parked it; empty for a person."""
+    reason: str = ""
+    outcome: str = ""
+    figure: int = 0
+    """How far it was when the guard tripped."""
+    extras: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """What people granted beyond the limits, by guard."""
+    prefix: str = ""
+
+    def figure_of(self, guard: Guard, at_ns: int) -> int:
+        """Say how much of something the run has had."""
+        match guard:
+            case Guard.STEPS:
+                return self.steps
+            case Guard.TOOL_CALLS:
+                return self.tool_calls
+            case Guard.SECONDS:
+                return max(0, at_ns - self.began_ns) // NS
+            case Guard.PARALLEL:
+                return self.in_flight
+            case Guard.DEPTH:
+                return self.depth
+            case Guard.CHILDREN:
+                return self.children
+
+    def most_of(self, limit: RunLimit) -> int:
+        """Give a limit with what people granted beyond it."""
+        return limit.most + self.extras.get(limit.guard, 0)
+
+    def ends_ns(self, limits: Sequence[RunLimit]) -> int | None:
+        """Give the instant at which the run's seconds are over; None where nothing limits them."""
+        ends = [self.began_ns + self.most_of(limit) * NS for limit in limits if limit.guard is Guard.SECONDS]
+        return min(ends, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDenial:
+    """Why a run's call is not let through: a guard with its figure and limit, or a state that was set before."""
+
+    row: RunRow
+    """As it is from now on."""
+    guard: str
+    figure: int = 0
+    most: int = 0
+
+    @property
+    def is_contended(self) -> bool:
+        """Tell whether waiting helps: calls in flight come back."""
+        return self.guard == Guard.PARALLEL
+
+    @property
+    def is_parked(self) -> bool:
+        return self.row.state is RunState.PARKED
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """The decision about one call: the rows to write when it is held, or the denial."""
+
+    row: RunRow
+    parent: RunRow | None = None
+    """The parent, where it has one child more now."""
+    denial: RunDenial | None = None
+    is_tripped: bool = False
+    """The denial changed the state: its row is to be written although nothing is held."""
+
+
+def admit_run(ask: RunAsk, tenant: str, at_ns: int, row: RunRow | None, above: Sequence[RunRow]) -> RunEntry:
+    """Decide whether a call may be one step more of its run.
+
+    `row` is None for a run that begins now. `above` are the rows of the runs over it that are known, the nearest
+    first. Never lets a stopped or parked run through, nor one below such a run.
+    """
+    parent = above[0] if above and above[0].run == ask.parent else None
+    is_new = row is None
+    if row is None:
+        row = _begun(ask, tenant, at_ns, parent)
+        if ask.parent and parent is None:
+            parent = RunRow(tenant, ask.parent, at_ns, since_ns=at_ns, last_ns=at_ns)
+    if is_new and parent is not None:
+        parent = replace(parent, children=parent.children + 1)
+    held = next((each for each in (row, *above) if each.state in (RunState.PARKED, RunState.STOPPED)), None)
+    if held is not None:
+        return RunEntry(row, denial=RunDenial(held, held.guard, held.figure))
+    seen = replace(row, tool_calls=max(row.tool_calls, ask.tool_calls), steps=max(row.steps, ask.turns))
+    denied = _denied(ask, seen, parent if is_new else None, at_ns)
+    if denied is not None:
+        return denied
+    entered = replace(seen, steps=seen.steps + 1, in_flight=row.in_flight + 1, last_ns=max(row.last_ns, at_ns))
+    return RunEntry(entered, parent if is_new else None)
+
+
+def _begun(ask: RunAsk, tenant: str, at_ns: int, parent: RunRow | None) -> RunRow:
+    depth = 0 if not ask.parent else parent.depth + 1 if parent else 1
+    return RunRow(
+        tenant, ask.run, at_ns, since_ns=at_ns, last_ns=at_ns, parent=ask.parent, depth=depth, prefix=ask.prefix
+    )
+
+
+def _denied(ask: RunAsk, row: RunRow, parent: RunRow | None, at_ns: int) -> RunEntry | None:
+    """Find the first limit that one call more would pass. Waiting for calls in flight is asked last."""
+    for limit in sorted(ask.limits, key=lambda each: each.guard is Guard.PARALLEL):
+        guard = limit.guard
+        if guard is Guard.CHILDREN:
+            if parent is not None and parent.children > parent.most_of(limit):
+                return RunEntry(row, denial=RunDenial(row, guard, parent.children, parent.most_of(limit)))
+            continue
+        figure, most = row.figure_of(guard, at_ns), row.most_of(limit)
+        if figure < most or (guard is Guard.DEPTH and figure == most):
+            continue
+        if guard not in _TRIPPING:
+            return RunEntry(row, denial=RunDenial(row, guard, figure, most))
+        state = RunState.PARKED if limit.is_parking else RunState.STOPPED
+        tripped = replace(row, state=state, since_ns=at_ns, guard=str(guard), figure=figure)
+        return RunEntry(tripped, denial=RunDenial(tripped, guard, figure, most), is_tripped=True)
+    return None
+
+
+def left(row: RunRow, at_ns: int, *, tool_calls: int, is_released: bool) -> RunRow:
+    """Give the row after one of its calls ended; one that was never answered for is no step."""
+    return replace(
+        row,
+        in_flight=max(0, row.in_flight - 1),
+        steps=max(0, row.steps - is_released),
+        tool_calls=row.tool_calls + tool_calls,
+        last_ns=max(row.last_ns, at_ns),
+    )
+
+
+class RunVerb(StrEnum):
+    """What people, and guards that look at more than the row, do to a run."""
+
+    PARK = "park"
+    APPROVE = "approve"
+    STOP = "stop"
+    FINISH = "finish"
+
+
+_R, _P, _S, _F = RunState.RUNNING, RunState.PARKED, RunState.STOPPED, RunState.FINISHED
+TABLE: Mapping[tuple[RunState, RunVerb], RunState | None] = MappingProxyType(
+    {
+        (_R, RunVerb.PARK): _P,
+        (_R, RunVerb.APPROVE): _R,  # more is granted before it is asked for
+        (_R, RunVerb.STOP): _S,
+        (_R, RunVerb.FINISH): _F,
+        (_P, RunVerb.PARK): _P,
+        (_P, RunVerb.APPROVE): _R,
+        (_P, RunVerb.STOP): _S,
+        (_P, RunVerb.FINISH): _F,
+        (_S, RunVerb.PARK): _S,  # a guard never lets go on what was stopped
+        (_S, RunVerb.APPROVE): _R,
+        (_S, RunVerb.STOP): _S,
+        (_S, RunVerb.FINISH): _F,
+        (_F, RunVerb.PARK): None,
+        (_F, RunVerb.APPROVE): None,
+        (_F, RunVerb.STOP): _S,
+        (_F, RunVerb.FINISH): _F,
+    }
+)
+"""The state after each verb; None where it makes no sense and is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """One explicit act on a run."""
+
+    verb: RunVerb
+    at_ns: int
+    guard: str = ""
+    reason: str = ""
+    outcome: str = ""
+    figure: int = 0
+    grants: tuple[tuple[Guard, int], ...] = ()
+    """What an approval adds to limits; without any, the guard that stopped the run gives as much again."""
+    since_ns: int | None = None
+    """Only as long as the state is the one set at this instant: what a link was made for is done once."""
+
+
+def changed(row: RunRow, change: RunChange) -> RunRow:
+    """Apply a verb by the table. Raises HoldConflict where it makes no sense any more."""
+    state = TABLE[row.state, change.verb]
+    if state is None:
+        raise HoldConflict(f"run {row.run} is {row.state}: it cannot be changed by {change.verb}")
+    if change.since_ns is not None and change.since_ns != row.since_ns:
+        raise HoldConflict(f"run {row.run} has been decided on since: it is {row.state}")
+    if change.verb is RunVerb.APPROVE:
+        return _approved(row, change)
+    if change.verb is RunVerb.FINISH:
+        return replace(row, state=state, since_ns=change.at_ns, outcome=change.outcome, reason=change.reason)
+    if state is row.state:
+        return row
+    return replace(
+        row, state=state, since_ns=change.at_ns, guard=change.guard, reason=change.reason, figure=change.figure
+    )
+
+
+def _approved(row: RunRow, change: RunChange) -> RunRow:
+    extras = dict(row.extras)
+    if row.state is not RunState.RUNNING:
+        # The time that people took to decide is none of the run's.
+        waited = -(-max(0, change.at_ns - row.since_ns) // NS)
+        if row.guard in _TRIPPING and not change.grants:
+            extras[row.guard] = max(extras.get(row.guard, 0), row.figure)
+        extras[Guard.SECONDS] = extras.get(Guard.SECONDS, 0) + waited
+    for guard, more in change.grants:
+        extras[guard] = extras.get(guard, 0) + more
+    return replace(
+        row,
+        state=RunState.RUNNING,
+        since_ns=max(change.at_ns, row.since_ns + 1),
+        guard="",
+        reason=change.reason,
+        figure=0,
+        extras=MappingProxyType(extras),
+    )

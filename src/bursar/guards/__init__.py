@@ -1,0 +1,1 @@
+"""Circuit breakers per run: each a stage, none of which knows another."""

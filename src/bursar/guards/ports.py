@@ -1,0 +1,37 @@
+"""What guards need of the world: the rows of runs. Owns the contract in prose; `tests/conformance` defines it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from bursar.core.run import RunChange, RunRow
+from bursar.pipeline.call import Call, Reply
+from bursar.wire.base import Refusal
+
+__all__ = ["Clock", "Refuse", "Runs"]
+
+Clock = Callable[[], int]
+"""Nanoseconds since 1970, UTC; never runs back."""
+Refuse = Callable[[Call, Refusal], Reply]
+"""Refuses a call for which nothing is held, in its API's words, and tells the observers."""
+
+
+class Runs(Protocol):
+    """The rows of runs. Raises StoreUnavailable when the ledger cannot be reached."""
+
+    async def row(self, tenant: str, run: str) -> RunRow | None:
+        """Give one run; None when no guard has seen it."""
+        ...
+
+    async def latest(self, tenant: str, prefix: str) -> RunRow | None:
+        """Give the run that was inferred last from the beginning of a conversation."""
+        ...
+
+    async def change(self, tenant: str, run: str, change: RunChange) -> RunRow:
+        """Do one explicit act. Raises NotFound for a run that no guard has seen, HoldConflict by the table."""
+        ...
+
+    async def response_run(self, tenant: str, response_id: str) -> str:
+        """Name the run of an earlier response; empty where it is not known."""
+        ...

@@ -1,0 +1,43 @@
+"""What a call in flight knows of its run: where it stood, and when its seconds are over.
+
+Owns the end that a guard or a person sets to an answer that runs. It decides nothing about money.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bursar.core.run import RunAsk, RunRow
+from bursar.pipeline.refusals_run import run_headers
+
+__all__ = ["RunWatch"]
+
+
+@dataclass(slots=True)
+class RunWatch:
+    """Of one call. Without a run that a guard looks at it has no end."""
+
+    row: RunRow | None = None
+    """The run as it was when the call was held."""
+    tool_calls: int = 0
+    """What the answer asked for, as far as it has come."""
+    _ends_ns: int | None = None
+
+    def enter(self, row: RunRow | None, asked: RunAsk | None) -> None:
+        """Take the store's word of the run, and with it the end of its seconds."""
+        if row is not None and asked is not None:
+            self.row, self._ends_ns = row, row.ends_ns(asked.limits)
+
+    def is_over(self, at_ns: int) -> bool:
+        """Tell whether the answer is to end now."""
+        return self._ends_ns is not None and at_ns >= self._ends_ns
+
+    def sooner(self, due_ns: int | None) -> int | None:
+        """Give the end, where it comes before what else is due."""
+        if self._ends_ns is None or due_ns is None:
+            return due_ns if self._ends_ns is None else self._ends_ns
+        return min(due_ns, self._ends_ns)
+
+    def headers(self) -> dict[str, str]:
+        """Tell the client its run; nothing where no guard looks at it."""
+        return {} if self.row is None else run_headers(self.row)
