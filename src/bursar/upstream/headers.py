@@ -44,12 +44,13 @@ def up(headers: Mapping[str, str], secret: str = "") -> dict[str, str]:
     """Pick the client's headers (lower-case names) that a provider may see: of ASCII, since nothing else is sure to
     arrive as it was sent. One whose value holds `secret`, the key with which the client came to bursar, never goes up.
     """
-    dropped = {name.strip().lower() for name in headers.get("connection", "").split(",")}
+    named = headers.get("connection")
+    dropped = {name.strip().lower() for name in named.split(",")} if named else ()
     return {
         name: value
         for name, value in headers.items()
-        if name not in dropped
-        and (name in _UP or name.startswith(_UP_PREFIXES))
+        if (name in _UP or name.startswith(_UP_PREFIXES))
+        and name not in dropped
         and value.isascii()
         and not (secret and secret in value)
     }
