@@ -225,12 +225,12 @@ def test_a_client_that_leaves_while_it_waits_never_reaches_the_provider(tmp_path
         waiting = [home.raw(sent_raw(home, model="quick", max_tokens=1000)) for _ in range(behind)]
         app = home.gateway.app  # type: ignore[union-attr]
         room = app._engine._stage.waiting
-        until(lambda: room._count == behind)
+        until(lambda: room.count == behind)
         leaving = home.raw(sent_raw(home, model="gone", max_tokens=1000))
-        until(lambda: room._count == behind + 1)
+        until(lambda: room.count == behind + 1)
         leaving.close()
         home.provider.wait(ended=3 + behind)
-        until(lambda: room._count == 0 and home.balance().held == 0)
+        until(lambda: room.count == 0 and home.balance().held == 0)
         models = [call["model"] for call in home.provider.invoice()["calls"]]
         assert "gone" not in models
         assert len(models) == len(waiting) + len(working)

@@ -104,6 +104,7 @@ class CallMaker:
             headers.get("originator", "").lower(),
             budgets=self.around.budgets,
             is_interruptible=is_interruptible,
+            parent_run=self.around.parent_run,
         )
         return Metering(self.engine, call, exchange, self.around)
 

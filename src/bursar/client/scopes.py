@@ -64,6 +64,12 @@ class Around:
     labels: Mapping[str, str]
 
     @property
+    def parent_run(self) -> str:
+        """Name the run inside which a scope began the innermost one; empty where there is one run, or none."""
+        runs = list(dict.fromkeys(scope.labels["run"] for scope in self.scopes if "run" in scope.labels))
+        return runs[-2] if len(runs) > 1 and self.labels.get("run") != UNATTRIBUTED else ""
+
+    @property
     def budgets(self) -> tuple[Budget, ...]:
         return tuple(scope.budget for scope in self.scopes if scope.budget is not None)
 

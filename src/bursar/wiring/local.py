@@ -91,7 +91,7 @@ class _Ports:
 
 async def _block(seconds: float) -> None:
     """Pause where nobody else runs in this thread."""
-    time.sleep(seconds)
+    time.sleep(seconds)  # noqa: ASYNC251 - it is driven without a loop
 
 
 @dataclass(slots=True)
