@@ -32,6 +32,8 @@ __all__ = ["CallMaker", "Metering", "provider_at", "refuse"]
 _YEAR_S = 366 * 86_400.0
 _PATIENT = Deadlines(connect_s=_YEAR_S, first_byte_s=_YEAR_S, idle_s=_YEAR_S, total_s=_YEAR_S)
 """In a program its own client's time-outs count."""
+ADDRESSES_MAX = 1_000
+"""How many addresses are remembered with whose prices count there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class CallMaker:
     def is_known(self, exchange: Exchange) -> bool:
         """Tell whether a configured provider is where the request goes."""
         base = base_of(exchange.request, self.aimed)
-        return any(provider.base_url.rstrip("/").lower() == base for provider in self.engine.settings.providers)
+        return base in self.engine.known_addresses
 
 
 def refuse(exchange: Exchange, body: bytes, refusal: Refusal, scopes: tuple[Scope, ...]) -> Any:
@@ -173,6 +175,15 @@ def provider_at(engine: LocalEngine, base: str, wire: str) -> Provider:
 
     At an address that nobody configured nothing is known of its speed, and no key is sent there.
     """
+    known = engine.addresses.get((base, wire))
+    if known is None:
+        if len(engine.addresses) >= ADDRESSES_MAX:
+            engine.addresses.clear()
+        known = engine.addresses[base, wire] = _found(engine, base, wire)
+    return known
+
+
+def _found(engine: LocalEngine, base: str, wire: str) -> Provider:
     providers = [provider for provider in engine.settings.providers if wire in provider.wires]
     for provider in providers:
         if provider.base_url.rstrip("/").lower() == base:

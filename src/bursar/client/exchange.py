@@ -6,6 +6,7 @@ provider's answer looks like to the pipeline. It never looks into a body.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +17,6 @@ from bursar.core.headers import CREDENTIALS
 from bursar.errors import UpstreamFailed
 
 __all__ = ["Exchange", "Feed", "header_pairs"]
-
-_REWRITTEN = frozenset({"content-length", "transfer-encoding"})
 
 
 @dataclass(slots=True)
@@ -45,19 +44,17 @@ class Exchange:
         if body == self.content and not headers:
             self.sent = self.request
             return self.request
-        given, was = self.kit.request, self.request
-        kept = [(name, value) for name, value in was.headers.raw if self._is_kept(name.decode("latin-1"), headers)]
-        added = [(name.encode(), value.encode()) for name, value in headers.items()]
-        self.sent = given(was.method, was.url, headers=[*kept, *added], content=body, extensions=dict(was.extensions))
-        return self.sent
-
-    @staticmethod
-    def _is_kept(name: str, headers: Mapping[str, str]) -> bool:
-        """Of two keys the operator's counts: beside it the program's own must not stand."""
-        low = name.lower()
-        if low in _REWRITTEN or low in headers:
-            return False
-        return low not in CREDENTIALS or CREDENTIALS.isdisjoint(headers)
+        sent = copy.copy(self.request)
+        sent.headers = type(sent.headers)(sent.headers)
+        if not CREDENTIALS.isdisjoint(headers):
+            # Of two keys the operator's counts: beside it the program's own must not stand.
+            for name in CREDENTIALS:
+                sent.headers.pop(name, None)
+        sent.headers.pop("transfer-encoding", None)
+        sent.headers.update({**headers, "content-length": str(len(body))})
+        sent.extensions, sent.stream, sent._content = dict(sent.extensions), self.kit.bytes(body), body
+        self.sent = sent
+        return sent
 
     def failed(self, error: Exception) -> UpstreamFailed:
         """Keep what the program will see, and say to the pipeline what it means for the money."""

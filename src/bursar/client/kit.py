@@ -20,7 +20,8 @@ __all__ = ["Kit", "kit_of"]
 class Kit:
     """Classes of one library."""
 
-    request: type[Any]
+    bytes: type[Any]
+    """The body of a request, whole."""
     response: type[Any]
     failure: type[Exception]
     """What is raised when a request gets no answer."""
@@ -38,7 +39,7 @@ def kit_of(library: ModuleType) -> Kit:
     sync, other = library.SyncByteStream, library.AsyncByteStream
     unsent = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol")
     return Kit(
-        library.Request,
+        library.ByteStream,
         library.Response,
         library.RequestError,
         tuple(getattr(library, name) for name in unsent),

@@ -336,22 +336,6 @@ class SqliteBook:
             row = self._rows[number] = (Unit(unit), budget_id)
         return row
 
-    def let_go(self) -> None:
-        """Close the file until `take_up`, and let nobody near it meanwhile: no child may be born with it open.
-
-        SQLite counts what a process has locked by itself, and a forked child would believe that it has, too.
-        """
-        self._lock.acquire()
-        self._balances.clear()
-        self.db.close()
-
-    def take_up(self) -> None:
-        """Open the file again, in the thread that let go of it. Raises StoreUnavailable."""
-        try:
-            self._connect()
-        finally:
-            self._lock.release()
-
     def close_store(self) -> None:
         """Let go of the file."""
         with self._lock:

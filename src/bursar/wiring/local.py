@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from functools import cached_property
 from typing import Any, TypeVar
 
 from bursar.config.settings import Settings
@@ -22,6 +23,7 @@ from bursar.core.admission import Balance, Line
 from bursar.core.budget import Budget
 from bursar.core.labels import Labels
 from bursar.core.ledger import SpendQuery, SpendRow
+from bursar.core.provider import Provider
 from bursar.errors import BursarError, StoreUnavailable
 from bursar.jobs.upkeep import Upkeep
 from bursar.pipeline.account import Accounts, Unclosed
@@ -94,12 +96,14 @@ async def _block(seconds: float) -> None:
     time.sleep(seconds)  # noqa: ASYNC251 - it is driven without a loop
 
 
-@dataclass(slots=True)
+@dataclass
 class LocalEngine:
     """One process's engine. Make it, `start` it, `handle` calls from any thread or loop, `stop` it."""
 
     settings: Settings
     observers: tuple[Observer, ...] = ()
+    addresses: dict[tuple[str, str], Provider] = field(default_factory=dict)
+    """By base URL and wire: whose prices count there, as far as it was asked."""
     wires: Wires = field(init=False)
     choice: ProviderChoice = field(init=False)
     control: LiveControl = field(init=False)
@@ -166,6 +170,11 @@ class LocalEngine:
         most = self.settings.limits.answer_bytes_max
         hold = HoldStage(self._quoter, ports.accounts, ports.waiting, upstream, most, ports.patience)
         return await chained(ports.before, hold)(call)
+
+    @cached_property
+    def known_addresses(self) -> frozenset[str]:
+        """The base URLs of the providers that are configured."""
+        return frozenset(provider.base_url.rstrip("/").lower() for provider in self.settings.providers)
 
     @property
     def clock(self) -> StoreClock:
