@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bursar.client.budget import OpenBudget, budget
+    from bursar.client.budget import OpenBudget, budget, label
     from bursar.client.configure import close, configure
     from bursar.errors import BudgetExceeded, BursarError, UnknownPrice
 
@@ -21,6 +21,7 @@ __all__ = [
     "budget",
     "close",
     "configure",
+    "label",
 ]
 
 _HOMES = {
@@ -31,6 +32,7 @@ _HOMES = {
     "budget": "bursar.client.budget",
     "close": "bursar.client.configure",
     "configure": "bursar.client.configure",
+    "label": "bursar.client.budget",
 }
 
 

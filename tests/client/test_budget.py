@@ -253,6 +253,21 @@ def test_what_is_no_exact_amount_is_refused(amount: Any) -> None:
         bursar.budget(amount)
 
 
+def test_a_label_is_on_what_is_below_it_and_no_budget(home: House) -> None:
+    labels: Any = {"step": "search", "tags": {"project": "alpha"}}
+    with bursar.budget("$0.25", agent="one", on_exceed="stop") as budget, bursar.label(**labels):
+        ask(home)
+        ask(home)
+    (hold,) = home.holds()
+    assert hold.labels.items() >= {"agent": "one", "step": "search", "tag.project": "alpha"}.items()
+    assert budget.is_exceeded
+    with pytest.raises(UsageError, match="step"), bursar.label(stpe="x"):  # type: ignore[call-arg]  # as below
+        pass
+    with bursar.label(step="alone"):
+        ask(home)
+    assert len(home.holds()) == 1, "without a budget nothing is metered"
+
+
 def test_a_misspelt_option_is_told() -> None:
     with pytest.raises(UsageError, match="agent"):
         bursar.budget("$1", agnet="x")  # type: ignore[call-arg]  # that is what is tested

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
@@ -30,7 +31,7 @@ from bursar.errors import BudgetExceeded, UsageError
 from bursar.ids import new_id
 from bursar.wiring.local import TENANT
 
-__all__ = ["OnExceed", "OpenBudget", "Options", "budget"]
+__all__ = ["Labelled", "OnExceed", "OpenBudget", "Options", "budget", "label"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,8 +42,8 @@ NAME_LENGTH_MAX = 128
 _FOREVER = Window(WindowKind.TOTAL)
 
 
-class Options(TypedDict, total=False):
-    """What can be said of a budget beside its limits."""
+class Labelled(TypedDict, total=False):
+    """What calls can be labelled with."""
 
     agent: str
     task: str
@@ -53,6 +54,11 @@ class Options(TypedDict, total=False):
     session: str
     team: str
     tags: Mapping[str, str]
+
+
+class Options(Labelled, total=False):
+    """What can be said of a budget beside its limits."""
+
     name: str
     """What refusals and reports call it; else its agent, its task, or `budget`."""
     link: str
@@ -61,6 +67,9 @@ class Options(TypedDict, total=False):
     """Hold the worst case of every call."""
     on_exceed: OnExceed
     """`raise` (default): the refused call raises. `stop`: its block ends quietly. A function: called first."""
+
+
+_KNOWN = (*Labelled.__annotations__, *Options.__annotations__)
 
 
 def budget(
@@ -77,10 +86,27 @@ def budget(
     for `async with`, and as a decorator of a function, each call of which then has the whole budget for itself. Raises
     UsageError for what cannot be read.
     """
-    unknown = [name for name in options if name not in Options.__annotations__]
+    unknown = [name for name in options if name not in _KNOWN]
     if unknown:
-        raise UsageError(f"budget() knows no {unknown[0]!r}; {near(unknown[0], Options.__annotations__)}")
+        raise UsageError(f"budget() knows no {unknown[0]!r}; {near(unknown[0], _KNOWN)}")
     return OpenBudget(read_limits(amount, tokens, requests), options)
+
+
+@contextmanager
+def label(**labels: Unpack[Labelled]) -> Iterator[None]:
+    """Label the calls of a block, and nothing else: `with bursar.label(step="search"): ...`. It meters nothing itself.
+
+    Raises UsageError for what is no label.
+    """
+    unknown = [name for name in labels if name not in Labelled.__annotations__]
+    if unknown:
+        raise UsageError(f"label() knows no {unknown[0]!r}; {near(unknown[0], Labelled.__annotations__)}")
+    scope = Scope(None, _labels(labels), scopes_here())
+    open_scope(scope)
+    try:
+        yield
+    finally:
+        close_scope(scope)
 
 
 class OpenBudget:
@@ -233,7 +259,7 @@ class OpenBudget:
         return f"<bursar.budget {name} in process {os.getpid()}>"
 
 
-def _labels(options: Options) -> Mapping[str, str]:
+def _labels(options: Labelled) -> Mapping[str, str]:
     given: dict[str, str] = {name: str(value) for name, value in options.items() if name in LABELS and value}
     tags = options.get("tags", {})
     return labelled({**given, **{f"tag.{name}": str(value) for name, value in tags.items()}})

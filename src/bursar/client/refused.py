@@ -41,7 +41,8 @@ def refused_by(refusal: Refusal, scopes: tuple[Scope, ...]) -> Refused:
     """Keep of a refusal what an error tells; `scopes` are those around the call."""
     budget = refusal.headers.get("x-bursar-budget", "")
     own = tuple(scope for scope in scopes if scope.budget is not None and scope.budget.identity == refusal.budget)
-    return Refused(refusal.status, refusal.code, refusal.message, budget, own or scopes[-1:])
+    innermost = tuple(scope for scope in scopes if scope.budget is not None)[-1:]
+    return Refused(refusal.status, refusal.code, refusal.message, budget, own or innermost)
 
 
 def error_of(refused: Refused) -> BudgetExceeded:

@@ -75,7 +75,8 @@ class Around:
 
 
 NOTHING = Around((), {})
-_stack: ContextVar[tuple[Scope, ...]] = ContextVar("bursar_scopes", default=())
+_stack: ContextVar[tuple[tuple[Scope, ...], ...]] = ContextVar("bursar_scopes", default=())
+"""For each block that this context is in: the scopes that it put around what follows, its own the last."""
 _open: dict[int, Scope] = {}
 _base: list[Scope] = []
 _lock = threading.Lock()
@@ -83,8 +84,9 @@ _lock = threading.Lock()
 
 def open_scope(scope: Scope) -> None:
     """Put a scope around what follows in this context."""
-    here = _stack.get()
-    _stack.set((*here, *(each for each in scope.chain if each not in here)))
+    here = scopes_here()
+    added = (*(each for each in scope.parents if each not in here), scope)
+    _stack.set((*_stack.get(), added))
     with _lock:
         scope.entries += 1
         _open[id(scope)] = scope
@@ -92,7 +94,10 @@ def open_scope(scope: Scope) -> None:
 
 def close_scope(scope: Scope) -> None:
     """Take a scope off this context; harmless in a context that it was not opened in, as generators do."""
-    _stack.set(tuple(each for each in _stack.get() if each is not scope))
+    blocks = _stack.get()
+    mine = next((at for at in reversed(range(len(blocks))) if blocks[at][-1] is scope), None)
+    if mine is not None:
+        _stack.set(blocks[:mine] + blocks[mine + 1 :])
     with _lock:
         scope.entries -= 1
         if scope.entries <= 0:
@@ -109,7 +114,12 @@ def open_everywhere(scope: Scope) -> None:
 
 def scopes_here() -> tuple[Scope, ...]:
     """Give the scopes of this context, with those that are around the whole process."""
-    return _stack.get() or tuple(_base)
+    blocks = _stack.get()
+    if not blocks:
+        return tuple(_base)
+    if len(blocks) == 1:
+        return blocks[0]
+    return tuple(dict.fromkeys(scope for block in blocks for scope in block))
 
 
 def scopes_open() -> tuple[Scope, ...]:
@@ -121,7 +131,7 @@ def scopes_open() -> tuple[Scope, ...]:
 
 def around() -> Around:
     """Say what a call made here counts against."""
-    here = _stack.get()
+    here = scopes_here()
     if here:
         return Around(here, _merged(here))
     if not _open:
@@ -167,7 +177,7 @@ def _forked() -> None:
     """Keep in a forked child what is open around the fork; the other threads' scopes have nobody left to close them."""
     global _lock  # noqa: PLW0603 - a lock that another thread held at the fork would never be let go of
     _lock = threading.Lock()
-    here = {id(scope) for scope in _stack.get()}
+    here = {id(scope) for scope in scopes_here()}
     if here:
         for key in [key for key in _open if key not in here]:
             del _open[key]

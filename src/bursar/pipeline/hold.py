@@ -164,7 +164,7 @@ class HoldStage:
             failpoint("before_send")
             account.sent()
             sending = self.upstream.send(call.provider, "POST", call.path, headers, body)
-            return await self.patience.paid_for(account, sending, Answering.abort)
+            return await self.patience.paid_for(account, sending, lambda answer: answer.abort())
         except UpstreamFailed as error:
             return error
 
