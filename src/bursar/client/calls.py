@@ -75,6 +75,8 @@ class CallMaker:
     engine: LocalEngine
     aimed: Aimed
     around: Around
+    base: str
+    """The base URL that the request is below."""
 
     def metering(self, exchange: Exchange, *, is_interruptible: bool) -> Metering | Any:
         """Give the call, or the response that refuses what cannot be parsed or bounded."""
@@ -83,12 +85,11 @@ class CallMaker:
         stopped = next((scope.stopped for scope in self.around.scopes if scope.stopped), "")
         if stopped:
             return self.refuse(exchange, wire, Refusal(402, "budget_exceeded", stopped))
-        base = base_of(exchange.request, self.aimed)
         try:
             if headers.get("content-encoding", "identity") != "identity":
                 raise BadRequest("encoded request bodies cannot be bounded: send the JSON as it is")
             request = wire.parse(exchange.content)
-            provider = provider_at(self.engine, base, wire.name)
+            provider = provider_at(self.engine, self.base, wire.name)
         except BadRequest as error:
             refusal = Refusal(error.status, "bad_request", error.message, error.param)
             return self.refuse(exchange, wire, refusal)
@@ -132,10 +133,10 @@ class CallMaker:
         """Refuse a request for which there is no call."""
         return refuse(exchange, wire.refusal(harmless(refusal)), refusal, self.around.scopes)
 
-    def is_known(self, exchange: Exchange) -> bool:
+    @property
+    def is_known(self) -> bool:
         """Tell whether a configured provider is where the request goes."""
-        base = base_of(exchange.request, self.aimed)
-        return base in self.engine.known_addresses
+        return self.base in self.engine.known_addresses
 
 
 def refuse(exchange: Exchange, body: bytes, refusal: Refusal, scopes: tuple[Scope, ...]) -> Any:
@@ -161,7 +162,8 @@ def told(exchange: Exchange, reply: Reply, refused: Refused) -> Any:
 
 
 def _headers(request: Any) -> dict[str, str]:
-    return {str(name).lower(): str(value) for name, value in request.headers.items()}
+    """Read the headers as text, lower-case; one that comes more than once counts as it came last."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers.raw}
 
 
 def base_of(request: Any, aimed: Aimed) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from bursar.client import awaiting, blocking
-from bursar.client.calls import CallMaker, refuse
+from bursar.client.calls import CallMaker, base_of, refuse
 from bursar.client.exchange import Exchange
 from bursar.client.inside import is_inside
 from bursar.client.kit import Kit
@@ -87,14 +87,14 @@ def _maker(exchange: Exchange, aimed: Aimed) -> CallMaker | Any:
     except BursarError as error:
         refusal = Refusal(503, "store_unavailable", error.message)
         return refuse(exchange, openai_refusal(refusal), refusal, here.scopes)
-    maker = CallMaker(engine, aimed, here)
+    maker = CallMaker(engine, aimed, here, base_of(exchange.request, aimed))
     if "unknown" in aimed.names:
         message = (
             f"nothing bounds what a POST to {aimed.names['unknown']} costs, so it is refused while a budget is open"
         )
         refusal = Refusal(404, "not_found", message)
         return refuse(exchange, openai_refusal(refusal), refusal, here.scopes)
-    return maker if maker.is_known(exchange) or _is_model_call(exchange.content) else None
+    return maker if maker.is_known or _is_model_call(exchange.content) else None
 
 
 def _is_model_call(content: bytes) -> bool:
