@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from bursar.core.guards import Guards
@@ -19,13 +20,15 @@ from bursar.errors import HoldConflict, NotFound, StoreUnavailable
 from bursar.guards.ports import Clock, Runs
 from bursar.pipeline.call import Call, Next, Reply
 
-__all__ = ["LOOK_S", "PARKED", "Parking"]
+__all__ = ["LOOK_S", "PARKED", "Parking", "Pause"]
 
 PARKED = "run_parked"
 """The code of the refusal that a parked run's calls get."""
 LOOK_S = 0.25
 """How often a waiting call looks whether somebody decided."""
 KNOWN_MAX = 10_000
+Pause = Callable[[float], Awaitable[None]]
+"""Wait so many seconds, in whatever way a call is driven."""
 
 
 @dataclass(slots=True)
@@ -35,6 +38,7 @@ class Parking:
     guards: Guards
     runs: Runs
     clock: Clock
+    pause: Pause = asyncio.sleep
     _parked: dict[tuple[str, str], None] = field(default_factory=dict)
     """Runs that were parked when this process last heard of them, so that their next call asks before it is refused."""
 
@@ -82,4 +86,4 @@ class Parking:
                 return row is not None and row.state is RunState.RUNNING
             if self.clock() >= ends_ns or call.is_gone():
                 return False
-            await asyncio.sleep(LOOK_S)
+            await self.pause(LOOK_S)

@@ -42,23 +42,16 @@ class Budgets:
         lines = []
         for budget in budgets:
             key = (budget.tenant, budget.name)
-            span, scope = self._span(budget, key, at_ns), budget.scope(labels)
+            # A scope that a call brings along may have the name of a budget that is in force.
+            identity = budget.identity if budget.instance else self._identities[key]
+            span = budget.window.span(at_ns) if budget.instance else self._span(budget, key, at_ns)
+            scope = budget.scope(labels)
             values_max = budget.values_max if budget.is_capped_in_values else 0
+            found = self._top_ups.get((key[0], identity), ()) if self._top_ups else ()
             for limit in budget.limits_in(span):
-                found = self._top_ups.get((key[0], self._identities[key]), ()) if self._top_ups else ()
-                amount = raised(limit, found, self._identities[key], scope, span.starts_ns).amount
-                lines.append(
-                    Line(
-                        budget.name,
-                        self._identities[key],
-                        scope,
-                        span.starts_ns,
-                        span.ends_ns,
-                        limit.unit,
-                        amount,
-                        values_max,
-                    )
-                )
+                amount = raised(limit, found, identity, scope, span.starts_ns).amount
+                place = (scope, span.starts_ns, span.ends_ns)
+                lines.append(Line(budget.name, identity, *place, limit.unit, amount, values_max))
         return tuple(lines)
 
     def _span(self, budget: Budget, key: tuple[str, str], at_ns: int) -> Span:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from bursar.core.budget import Budget
 from bursar.core.labels import Labels
 from bursar.core.provider import Provider
 from bursar.core.run import RunAsk
@@ -62,6 +63,10 @@ class Call:
     """What is asked of its run; None where nothing is."""
     parent_run: str = ""
     """The run that began this call's run, as the client says."""
+    budgets: tuple[Budget, ...] = ()
+    """Budgets that this call brings along: the scopes that are open around it. They count beside those in force."""
+    is_interruptible: bool = True
+    """Whoever drives it can end a wait for the provider; where that is not so, all that is sent is held at once."""
 
     @property
     def target(self) -> Target:

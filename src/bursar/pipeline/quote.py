@@ -48,7 +48,7 @@ class Quoter:
 
     def quote(self, call: Call) -> Quote | Refusal:
         at_ns = self.clock()
-        matched = self.in_force.budgets.matching(call.tenant, call.labels)
+        matched = (*self.in_force.budgets.matching(call.tenant, call.labels), *call.budgets)
         is_strict = any(budget.is_strict for budget in matched)
         maker = OfferMaker(self.in_force.prices, self.facts, self.estimates)
         first = maker.offer(call, call.target, at_ns, is_strict=is_strict)
@@ -78,7 +78,7 @@ class Quoter:
             usual=self.usuals.usual(offers[0].usual_key),
             is_stream=request.is_stream,
             is_strict=is_strict,
-            top_speed=speed(offers),
+            top_speed=speed(offers) if call.is_interruptible else None,
             choices=request.choices,
             has_output=request.has_output,
             takes_cap=request.takes_cap,

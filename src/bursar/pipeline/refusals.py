@@ -104,7 +104,8 @@ def refuse_store_down(error: StoreUnavailable) -> Refusal:
 def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refused) -> Refusal:
     """Say which budget refused: spent, or only in flight."""
     line, balance = refused.line, refused.balance
-    budget = next(budget for budget in budgets if budget.name == line.budget)
+    budget = _budget_of(line, budgets)
+    assert budget is not None, "a line is made of one of the call's budgets"
     link = budget.link
     needs = asked.cover.amounts(asked.ask.at_least).amount(line.unit)
     used = balance.settled + balance.presumed
@@ -115,12 +116,14 @@ def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refu
     if not budget.window.is_within_term(Span(line.starts_ns, line.ends_ns)):
         since, days = budget.window.since, budget.window.days
         full = f"{who} is for {days} days from {since} ({budget.window.timezone}), and this is another day.{more}"
-        return Refusal(402, "budget_exceeded", _clean(full, f"{who} is for other days.{more}", more))
+        message = _clean(full, f"{who} is for other days.{more}", more)
+        return Refusal(402, "budget_exceeded", message, budget=line.identity)
     if refused.is_exhausted:
         headers = balance_headers(line, balance) | ratelimit_headers([(line, balance)], asked.at_ns)
         plain = f"{who} has no room for this call{until}.{more}"
         full = f"{who}: {sums} used{until}; this call needs up to {format_amount(line.unit, needs)}.{more}"
-        return Refusal(402, "budget_exceeded", _clean(full, plain, more), headers=headers)
+        message = _clean(full, plain, more)
+        return Refusal(402, "budget_exceeded", message, headers=headers, budget=line.identity)
     plain = f"{who}: the rest is held by calls in flight; try again in a few seconds."
     full = f"{who}: {sums} used, and the rest is held by calls in flight; try again in a few seconds."
     headers = balance_headers(line, balance)
@@ -129,11 +132,18 @@ def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refu
 
 def refuse_unbegun(budgets: tuple[Budget, ...], line: Line | None) -> Refusal:
     """Say that the money ended while the answer to a call was awaited, of which nothing had come yet."""
-    budget = next((budget for budget in budgets if line and budget.name == line.budget), None)
+    budget = _budget_of(line, budgets) if line else None
     who = f"Budget {budget.name!r}" if budget else "A budget"
     more = f" To get more: {budget.link}" if budget and budget.link else ""
     what = "has no room for more of this answer, which had not begun; what may be billed of it is counted."
-    return Refusal(402, "budget_exceeded", _clean(f"{who} {what}{more}", f"A budget {what}{more}", more))
+    message = _clean(f"{who} {what}{more}", f"A budget {what}{more}", more)
+    return Refusal(402, "budget_exceeded", message, budget=line.identity if line else "")
+
+
+def _budget_of(line: Line, budgets: tuple[Budget, ...]) -> Budget | None:
+    """Find the budget of a line; a scope may have the name of another budget, so what is alike in all comes first."""
+    named = [budget for budget in budgets if budget.name == line.budget]
+    return next((budget for budget in named if budget.identity == line.identity), named[0] if named else None)
 
 
 def _clean(full: str, plain: str, more: str) -> str:

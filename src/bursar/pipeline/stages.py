@@ -6,13 +6,14 @@ itself, or wraps the reply, and never knows another.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from bursar.core.guards import Guards
 from bursar.guards.limits import RunLimits
 from bursar.guards.naming import RunNaming
-from bursar.guards.parking import Parking
+from bursar.guards.parking import Parking, Pause
 from bursar.guards.ports import Runs
 from bursar.pipeline.call import Next, Stage
 from bursar.pipeline.ports import Clock
@@ -20,8 +21,13 @@ from bursar.pipeline.ports import Clock
 __all__ = ["chained", "stages"]
 
 
-def stages(guards: Guards, runs: Runs, clock: Clock, is_run_counted: Callable[[], bool]) -> tuple[Stage, ...]:
-    """Give the stages before the hold. What is switched off is not in the list, and costs nothing."""
+def stages(
+    guards: Guards, runs: Runs, clock: Clock, is_run_counted: Callable[[], bool], pause: Pause = asyncio.sleep
+) -> tuple[Stage, ...]:
+    """Give the stages before the hold. What is switched off is not in the list, and costs nothing.
+
+    `pause` is how a call waits some seconds, wherever it is driven.
+    """
     # A run has its name before anything counts by it; live budgets may count by run, so this asks each time.
     first: tuple[Stage, ...] = (RunNaming(lambda: bool(guards) or is_run_counted(), runs, clock),)
     if not guards:
@@ -29,7 +35,7 @@ def stages(guards: Guards, runs: Runs, clock: Clock, is_run_counted: Callable[[]
     return (
         *first,
         # What waits for a person waits before anything is asked of the ledger.
-        Parking(guards, runs, clock),
+        Parking(guards, runs, clock, pause),
         # Last, since what it asks is answered inside the hold's own transaction.
         RunLimits(guards),
     )
