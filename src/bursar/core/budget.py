@@ -43,6 +43,9 @@ LIMIT_MAX: Mapping[Unit, int] = MappingProxyType(
 """The largest limit in each unit."""
 
 
+_RUN = WindowKind.RUN
+
+
 class Policy(StrEnum):
     """What to do when something is unknown or down."""
 
@@ -101,9 +104,7 @@ class Budget:
     @property
     def split(self) -> tuple[str, ...]:
         """The labels whose values have a balance each: `per`, and the run where the window is a run."""
-        if self.window.kind is WindowKind.RUN and "run" not in self.per:
-            return (*self.per, "run")
-        return self.per
+        return (*self.per, "run") if self.window.kind is _RUN and "run" not in self.per else self.per
 
     @property
     def is_capped_in_values(self) -> bool:
@@ -166,4 +167,6 @@ def _is_like(value: str, pattern: str) -> bool:
 
 
 def _escaped(value: str) -> str:
+    if value.isalnum():
+        return value
     return value.replace("\\", "\\\\").replace(",", "\\,").replace("=", "\\=")

@@ -97,8 +97,10 @@ def _has_usd(budgets: tuple[Budget, ...]) -> bool:
 def _refuse_unpriced(call: Call, matched: tuple[Budget, ...], offer: Offer) -> Refusal | None:
     if offer.has_unpriced_searches and _has_usd(matched):
         return Refusal(400, "bad_request", f"no price is known for web searches of {call.model}", param="tools")
+    if offer.cards:
+        return None
     denying = [budget for budget in matched if budget.on_unknown_price is Policy.DENY and _has_usd((budget,))]
-    if offer.cards or not denying:
+    if not denying:
         return None
     tiers = [tier for tier in call.request.service_tiers if tier]
     tier = f" in service tier {tiers[0]!r}" if tiers else ""

@@ -82,8 +82,5 @@ def down(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Pick the provider's headers that a client may see."""
     pairs = [(name.lower(), value) for name, value in headers]
     dropped = {word.strip().lower() for name, value in pairs if name == "connection" for word in value.split(",")}
-    return [
-        (name, value)
-        for name, value in pairs
-        if name not in HOP and name not in dropped and not name.startswith("x-bursar-")
-    ]
+    unwanted = HOP | dropped if dropped else HOP
+    return [pair for pair in pairs if pair[0] not in unwanted and not pair[0].startswith("x-bursar-")]
