@@ -17,6 +17,7 @@ from bursar.core.charge import ZERO, Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
 from bursar.core.meter import Close, Cut, Extend, MeteredCall, Phase
+from bursar.core.value import value
 from bursar.errors import HoldConflict, NotFound, StoreUnavailable
 from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
@@ -42,7 +43,7 @@ WITHOUT_LIMIT = 2**62
 """A limit that no sum of the ledger can pass."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unclosed:
     """A close, kept until the store has taken it."""
 

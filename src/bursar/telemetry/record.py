@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from bursar.core.charge import ZERO, Amounts
+from bursar.core.value import value
 
 __all__ = ["PRESUMED", "REFUSED", "RELEASED", "SETTLED", "CallRecord", "Observer", "tell"]
 
@@ -23,7 +23,7 @@ RELEASED = "released"
 REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallRecord:
     """One call that was closed, or refused before anything was held."""
 

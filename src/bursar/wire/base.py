@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 from bursar.core.money import Nano
 from bursar.core.usage import Usage
+from bursar.core.value import value
 
 __all__ = ["Anatomy", "Answer", "Refusal", "Request", "StreamReader", "Wire"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Anatomy:
     """Where the input of a request sits, in bytes of text (images and files in their token estimate × 4)."""
 
@@ -32,7 +33,7 @@ class Anatomy:
         return self.system + self.tools + self.history + self.user
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """One request to a model API, parsed once. Counts are tokens unless the name says bytes."""
 
@@ -81,7 +82,7 @@ class Request:
     """The API's readers pass over comments in a stream; google-genai raises on one, so nothing may be appended."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """What a provider's answer says of itself, whole or at the end of a stream."""
 
