@@ -61,6 +61,8 @@ class Patches:
                 wanted: dict[str, Callable[[ModuleType], None]] = dict.fromkeys(LIBRARIES, self._library)
                 self._watch = Watch(wanted | dict.fromkeys(SDKS, self._sdk))
                 self._watch.start()
+            if self._watch is not None:
+                self._watch.look()
 
     def release(self) -> None:
         """Meter no longer, unless somebody else needs it."""
