@@ -15,6 +15,7 @@ from bursar.wire.bedrock_common import Asked, event_frame
 from bursar.wire.bedrock_converse import BedrockConverse
 from bursar.wire.bedrock_embed import TitanEmbed, is_titan_embed
 from bursar.wire.bedrock_invoke import BedrockInvoke, chunk_frame
+from bursar.wire.conversation import conversation_of
 from bursar.wire.event_stream import frame
 from bursar.wire.signed import Signed, is_signed
 
@@ -446,3 +447,23 @@ def test_a_refusal_is_written_as_aws_writes_errors_and_is_never_throttling() -> 
 def test_a_maximum_is_learnt_from_bedrocks_words() -> None:
     text = "The maximum tokens you requested exceeds the model limit of 4096. Try again with a maximum tokens value"
     assert converse().named_maximum(400, json.dumps({"message": text}).encode()) == 4096
+
+
+# --- what guards see ------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_is_read_for_the_guards() -> None:
+    turns = [
+        {"role": "user", "content": [{"text": "find it"}, {"cachePoint": {"type": "default"}}]},
+        {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t", "name": "find", "input": {}}}] * 2},
+        {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [{"text": "there"}]}}]},
+    ]
+    seen = conversation_of(asked(messages=turns, system=[{"text": "be brief"}]))
+    assert seen is not None
+    assert (seen.answers, seen.tool_calls, seen.is_asking) == (1, 2, False)
+    moved = [{"role": "user", "content": [{"text": "find it"}]}, {"role": "assistant", "content": [{"text": "yes"}]}]
+    again = conversation_of(asked(messages=moved, system=[{"text": "be brief"}]))
+    assert again is not None
+    assert again.opening == seen.opening != b""
+    invoked_too = conversation_of(invoke().parse(json.dumps(MESSAGE).encode()))
+    assert invoked_too is not None and invoked_too.is_asking

@@ -16,7 +16,7 @@ from bursar.wire.base import Answer, Refusal, Request
 from bursar.wire.bedrock_common import Asked, Kept, bedrock_refusal, is_bedrock_error, unchanged
 from bursar.wire.bedrock_request import read_request
 from bursar.wire.bedrock_stream import ConverseReader, read_answer
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 
 __all__ = ["BedrockConverse"]
 
@@ -49,7 +49,7 @@ class BedrockConverse(Adapter):
             body["inferenceConfig"] = {**(body.get("inferenceConfig") or {}), "maxTokens": cap}
             if body.get(_EXTRA):
                 body[_EXTRA] = with_thinking_below(body[_EXTRA], cap)
-        return dump(body)
+        return dump_parsed(body)
 
     def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
         """Read a whole answer's object; None when it is none of this API."""

@@ -34,7 +34,7 @@ from bursar.wire.bedrock_common import (
 from bursar.wire.bedrock_request import is_claude
 from bursar.wire.bedrock_stream import FrameReader
 from bursar.wire.sse import EventSplitter, event_data
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 
 __all__ = ["BedrockInvoke", "InvokeReader", "chunk_frame"]
 
@@ -79,7 +79,7 @@ class BedrockInvoke(Adapter):
         if cap is not None and cap != request.cap:
             body["max_tokens"] = cap
             body = with_thinking_below(body, cap)
-        return dump(body)
+        return dump_parsed(body)
 
     def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
         """Read a whole answer's object; None when it is no message."""

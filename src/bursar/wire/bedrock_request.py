@@ -23,7 +23,7 @@ from bursar.wire.base import Request
 from bursar.wire.bedrock_common import Asked, check_model, service_tiers
 from bursar.wire.fields import count_field, find_key, list_field, metadata_labels, refuse_control_fields
 from bursar.wire.images import Cost, anthropic_image, image_size, pdf_cost
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 from bursar.wire.text import json_bytes, strings_bytes, text_bytes
 
 __all__ = ["is_claude", "read_request"]
@@ -60,7 +60,7 @@ def read_request(wire: str, asked: Asked, body: dict[str, Any]) -> Request:
     extra = _extra(body)
     least, passes = read_extra(extra)
     tools_text = _tools_text(body)
-    schema_text = dump(body["outputConfig"]) if body.get("outputConfig") else b""
+    schema_text = dump_parsed(body["outputConfig"]) if body.get("outputConfig") else b""
     is_ours = is_claude(asked.model)
     system = Tally()
     texts = _system(body, system, is_ours)
@@ -143,7 +143,7 @@ def _tools_text(body: Mapping[str, Any]) -> bytes:
             if name not in ("toolSpec", "cachePoint"):
                 where = f"toolConfig.tools[{at}].{name[:60]}"
                 raise BadRequest(f"`{where}` {_RUN_BY_AWS}", param=where)
-    return dump(config["tools"]) if config.get("tools") else b""
+    return dump_parsed(config["tools"]) if config.get("tools") else b""
 
 
 # --- input ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ rewrite one.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +21,7 @@ from bursar.wire.bedrock_common import (
     usage_object,
 )
 from bursar.wire.event_stream import FrameSplitter, Message, read_frame
+from bursar.wire.strict_json import loads
 from bursar.wire.text import json_bytes, text_bytes, visible_tokens
 
 __all__ = ["ConverseReader", "FrameReader", "read_answer"]
@@ -61,7 +61,7 @@ class FrameReader(ABC):
             self.is_error = True
             return
         try:
-            value = json.loads(message.payload)
+            value = loads(message.payload)
             if isinstance(value, dict):
                 self._read(message.kind, value)
         except (ValueError, RecursionError):
