@@ -119,13 +119,13 @@ class Refusal:
 
 
 class StreamReader(Protocol):
-    """Read one answer's server-sent events as they pass. Pure: bytes in, bytes out."""
+    """Read one answer as it streams, event by event. Pure: bytes in, bytes out."""
 
     def feed(self, chunk: bytes) -> bytes:
         """Take bytes as they came; return those for the client, unchanged and in order.
 
         Held back are only an incomplete event and the usage chunk that bursar asked for and the client did not.
-        Raises TooLarge when one line or event passes its limit.
+        Raises TooLarge when one line or event passes its limit, UpstreamFailed for one that is damaged.
         """
         ...
 
