@@ -55,6 +55,8 @@ class Kind(StrEnum):
     TOP_UP = "top_up"
     PRICE = "price"
     PAUSE = "pause"
+    RUN = "run"
+    """No document: what was done to a run stands in the audit log alone."""
 
 
 class Condition(StrEnum):

@@ -93,9 +93,13 @@ class Guards:
     def __bool__(self) -> bool:
         return bool(self.rules)
 
-    def limits(self, labels: Labels) -> tuple[RunLimit, ...]:
-        """Give the limits of a call's run that the ledger checks; of one guard the strictest that matches counts."""
-        return _strictest(rule.limit() for rule in self.rules if rule.matches(labels))
+    def limits(self, labels: Labels) -> tuple[RunLimit, ...] | None:
+        """Give the limits of a call's run that the ledger checks; of one guard the strictest that matches counts.
+
+        None where no guard looks at such calls.
+        """
+        matching = [rule for rule in self.rules if rule.matches(labels)]
+        return _strictest(rule.limit() for rule in matching) if matching else None
 
     def of_budget(self, name: str) -> GuardRule | None:
         """Find the rule behind a budget."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import MutableMapping
+from dataclasses import replace
 from typing import Any
 
+from bursar.actions.links import PATH as LINKS
 from bursar.config.settings import Settings
 from bursar.core.control import Role
 from bursar.errors import BursarError, NotFound, StoreUnavailable
@@ -21,6 +23,8 @@ from bursar.gateway.calls import CallMaker
 from bursar.gateway.doorkeeper import Doorkeeper
 from bursar.gateway.free import FreeRoutes
 from bursar.gateway.health import Readiness, health, metrics
+from bursar.gateway.links import BODY_BYTES_MAX as LINK_BODY_BYTES_MAX
+from bursar.gateway.links import RunLinks
 from bursar.gateway.protocol import IdleConnections
 from bursar.gateway.relay import Receive, Send, relay
 from bursar.gateway.shares import RETRY_S, Shares
@@ -60,6 +64,7 @@ class App:
         self._engine = Engine(settings)
         self._door = Doorkeeper(settings, self._engine)
         self._admin = AdminApi(self._engine, settings)
+        self._links = RunLinks(self._engine, settings)
         self._ready = Readiness(self._is_ready)
         self._calls = CallMaker(self._engine)
         self._free = FreeRoutes(self._engine, settings.limits)
@@ -139,6 +144,10 @@ class App:
         if page is not None:
             await relay(page, receive, send, self.limits)
             return
+        if scope["path"].startswith(LINKS) and scope["method"] in ("GET", "POST"):
+            # Whoever has the link may: it is asked for before a key is.
+            await relay(await self._decide(scope, request.headers, receive), receive, send, self.limits)
+            return
         if scope["path"].startswith(ADMIN):
             await self._administer(scope, request.headers, receive, send)
             return
@@ -151,6 +160,11 @@ class App:
         arrival = Arrival(request.place, request.headers, query, caller)
         with self._shares.taken(caller.tenant):
             await relay(await self._answer(arrival, receive), receive, send, self.limits)
+
+    async def _decide(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Reply:
+        limits = replace(self.limits, body_bytes_max=min(LINK_BODY_BYTES_MAX, self.limits.body_bytes_max))
+        body = await read_body(headers, receive, limits) if scope["method"] == "POST" else b""
+        return await self._links(scope["method"], scope["path"], body)
 
     def _let_in(self, headers: dict[str, str]) -> Caller:
         """Say who sends a request. Raises BadRequest, Unauthorized."""

@@ -25,6 +25,8 @@ PARKED = "run_parked"
 """The code of the refusal that a parked run's calls get."""
 LOOK_S = 0.25
 """How often a waiting call looks whether somebody decided."""
+SETTLING_S = 1.5
+"""A top-up counts in every process within this time."""
 KNOWN_MAX = 10_000
 
 
@@ -58,11 +60,26 @@ class Parking:
         rule = self.guards.of_budget(name) if name else None
         if rule is None or not rule.is_parking or reply.refusal is None or reply.refusal.code != "budget_exceeded":
             return reply
+        if await self._is_just_approved(call):
+            # What was given with the approval is in force here within a second.
+            reply = await following(call)
+            if reply.refusal is None or reply.refusal.code != "budget_exceeded":
+                return reply
         change = RunChange(RunVerb.PARK, self.clock(), rule.guard, f"{rule.guard} used up")
         with contextlib.suppress(NotFound, HoldConflict, StoreUnavailable):
             await self.runs.change(call.tenant, call.labels["run"], change)
             return await following(call)
         return reply
+
+    async def _is_just_approved(self, call: Call) -> bool:
+        """Tell whether somebody let the run go on a moment ago, having waited for that moment to pass."""
+        with contextlib.suppress(StoreUnavailable):
+            row = await self.runs.row(call.tenant, call.labels["run"])
+            left_s = SETTLING_S - (self.clock() - row.since_ns) / NS if row is not None else 0.0
+            if row is not None and row.state is RunState.RUNNING and row.since_ns > row.began_ns and left_s > 0:
+                await asyncio.sleep(left_s)
+                return True
+        return False
 
     def _note(self, key: tuple[str, str]) -> None:
         self._parked[key] = None

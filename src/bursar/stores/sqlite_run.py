@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from bursar.core.control import Change
 from bursar.core.hold import State
 from bursar.core.ledger import Note, Reservation
 from bursar.core.run import ANCESTORS_MAX, RunChange, RunEntry, RunRow, RunState, admit_run, changed, left
@@ -42,8 +43,9 @@ class SqliteRuns(SqliteControl):
         names = json.dumps([str(state) for state in states])
         return [_row(row) for row in self._read("run_list", tenant=tenant, states=names, since_ns=since_ns, most=most)]
 
-    def change_run(self, tenant: str, run: str, change: RunChange) -> RunRow:
-        """Do one explicit act. Raises NotFound for a run that no guard has seen, HoldConflict by the table."""
+    def change_run(self, tenant: str, run: str, change: RunChange, audit: Change | None = None) -> RunRow:
+        """Do one explicit act, and record who did it. Raises NotFound for a run that no guard has seen, HoldConflict by
+        the table."""
         with self.transaction():
             row = self._run_row(tenant, run)
             if row is None:
@@ -51,6 +53,8 @@ class SqliteRuns(SqliteControl):
             after = changed(row, change)
             if after != row:
                 self._put_run(after)
+            if audit is not None:
+                self.change([audit])
             return after
 
     def look_up_run(self, asked: Reservation) -> RunEntry | None:

@@ -18,6 +18,7 @@ from bursar.core.control import Role
 from bursar.core.money import AMOUNT_MAX
 
 __all__ = [
+    "ApproveBody",
     "AuditQuery",
     "BudgetBody",
     "BudgetQuery",
@@ -25,9 +26,11 @@ __all__ = [
     "CallsQuery",
     "CheckBody",
     "CorrectBody",
+    "FinishBody",
     "ForceQuery",
     "HoldsQuery",
     "KeyBody",
+    "LinkBody",
     "ListQuery",
     "LookupQuery",
     "MeQuery",
@@ -37,6 +40,7 @@ __all__ = [
     "RotateBody",
     "RunsQuery",
     "SpendQuery",
+    "StopBody",
     "TenantQuery",
     "TopQuery",
     "TopUpBody",
@@ -265,6 +269,34 @@ class PauseBody(_Said):
 
     match: Match = {}
     reason: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)] = ""
+
+
+class ApproveBody(_Said):
+    """What a run gets when it goes on; without anything as much again of what stopped it."""
+
+    add: Annotated[
+        list[Annotated[str, Meta(max_length=100)]],
+        Meta(max_length=10, description="Such as $2, 50k tokens, 10 steps, 5 tool calls, 60 seconds."),
+    ] = []
+    reason: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)] = ""
+
+
+class StopBody(_Said):
+    """Why a run is stopped."""
+
+    reason: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)] = ""
+
+
+class FinishBody(_Said):
+    """How a run ended."""
+
+    outcome: Annotated[str, Meta(min_length=1, max_length=REASON_LENGTH_MAX, description="Such as ok or failed.")]
+
+
+class LinkBody(_Said):
+    """How long a link is good for."""
+
+    seconds: Annotated[int, Meta(ge=1, le=7 * 86_400)] = 86_400
 
 
 class CorrectBody(_Said):

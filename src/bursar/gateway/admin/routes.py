@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from bursar.gateway.admin import answers, bodies, budgets, calls, figures, keys, pauses, prices, system
+from bursar.gateway.admin import answers, bodies, budgets, calls, figures, keys, pauses, prices, runs, system
 from bursar.gateway.admin.desk import Handler
 from bursar.gateway.admin.me import me
 from bursar.gateway.admin.rights import NEEDS, Need, Tenancy
@@ -62,6 +62,7 @@ def operations(openapi: Handler, views: system.LiveViews) -> tuple[Operation, ..
         *_prices(),
         *_pauses(),
         *_calls(),
+        *_runs(),
         *_system(views),
     )
 
@@ -165,7 +166,20 @@ def _calls() -> tuple[Operation, ...]:
         Operation("GET", "/calls", "List calls.", calls.list_calls, some, bodies.CallsQuery),
         Operation("GET", "/calls/{id}", "Explain one call.", calls.get_call, figures.Explained, whose),
         Operation("GET", "/spend", "Who spent what.", calls.spend, figures.Spend, bodies.SpendQuery),
+    )
+
+
+def _runs() -> tuple[Operation, ...]:
+    one, whose, state = "/runs/{run}", bodies.TenantQuery, figures.RunState
+    return (
         Operation("GET", "/runs", "What each run came to.", calls.runs, figures.Runs, bodies.RunsQuery),
+        Operation("GET", one, "Where a run stands.", runs.get_run, state, whose),
+        Operation("POST", f"{one}/approve", "Let a run go on.", runs.approve, state, whose, bodies.ApproveBody),
+        Operation("POST", f"{one}/stop", "Stop a run.", runs.stop, state, whose, bodies.StopBody),
+        Operation("POST", f"{one}/finish", "Record how a run ended.", runs.finish, state, whose, bodies.FinishBody),
+        Operation(
+            "POST", f"{one}/link", "Make a link to approve it.", runs.make_link, figures.RunLink, whose, bodies.LinkBody
+        ),
     )
 
 
