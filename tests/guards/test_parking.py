@@ -129,7 +129,9 @@ def test_a_run_that_its_cost_guard_parks_goes_on_with_the_money_that_is_added(tm
         assert ran > 1
         assert error is not None
         assert error.response.headers["x-bursar-run-state"] == "parked"
-        command(home, "runs", "approve", "r", "--add", "$0.05")
+        said = b'{"add": ["$0.05"]}'
+        path, kind = "/bursar/v1/runs/r/approve", {"content-type": "application/json"}
+        assert home.send("POST", path, said, kind).json["state"] == "running"
         more, error = agent(client)
         assert more > ran
         assert error is not None
