@@ -1,6 +1,6 @@
-"""`bursar runs`: what each run of an agent has cost, the latest first.
+"""`bursar runs`: what each run of an agent has cost, the latest first; and the group of what is asked of runs.
 
-Owns the table; the sums are `reports/runs.py`.
+Owns the list's table; the sums are `reports/runs.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from bursar.cli.options import (
     tz_option,
     zone_of,
 )
+from bursar.cli.run_show import compare, show
+from bursar.cli.run_tasks import tasks
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.cli.when import EXAMPLES, parse_instant
 from bursar.cli.words import instant, short_money
@@ -42,7 +44,7 @@ COLUMNS = (
 )
 
 
-@click.command()
+@click.group(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 @click.option("--since", default="7d", show_default=True, metavar="TIME", help=f"Active from then on: {EXAMPLES}.")
 @click.option("--top", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="The latest N.")
 @tenant_option("Whose runs.")
@@ -54,6 +56,8 @@ def runs(since: str, top: int, tenant: str, source: Source, tz: str | None, as_j
 
     A run is what calls share under the label `run` (the header x-bursar-run, and what some clients send).
     """
+    if click.get_current_context().invoked_subcommand is not None:
+        return
     settings = source.load()
     zone = zone_of(tz, settings)
     with ledger_of(settings) as ledger:
@@ -72,6 +76,11 @@ def runs(since: str, top: int, tenant: str, source: Source, tz: str | None, as_j
         click.echo(
             f"only the latest {CALLS_MOST:,} calls were looked at; of the earliest run a part may be missing", err=True
         )
+
+
+runs.add_command(show)
+runs.add_command(tasks)
+runs.add_command(compare)
 
 
 def _cells(row: Run, zone: ZoneInfo) -> list[str]:

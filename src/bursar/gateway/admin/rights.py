@@ -70,6 +70,9 @@ NEEDS: Mapping[tuple[str, str], tuple[Need, Tenancy]] = MappingProxyType(
         ("GET", "/calls/{id}"): (Need.READ, Tenancy.ONE),
         ("GET", "/spend"): (Need.READ, Tenancy.ONE),
         ("GET", "/runs"): (Need.READ, Tenancy.ONE),
+        ("GET", "/runs/{run}"): (Need.READ, Tenancy.ONE),
+        ("GET", "/run-comparison"): (Need.READ, Tenancy.ONE),
+        ("GET", "/tasks"): (Need.READ, Tenancy.ONE),
         ("GET", "/live"): (Need.READ, Tenancy.ONE),
         ("GET", "/audit"): (Need.READ, Tenancy.EVERY_TOO),
         # These tell of the whole installation: its files, its providers, every tenant's balances.

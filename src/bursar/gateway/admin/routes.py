@@ -10,7 +10,19 @@ from typing import Any
 
 from msgspec import Struct
 
-from bursar.gateway.admin import answers, bodies, budgets, calls, figures, keys, pauses, prices, system
+from bursar.gateway.admin import (
+    answers,
+    bodies,
+    budgets,
+    calls,
+    figures,
+    keys,
+    pauses,
+    prices,
+    run_figures,
+    runs,
+    system,
+)
 from bursar.gateway.admin.desk import Handler
 from bursar.gateway.admin.me import me
 from bursar.gateway.admin.rights import NEEDS, Need, Tenancy
@@ -166,6 +178,18 @@ def _calls() -> tuple[Operation, ...]:
         Operation("GET", "/calls/{id}", "Explain one call.", calls.get_call, figures.Explained, whose),
         Operation("GET", "/spend", "Who spent what.", calls.spend, figures.Spend, bodies.SpendQuery),
         Operation("GET", "/runs", "What each run came to.", calls.runs, figures.Runs, bodies.RunsQuery),
+        Operation("GET", "/runs/{run}", "The story of a run.", runs.story, run_figures.Story, bodies.StoryQuery),
+        Operation(
+            "GET",
+            "/run-comparison",
+            "Two runs side by side.",
+            runs.comparison,
+            run_figures.Comparison,
+            bodies.ComparisonQuery,
+        ),
+        Operation(
+            "GET", "/tasks", "What a task costs, and a finished one.", runs.tasks, run_figures.Tasks, bodies.TasksQuery
+        ),
     )
 
 
