@@ -91,14 +91,14 @@ def test_the_command_stops_a_run_at_once(parked: House) -> None:
 def test_the_admin_api_shows_approves_stops_and_finishes(parked: House) -> None:
     path = "/bursar/v1/runs/r"
     headers = {"content-type": "application/json"}
-    assert parked.send("GET", path).json["state"] == "parked"
+    assert parked.send("GET", f"{path}/state").json["state"] == "parked"
     assert parked.send("POST", f"{path}/approve", b'{"add": ["1 steps"]}', headers).json["state"] == "running"
     ask(client_of(parked))
     refused(client_of(parked))
     assert parked.send("POST", f"{path}/stop", b'{"reason": "no"}', headers).json["state"] == "stopped"
     assert parked.send("POST", f"{path}/finish", b'{"outcome": "failed"}', headers).json["outcome"] == "failed"
     assert parked.send("POST", f"{path}/approve", b"{}", headers).status == 409
-    assert parked.send("GET", "/bursar/v1/runs/nobody").status == 404
+    assert parked.send("GET", "/bursar/v1/runs/nobody/state").status == 404
     actions = [row["action"] for row in parked.send("GET", "/bursar/v1/audit").json["items"]]
     assert actions[:3] == ["run finish", "run stop", "run approve"]
 

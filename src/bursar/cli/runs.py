@@ -1,6 +1,6 @@
-"""`bursar runs`: what each run of an agent has cost, the latest first; approve, stop, finish one.
+"""`bursar runs`: what each run of an agent has cost, the latest first; and the group of what is asked of runs.
 
-Owns the table; the sums are `reports/runs.py`, the acts `cli/run_acts.py`.
+Owns the list's table; the sums are `reports/runs.py`, the acts `cli/run_acts.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from bursar.cli.options import (
     zone_of,
 )
 from bursar.cli.run_acts import approve, finish, stop
+from bursar.cli.run_show import compare, show
+from bursar.cli.run_tasks import tasks
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.cli.when import EXAMPLES, parse_instant
 from bursar.cli.words import instant, short_money
@@ -44,7 +46,7 @@ COLUMNS = (
 )
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 @click.option("--since", default="7d", show_default=True, metavar="TIME", help=f"Active from then on: {EXAMPLES}.")
 @click.option("--top", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="The latest N.")
 @tenant_option("Whose runs.")
@@ -79,8 +81,8 @@ def runs(ctx: click.Context, /, source: Source, tz: str | None, as_json: bool, *
         )
 
 
-for act in (approve, stop, finish):
-    runs.add_command(act)
+for each in (show, tasks, compare, approve, stop, finish):
+    runs.add_command(each)
 
 
 def _cells(row: Run, zone: ZoneInfo) -> list[str]:

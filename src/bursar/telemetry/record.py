@@ -54,6 +54,8 @@ class CallRecord:
     """Why it was refused, as in the refusal; empty for all others."""
     budget: str = ""
     """The budget that refused it."""
+    response_id: str = ""
+    """The name under which a later request can continue its answer; it stays in the process."""
 
 
 class Observer(Protocol):

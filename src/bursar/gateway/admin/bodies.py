@@ -25,6 +25,7 @@ __all__ = [
     "BudgetsQuery",
     "CallsQuery",
     "CheckBody",
+    "ComparisonQuery",
     "CorrectBody",
     "FinishBody",
     "ForceQuery",
@@ -41,6 +42,8 @@ __all__ = [
     "RunsQuery",
     "SpendQuery",
     "StopBody",
+    "StoryQuery",
+    "TasksQuery",
     "TenantQuery",
     "TopQuery",
     "TopUpBody",
@@ -142,6 +145,33 @@ class RunsQuery(TopQuery):
 
     since: Annotated[Instant, Meta(description="Runs that did something from then on.")] | UnsetType = UNSET
     days: Annotated[int, Meta(ge=1, le=3_660, description="Without since: in so many times 24 hours.")] = 7
+    offset: Offset = 0
+
+
+class StoryQuery(TenantQuery):
+    """Where a run's calls are looked for."""
+
+    since: Annotated[Instant, Meta(description="Calls from then on.")] | UnsetType = UNSET
+    days: Annotated[int, Meta(ge=1, le=3_660, description="Without since: in so many times 24 hours.")] = 30
+
+
+class ComparisonQuery(StoryQuery, kw_only=True):
+    """Which two runs."""
+
+    first: Label
+    second: Label
+
+
+class TasksQuery(TopQuery):
+    """Which tasks."""
+
+    by: Annotated[str, Meta(max_length=128, description="The label that runs are grouped by.")] = "task"
+    since: Annotated[Instant, Meta(description="From then on; this month by default.")] | UnsetType = UNSET
+    until: Annotated[Instant, Meta(description="Up to, not including, then; now by default.")] | UnsetType = UNSET
+    days: Annotated[int, Meta(ge=1, le=3_660, description="Instead of since: so many times 24 hours.")] | UnsetType = (
+        UNSET
+    )
+    timezone: Annotated[str, Meta(max_length=64, description="Where a day begins, such as Europe/Paris.")] = "UTC"
     offset: Offset = 0
 
 
