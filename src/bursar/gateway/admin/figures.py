@@ -205,7 +205,7 @@ class Change(Struct):
     tenant: str
     actor: str
     action: str
-    kind: Literal["key", "budget", "top_up", "price", "pause"]
+    kind: Literal["key", "budget", "top_up", "price", "pause", "run"]
     name: str
     before: Any
     after: Any
