@@ -18,6 +18,7 @@ from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
 from bursar.core.meter import Close, Cut, Extend, MeteredCall, Phase
 from bursar.errors import HoldConflict, NotFound, StoreUnavailable
+from bursar.guards.board import RunBoard
 from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
 from bursar.pipeline.call import Call
@@ -64,6 +65,8 @@ class Accounts:
     usuals: UsualAnswers
     clock: Clock
     observers: tuple[Observer, ...] = ()
+    board: RunBoard = field(default_factory=RunBoard)
+    """Where runs stand that a guard looks at."""
     held: set[str] = field(default_factory=set)
     """The ids of the calls that hold money now."""
     unclosed: deque[Unclosed] = field(default_factory=lambda: deque(maxlen=UNCLOSED_MAX))
@@ -164,6 +167,7 @@ class Account:
         self._accounts.held.add(self._call.id)
         self._balances = granted.balances
         self.watch.enter(granted.run, self._quote.reservation.run)
+        self._accounts.board.note(granted.run, self._lines, granted.balances)
         self._machine.granted(granted.tokens, granted.room)
         if granted.room >= UNBOUNDED:
             self._machine.uncap()
@@ -305,6 +309,7 @@ class Account:
             closed = await self._accounts.close(unclosed)
             if closed is not None:
                 self._balances = closed.balances
+                self._accounts.board.note(self.watch.row, self._lines, closed.balances)
         finally:
             self._accounts.waiting.freed(self._lines)
             self._accounts.held.discard(self._call.id)

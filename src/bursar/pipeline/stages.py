@@ -7,32 +7,56 @@ itself, or wraps the reply, and never knows another.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from bursar.core.guards import Guards
+from bursar.guards.board import RunBoard
+from bursar.guards.ladder import Ladder
 from bursar.guards.limits import RunLimits
 from bursar.guards.naming import RunNaming
 from bursar.guards.parking import Parking
 from bursar.guards.ports import Runs
-from bursar.pipeline.call import Next, Stage
+from bursar.pipeline.call import Call, Next, Stage
 from bursar.pipeline.ports import Clock
 
-__all__ = ["chained", "stages"]
+__all__ = ["Parts", "chained", "stages"]
 
 
-def stages(guards: Guards, runs: Runs, clock: Clock, is_run_counted: Callable[[], bool]) -> tuple[Stage, ...]:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the stages are made with."""
+
+    guards: Guards
+    runs: Runs
+    clock: Clock
+    board: RunBoard
+    """The one that the accounts tell of each hold."""
+    is_run_counted: Callable[[], bool]
+    """Tells whether a budget counts by run now."""
+    retarget: Callable[[Call, str], Call]
+    """Sends a call to another model; the same call where nobody answers it under that name."""
+
+    def is_run_needed(self) -> bool:
+        """Tell whether something counts by run, so that each call must belong to one."""
+        return bool(self.guards) or self.is_run_counted()
+
+
+def stages(parts: Parts) -> tuple[Stage, ...]:
     """Give the stages before the hold. What is switched off is not in the list, and costs nothing."""
-    # A run has its name before anything counts by it; live budgets may count by run, so this asks each time.
-    first: tuple[Stage, ...] = (RunNaming(lambda: bool(guards) or is_run_counted(), runs, clock),)
-    if not guards:
-        return first
-    return (
-        *first,
+    guards, runs, clock = parts.guards, parts.runs, parts.clock
+    # A run has its name before anything counts by it. Budgets change while bursar runs, so this asks each time.
+    found: list[Stage] = [RunNaming(parts.is_run_needed, runs, clock)]
+    if guards:
         # What waits for a person waits before anything is asked of the ledger.
-        Parking(guards, runs, clock),
+        found.append(Parking(guards, runs, clock))
+    if any(rule.early for rule in guards.rules):
+        # Before the call is quoted: another model has another price, and a note is input.
+        found.append(Ladder(guards, parts.board, clock, parts.retarget))
+    if guards:
         # Last, since what it asks is answered inside the hold's own transaction.
-        RunLimits(guards),
-    )
+        found.append(RunLimits(guards))
+    return tuple(found)
 
 
 def chained(before: Sequence[Stage], hold: Next) -> Next:

@@ -22,7 +22,7 @@ from bursar.pipeline.account import Accounts
 from bursar.pipeline.call import Call, Next, Reply
 from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.quote import Quoter
-from bursar.pipeline.stages import chained, stages
+from bursar.pipeline.stages import Parts, chained, stages
 from bursar.pipeline.waiting import WaitingRoom
 from bursar.processes import process_name
 from bursar.stores.memory import MemoryLedger
@@ -33,6 +33,7 @@ from bursar.upstream.http import HttpUpstream
 from bursar.wiring.control import LiveControl
 from bursar.wiring.ledger import StoreClock, open_ledger
 from bursar.wiring.prices import open_facts
+from bursar.wiring.retarget import Retarget
 from bursar.wiring.runs import StoredRuns
 from bursar.wiring.telemetry import Scraper, open_telemetry
 from bursar.wiring.wires import Wires
@@ -127,8 +128,7 @@ class Engine:
         )
         quoter = Quoter(process, in_force, facts, estimates, usuals, self.clock)
         self._stage = HoldStage(quoter, accounts, waiting, self.upstream, limits.answer_bytes_max)
-        before = stages(settings.guards, StoredRuns(ledger, self._face), self.clock, lambda: in_force.budgets.has_runs)
-        self._way = chained(before, self._hold)
+        self._way = chained(stages(self._parts(accounts)), self._hold)
         self._upkeep = Upkeep(
             _Store(ledger, self._face),
             process,
@@ -141,6 +141,17 @@ class Engine:
         self._jobs = (
             asyncio.create_task(self._upkeep.run(self._stopping)),
             asyncio.create_task(self.control.run(self._stopping)),
+        )
+
+    def _parts(self, accounts: Accounts) -> Parts:
+        in_force = self.control.in_force
+        return Parts(
+            guards=self.settings.guards,
+            runs=StoredRuns(self.ledger, self._face),
+            clock=self.clock,
+            board=accounts.board,
+            is_run_counted=lambda: in_force.budgets.has_runs,
+            retarget=Retarget(self.choice, self.wires),
         )
 
     async def stop(self) -> None:
