@@ -192,6 +192,8 @@ class Pause:
     reason: str
     actor: str
     at_ns: int
+    is_now: bool = False
+    """What streams when it is set ends as well."""
 
     def stops(self, tenant: str, labels: Labels) -> bool:
         """Tell whether a call is paused."""

@@ -15,7 +15,7 @@ from bursar.core.admission import UNBOUNDED, Balance, Line
 from bursar.core.budget import Budget
 from bursar.core.charge import ZERO, Charge
 from bursar.core.hold import Verb
-from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
+from bursar.core.ledger import Closed, Extension, Granted, Note, Refused
 from bursar.core.meter import Close, Cut, Extend, MeteredCall, Phase
 from bursar.errors import HoldConflict, NotFound, StoreUnavailable
 from bursar.guards.board import RunBoard
@@ -29,6 +29,7 @@ from bursar.pipeline.ratelimit import ratelimit_headers
 from bursar.pipeline.refusals import balance_headers, plain_usd, remaining
 from bursar.pipeline.settlement import estimated, told, told_in_part
 from bursar.pipeline.telling import closed_record
+from bursar.pipeline.unclosed import Unclosed
 from bursar.pipeline.watch import RunWatch
 from bursar.pricing.facts import FactsBook
 from bursar.telemetry.record import Observer, tell
@@ -44,17 +45,6 @@ WITHOUT_LIMIT = 2**62
 
 
 @dataclass(frozen=True, slots=True)
-class Unclosed:
-    """A close, kept until the store has taken it."""
-
-    asked: Reservation
-    verb: Verb
-    at_ns: int
-    charge: Charge | None
-    note: Note
-
-
-@dataclass(frozen=True, slots=True)
 class Accounts:
     """What every account needs; one for a process."""
 
@@ -67,8 +57,8 @@ class Accounts:
     observers: tuple[Observer, ...] = ()
     board: RunBoard = field(default_factory=RunBoard)
     """Where runs stand that a guard looks at."""
-    held: set[str] = field(default_factory=set)
-    """The ids of the calls that hold money now."""
+    held: dict[str, Account] = field(default_factory=dict)
+    """The calls that hold money now, by id."""
     unclosed: deque[Unclosed] = field(default_factory=lambda: deque(maxlen=UNCLOSED_MAX))
 
     def open(self, call: Call, quote: Quote) -> Account:
@@ -141,6 +131,10 @@ class Account:
         return self._machine.phase is Phase.CLOSED
 
     @property
+    def call(self) -> Call:
+        return self._call
+
+    @property
     def charge(self) -> Charge | None:
         """What it came to, once it is settled."""
         return self._charge
@@ -164,7 +158,7 @@ class Account:
         return verdict
 
     def _take(self, granted: Granted) -> None:
-        self._accounts.held.add(self._call.id)
+        self._accounts.held[self._call.id] = self
         self._balances = granted.balances
         self.watch.enter(granted.run, self._quote.reservation.run)
         self._accounts.board.note(granted.run, self._lines, granted.balances)
@@ -217,11 +211,17 @@ class Account:
         if offer.maximum is not None:
             self._machine.bound_cap(offer.maximum)
 
+    def is_cut(self, visible: int) -> bool:
+        """Tell whether something else than money ends the answer here; then it is charged as a cut stream is."""
+        if not self.watch.is_over(self._accounts.clock()):
+            return False
+        self._machine.see(visible)
+        self._machine.cut()
+        return True
+
     async def progress(self, visible: int) -> bool:
         """Take what a stream shows so far (tokens over all choices); True when it must be cut."""
-        if self.watch.is_over(self._accounts.clock()):
-            self._machine.see(visible)
-            self._machine.cut()
+        if self.is_cut(visible):
             return True
         command = self._machine.progress(visible, self._accounts.clock())
         while isinstance(command, Extend):
@@ -312,7 +312,7 @@ class Account:
                 self._accounts.board.note(self.watch.row, self._lines, closed.balances)
         finally:
             self._accounts.waiting.freed(self._lines)
-            self._accounts.held.discard(self._call.id)
+            self._accounts.held.pop(self._call.id, None)
             told = charge or (self._presumed() if verb is Verb.PRESUME else Charge(ZERO))
             tell(self._accounts.observers, closed_record(self._call, self._offer.target, verb, told, note, at_ns))
 

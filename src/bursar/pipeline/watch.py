@@ -5,6 +5,7 @@ Owns the end that a guard or a person sets to an answer that runs. It decides no
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bursar.core.run import RunAsk, RunRow
@@ -21,12 +22,20 @@ class RunWatch:
     """The run as it was when the call was held."""
     tool_calls: int = 0
     """What the answer asked for, as far as it has come."""
+    wake: Callable[[], object] | None = None
+    """Lets whoever waits for the answer look up."""
     _ends_ns: int | None = None
 
     def enter(self, row: RunRow | None, asked: RunAsk | None) -> None:
         """Take the store's word of the run, and with it the end of its seconds."""
         if row is not None and asked is not None:
             self.row, self._ends_ns = row, row.ends_ns(asked.limits)
+
+    def end(self, at_ns: int) -> None:
+        """Let the answer end now."""
+        self._ends_ns = at_ns
+        if self.wake is not None:
+            self.wake()
 
     def is_over(self, at_ns: int) -> bool:
         """Tell whether the answer is to end now."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -62,6 +62,8 @@ class LiveControl:
     ledger: SqliteLedger | MemoryLedger
     face: ThreadedStore | DirectStore
     clock: Clock
+    on_change: Callable[[], Awaitable[None]] | None = None
+    """Called when something that was set is in force here."""
     in_force: InForce = field(init=False)
     keyring: Keyring = field(init=False)
     state: ControlState = field(init=False)
@@ -101,6 +103,8 @@ class LiveControl:
             if version != self.state.version:
                 self._take(await self.face.run(partial(state_of, self.ledger)))
                 self._has_news.set()
+                if self.on_change is not None:
+                    await self.on_change()
 
     def _take(self, state: ControlState) -> None:
         was = self.state

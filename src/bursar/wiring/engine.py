@@ -31,6 +31,7 @@ from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.upstream.choice import ProviderChoice
 from bursar.upstream.http import HttpUpstream
 from bursar.wiring.control import LiveControl
+from bursar.wiring.ending import Ending
 from bursar.wiring.ledger import StoreClock, open_ledger
 from bursar.wiring.prices import open_facts
 from bursar.wiring.retarget import Retarget
@@ -128,6 +129,7 @@ class Engine:
         )
         quoter = Quoter(process, in_force, facts, estimates, usuals, self.clock)
         self._stage = HoldStage(quoter, accounts, waiting, self.upstream, limits.answer_bytes_max)
+        self.control.on_change = Ending(accounts, in_force, ledger, self._face)
         self._way = chained(stages(self._parts(accounts)), self._hold)
         self._upkeep = Upkeep(
             _Store(ledger, self._face),

@@ -299,6 +299,7 @@ class PauseBody(_Said):
 
     match: Match = {}
     reason: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)] = ""
+    now: Annotated[bool, Meta(description="End the streams that run, too.")] = False
 
 
 class ApproveBody(_Said):
