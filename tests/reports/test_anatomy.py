@@ -80,7 +80,7 @@ def test_parts_add_up_for_any_amounts_and_any_card() -> None:
 def test_rates_that_give_the_cost_are_exact_and_others_are_shares() -> None:
     amounts = Amounts(1000 * 2500 + 200 * 10_000, 1000, 0, 0, 200, 0, 1)
     assert anatomy(_row(amounts), CARD).basis is Basis.EXACT
-    assert anatomy(_row(replace(amounts, cost_nano=amounts.cost_nano + 1)), CARD).basis is Basis.SHARED
+    assert anatomy(_row(amounts._replace(cost_nano=amounts.cost_nano + 1)), CARD).basis is Basis.SHARED
     assert anatomy(_row(amounts), None).basis is Basis.TOKENS
 
 

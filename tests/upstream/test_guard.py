@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
 
-import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 from tests.upstream.test_http import PATIENT, answering, head_of, serving
 
 from bursar.core.provider import Provider
 from bursar.errors import UpstreamFailed
 from bursar.upstream.guard import GuardedResolver, PrivateAddress, needs_guard
 from bursar.upstream.http import HttpUpstream
+from bursar.upstream.pool import Pool, address_of
 
 INSIDE = ["127.0.0.1", "10.0.0.5", "169.254.169.254", "100.64.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"]
 
 
-class Names(AbstractResolver):
+class Names:
     """Answers each question with the next of some answers, and the last one for ever."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str) -> Sequence[str]:
         answer = self.answers[min(len(self.asked), len(self.answers) - 1)]
         self.asked.append(host)
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in answer
-        ]
-
-    async def close(self) -> None:
-        """Nothing to let go of."""
+        return answer
 
 
 def provider(url: str, *, allows_private: bool = False) -> Provider:
@@ -124,26 +107,29 @@ async def test_one_provider_s_leave_does_not_serve_another() -> None:
 
 async def test_only_what_was_checked_is_left() -> None:
     resolver = GuardedResolver(Names(["10.0.0.1", "8.8.8.8", "::1", "2606:4700::1111"]))
-    found = await resolver.resolve("api.example", 443)
-    assert [result["host"] for result in found] == ["8.8.8.8", "2606:4700::1111"]
+    found = await resolver.resolve("api.example")
+    assert list(found) == ["8.8.8.8", "2606:4700::1111"]
 
 
 async def test_nothing_found_is_no_private_address() -> None:
-    assert await GuardedResolver(Names([])).resolve("api.example", 443) == []
+    assert await GuardedResolver(Names([])).resolve("api.example") == []
 
 
 async def test_the_address_that_was_checked_is_the_one_that_is_connected_to() -> None:
     """A name that answers otherwise the second time gains nothing: there is no second question for a connection."""
     names = Names(["127.0.0.1"], ["127.0.0.2"])
-    resolver = GuardedResolver(names, is_allowed=lambda address: address == "127.0.0.1")
-    connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True)
-    async with serving(answering(b"ok")) as port, aiohttp.ClientSession(connector=connector) as session:
-        async with session.post(f"http://api.example:{port}/", data=b"{}") as response:
-            assert await response.read() == b"ok"
+    async with serving(answering(b"ok")) as port:
+        address = address_of(f"http://api.example:{port}")
+        pool = Pool(GuardedResolver(names, is_allowed=lambda found: found == "127.0.0.1"), 10)
+        connection = await pool.open(address)
+        assert (
+            await connection.begin(b"GET / HTTP/1.1\r\n\r\n", b"{}").read(asyncio.get_running_loop().time() + 10)
+            == b"ok"
+        )
         assert len(names.asked) == 1
-        with pytest.raises(aiohttp.ClientConnectorDNSError) as caught:
-            await session.post(f"http://api.example:{port}/", data=b"{}")
-        assert isinstance(caught.value.__cause__, PrivateAddress)
+        with pytest.raises(PrivateAddress):
+            await Pool(GuardedResolver(names, is_allowed=lambda found: found == "127.0.0.1"), 10).open(address)
+        pool.close()
 
 
 async def test_a_redirect_is_not_followed_and_no_key_goes_with_it() -> None:

@@ -6,7 +6,7 @@ Owns the sums that budgets and entries count, and the flags that say where a fig
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from bursar.core.budget import Unit
 from bursar.core.money import Nano
@@ -31,11 +31,11 @@ FLAGS = (
 _FLAGS = frozenset(FLAGS)
 
 
-@dataclass(frozen=True, slots=True)
-class Amounts:
+class Amounts(NamedTuple):
     """What the ledger adds up: nano-USD, tokens (input with cached, output with reasoning, each once), requests.
 
-    Negative only in entries that take back what an earlier one recorded.
+    Negative only in entries that take back what an earlier one recorded. A tuple, since a call makes a dozen of them;
+    `+` and `-` add and take away field by field.
     """
 
     cost_nano: Nano = 0
@@ -73,7 +73,7 @@ class Amounts:
             return self.requests
         assert_never(unit)
 
-    def __add__(self, other: Amounts) -> Amounts:
+    def __add__(self, other: Amounts) -> Amounts:  # type: ignore[override]
         return Amounts(
             self.cost_nano + other.cost_nano,
             self.input_tokens + other.input_tokens,
@@ -100,7 +100,7 @@ class Amounts:
 
     def as_dict(self) -> dict[str, int]:
         """Give the amounts by name, as rows and reports keep them."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return self._asdict()
 
 
 ZERO = Amounts()
@@ -116,8 +116,9 @@ class Charge:
     price: str = ""
 
     def __post_init__(self) -> None:
-        for name, amount in self.amounts.as_dict().items():
+        for at, amount in enumerate(self.amounts):
             if type(amount) is not int or not 0 <= amount <= AMOUNT_COUNTABLE_MAX:
+                name = Amounts._fields[at]
                 raise ValueError(f"{name} of a charge is {amount!r}: a whole number from 0 to 2^53 is needed")
         if not self.flags <= _FLAGS:
             raise ValueError(f"unknown flags {sorted(self.flags - _FLAGS)}")

@@ -1,4 +1,4 @@
-"""The gateway's ASGI application: from a request to a Reply, and from a Reply to bytes.
+"""The gateway's application: from a request to a Reply, and from a Reply to bytes.
 
 Owns the outermost frame of a request, in which an unforeseen error becomes a plain 500 without a secret in it, and what
 is looked at first. It knows no budget; the pipeline does.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,16 +17,17 @@ from bursar.config.settings import Settings
 from bursar.core.control import Role
 from bursar.errors import BursarError, NotFound, StoreUnavailable
 from bursar.gateway.admin.api import AdminApi
-from bursar.gateway.arrival import Arrival, Request, headers_of, hint_of, place_of, query_of, refuse_foreign
+from bursar.gateway.arrival import Arrival, Place, hint_of, place_of, query_of, refuse_foreign
 from bursar.gateway.body import read_body
 from bursar.gateway.calls import CallMaker
 from bursar.gateway.doorkeeper import Doorkeeper
+from bursar.gateway.exchange import Exchange, Receive, Send
 from bursar.gateway.free import FreeRoutes
 from bursar.gateway.health import Readiness, health, metrics
 from bursar.gateway.links import BODY_BYTES_MAX as LINK_BODY_BYTES_MAX
 from bursar.gateway.links import RunLinks
 from bursar.gateway.protocol import IdleConnections
-from bursar.gateway.relay import Receive, Send, relay
+from bursar.gateway.relay import relay
 from bursar.gateway.shares import RETRY_S, Shares
 from bursar.identity.caller import Caller
 from bursar.pipeline.call import Reply
@@ -39,6 +40,7 @@ __all__ = ["App"]
 log = logging.getLogger("bursar.gateway")
 
 ADMIN = "/bursar/"
+PAGES = frozenset({"/healthz", "/readyz", "/metrics"})
 CLOSING_S = 5.0
 """How long a stop waits for calls that were cancelled at the end of the grace to settle."""
 Scope = MutableMapping[str, Any]
@@ -56,7 +58,10 @@ _CODES = {
 
 
 class App:
-    """One ASGI application. It holds settings only (and so can be pickled) until its worker starts it."""
+    """One application: ASGI for the server's start and stop, `handle` for each request.
+
+    It holds settings only (and so can be pickled) until its worker starts it.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.limits = settings.limits
@@ -72,12 +77,8 @@ class App:
         self._running: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            await self._http(scope, receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1008})
+        assert scope["type"] == "lifespan", "requests come by `handle`"
+        await self._lifespan(receive, send)
 
     async def _is_ready(self) -> bool:
         return await self._engine.scraper.probe()
@@ -98,102 +99,98 @@ class App:
         await self._engine.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, exchange: Exchange) -> None:
         """Answer one request, and let a stop wait for its end."""
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
         try:
-            await self._exchange(scope, receive, send)
+            await self._exchange(exchange)
         finally:
             self._running.discard(task)
+            if not (exchange.is_ended or exchange.is_gone):
+                exchange.abort()
 
-    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _exchange(self, exchange: Exchange) -> None:
         """Be the outermost frame of one request."""
-        headers = headers_of(scope)
-        place = place_of(scope["method"], scope["path"], headers, self._engine.choice.names)
-        wire = self._engine.wires.wire(place.route.wire if place else hint_of(scope["path"], headers))
-        has_started = False
-
-        async def sending(message: MutableMapping[str, Any]) -> None:
-            nonlocal has_started
-            has_started = True
-            await send(message)
-
+        place = place_of(exchange.method, exchange.path, exchange.headers, self._engine.choice.names)
         try:
-            await self._serve(scope, Request(headers, place), receive, sending)
+            await self._serve(exchange, place)
         except BursarError as error:
-            await relay(_refused(wire, error), receive, sending, self.limits)
+            await relay(_refused(self._wire(exchange, place), error), exchange, self.limits)
         except asyncio.CancelledError:
             # The grace of a stop is over. What was sent stays counted: a client that tries again would pay twice.
-            if not has_started:
+            if not exchange.is_started:
                 failure = Refusal(503, "stopping", "bursar is stopping; what may be billed of this call is counted")
-                reply = Reply(503, (*_JSON, ("x-should-retry", "false")), wire.refusal(failure))
-                await relay(reply, receive, sending, self.limits)
+                refused = self._wire(exchange, place).refusal(failure)
+                await relay(Reply(503, (*_JSON, ("x-should-retry", "false")), refused), exchange, self.limits)
         except Exception:
             log.exception("unforeseen error")
-            if has_started:
-                raise
-            failure = Refusal(500, "internal", "bursar failed; the log of the gateway says more")
-            reply = Reply(500, _JSON, wire.refusal(failure))
-            await relay(reply, receive, sending, self.limits)
+            if not exchange.is_started:
+                failure = Refusal(500, "internal", "bursar failed; the log of the gateway says more")
+                reply = Reply(500, _JSON, self._wire(exchange, place).refusal(failure))
+                await relay(reply, exchange, self.limits)
 
-    async def _serve(self, scope: Scope, request: Request, receive: Receive, send: Send) -> None:
+    def _wire(self, exchange: Exchange, place: Place | None) -> Wire:
+        """Say in whose shape a client expects to be refused."""
+        return self._engine.wires.wire(place.route.wire if place else hint_of(exchange.path, exchange.headers))
+
+    async def _serve(self, exchange: Exchange, place: Place | None) -> None:
         """Answer one request: of the gateway itself, of its administration, or of a model API."""
-        page = await self._page(scope, request.headers)
+        headers = exchange.headers
+        page = await self._page(exchange) if exchange.path in PAGES else None
         if page is not None:
-            await relay(page, receive, send, self.limits)
+            await relay(page, exchange, self.limits)
             return
-        if scope["path"].startswith(LINKS) and scope["method"] in ("GET", "POST"):
+        if exchange.path.startswith(LINKS) and exchange.method in ("GET", "POST"):
             # Whoever has the link may: it is asked for before a key is.
-            await relay(await self._decide(scope, request.headers, receive), receive, send, self.limits)
+            await relay(await self._decide(exchange), exchange, self.limits)
             return
-        if scope["path"].startswith(ADMIN):
-            await self._administer(scope, request.headers, receive, send)
+        if exchange.path.startswith(ADMIN):
+            await self._administer(exchange)
             return
         # Whoever has no credentials learns no more than that it needs some.
-        caller = self._let_in(request.headers)
-        if request.place is None:
-            raise NotFound(f"bursar does not serve {scope['method']} {scope['path'][:200]}")
+        caller = self._let_in(headers)
+        if place is None:
+            raise NotFound(f"bursar does not serve {exchange.method} {exchange.path[:200]}")
         self._door.admit(caller, Role.CALL)
-        query = query_of(scope["query_string"], request.place.route)
-        arrival = Arrival(request.place, request.headers, query, caller)
+        arrival = Arrival(place, headers, query_of(exchange.query, place.route), caller)
         with self._shares.taken(caller.tenant):
-            await relay(await self._answer(arrival, receive), receive, send, self.limits)
+            await relay(await self._answer(arrival, exchange), exchange, self.limits)
 
-    async def _decide(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Reply:
+    async def _decide(self, exchange: Exchange) -> Reply:
         limits = replace(self.limits, body_bytes_max=min(LINK_BODY_BYTES_MAX, self.limits.body_bytes_max))
-        body = await read_body(headers, receive, limits) if scope["method"] == "POST" else b""
-        return await self._links(scope["method"], scope["path"], body)
+        body = await read_body(exchange, limits) if exchange.method == "POST" else b""
+        return await self._links(exchange.method, exchange.path, body)
 
-    def _let_in(self, headers: dict[str, str]) -> Caller:
+    def _let_in(self, headers: Mapping[str, str]) -> Caller:
         """Say who sends a request. Raises BadRequest, Unauthorized."""
         refuse_foreign(headers)
         return self._door.caller(headers)
 
-    async def _administer(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
+    async def _administer(self, exchange: Exchange) -> None:
         try:
-            caller = self._let_in(headers)
+            caller = self._let_in(exchange.headers)
         except BursarError as error:
-            await self._admin.refuse(error, scope, receive, send)
+            await self._admin.refuse(error, exchange)
             return
-        await self._admin(scope, receive, send, caller)
+        await self._admin(exchange, caller)
 
-    async def _answer(self, arrival: Arrival, receive: Receive) -> Reply:
-        body = await read_body(arrival.headers, receive, self.limits)
+    async def _answer(self, arrival: Arrival, exchange: Exchange) -> Reply:
+        body = await read_body(exchange, self.limits)
         if arrival.route.is_billable:
-            return await self._engine.handle(await self._calls.call(arrival, body, receive))
+            return await self._engine.handle(await self._calls.call(arrival, body, exchange))
         return await self._free.answer(arrival, body)
 
-    async def _page(self, scope: Scope, headers: dict[str, str]) -> Reply | None:
+    async def _page(self, exchange: Exchange) -> Reply | None:
         """Answer what watches the gateway itself; None for every other path."""
-        path = scope["path"] if scope["method"] == "GET" else ""
+        path = exchange.path if exchange.method == "GET" else ""
         if path == "/healthz":
             return await health()
         if path == "/readyz":
             return await self._ready()
         if path == "/metrics":
-            self._door.admit_scraper(headers)
+            self._door.admit_scraper(exchange.headers)
             return await metrics(self._engine.scraper.page)
         return None
 

@@ -7,19 +7,17 @@ never reads a body and never asks a provider.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bursar.errors import BadRequest
 from bursar.gateway.routes import FAMILIES, Found, Route, find_route, split_prefix
 from bursar.identity.caller import Caller
 
-__all__ = ["Arrival", "Place", "Request", "headers_of", "place_of", "query_of", "refuse_foreign"]
+__all__ = ["Arrival", "Place", "hint_of", "place_of", "query_of", "refuse_foreign"]
 
 QUERY_FIELDS_MAX = 20
-Scope = MutableMapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +30,11 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is looked at of a request before anybody knows who sends it."""
-
-    headers: dict[str, str]
-    place: Place | None
-
-
-@dataclass(frozen=True, slots=True)
 class Arrival:
     """A request before its body was read."""
 
     place: Place
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     pairs: tuple[tuple[str, str], ...]
     """The query."""
     caller: Caller
@@ -57,15 +47,6 @@ class Arrival:
     def query(self) -> str:
         """The query as it goes upstream, with its question mark."""
         return f"?{urlencode(self.pairs)}" if self.pairs else ""
-
-
-def headers_of(scope: Scope) -> dict[str, str]:
-    """Read the headers as text, lower-case; one that comes more than once is joined."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
 
 
 def place_of(method: str, path: str, headers: Mapping[str, str], providers: Collection[str]) -> Place | None:

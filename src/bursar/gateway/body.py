@@ -6,12 +6,12 @@ Owns both limits, and where a large body is parsed. It never looks into one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 from bursar.config.settings import Limits
 from bursar.errors import BadRequest, TooLarge
-from bursar.gateway.relay import Receive
+from bursar.gateway.exchange import Exchange
 
 __all__ = ["parsed", "read_body"]
 
@@ -19,23 +19,26 @@ PARSED_AT_ONCE_BYTES = 2**18
 T = TypeVar("T")
 
 
-async def read_body(headers: Mapping[str, str], receive: Receive, limits: Limits) -> bytes:
+async def read_body(exchange: Exchange, limits: Limits) -> bytes:
     """Read the request's body. Raises TooLarge, and BadRequest when it does not arrive in time."""
     most = limits.body_bytes_max
-    if int(headers.get("content-length") or 0) > most:
+    if int(exchange.headers.get("content-length") or 0) > most:
         raise TooLarge(f"a request body may have {most:,} bytes")
-    body = bytearray()
+    if not exchange.is_whole:
+        await _arrived(exchange, most, limits.body_s)
+    if exchange.size_bytes > most:
+        raise TooLarge(f"a request body may have {most:,} bytes")
+    return exchange.take()
+
+
+async def _arrived(exchange: Exchange, most: int, timeout_s: float) -> None:
+    """Wait for the whole body, or more than there may be of it. Raises BadRequest when it does not come."""
     try:
-        async with asyncio.timeout(limits.body_s):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
+        async with asyncio.timeout(timeout_s):
+            while not exchange.is_whole and exchange.size_bytes <= most:
+                if exchange.is_gone:
                     raise BadRequest("the client went away before its request was complete")
-                body += message.get("body", b"")
-                if len(body) > most:
-                    raise TooLarge(f"a request body may have {most:,} bytes")
-                if not message.get("more_body"):
-                    return bytes(body)
+                await exchange.more()
     except TimeoutError:
         raise BadRequest("the request's body did not arrive in time") from None
 

@@ -5,15 +5,11 @@ Owns that step. From here on nobody looks at a client's bytes.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import MutableMapping
-from typing import Any
-
 from bursar.core.labels import Labels
 from bursar.core.provider import Provider
 from bursar.gateway.arrival import Arrival
 from bursar.gateway.body import parsed
-from bursar.gateway.relay import Receive
+from bursar.gateway.exchange import Exchange
 from bursar.gateway.routes import COMPACT
 from bursar.identity.labels import labels_of
 from bursar.identity.runs import parent_run
@@ -33,7 +29,7 @@ class CallMaker:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def call(self, arrival: Arrival, body: bytes, receive: Receive) -> Call:
+    async def call(self, arrival: Arrival, body: bytes, exchange: Exchange) -> Call:
         """Make the call of a billable request. Raises BadRequest for what cannot be parsed or bounded."""
         wire = self._wire(arrival)
         request = await parsed(wire.parse, body)
@@ -51,7 +47,7 @@ class CallMaker:
             target.path,
             {**up(arrival.headers, arrival.caller.secret), "content-type": "application/json"},
             arrival.headers.get("originator", "").lower(),
-            _Presence(receive).is_gone,
+            lambda: exchange.is_gone,
             fallbacks=tuple(self._target(arrival, wire, *other) for other in others),
             parent_run=parent_run(arrival.headers, arrival.caller),
         )
@@ -77,20 +73,3 @@ class CallMaker:
 def _labels(arrival: Arrival, request: Request, target: Target) -> Labels:
     said = arrival.caller.labelled(labels_of(arrival.headers, request.body_labels))
     return Labels({**said.pairs, "provider": target.provider.name, "model": target.model, "wire": target.wire.name})
-
-
-class _Presence:
-    """Whether the client is still there; it is watched only from the first question on."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._watch: asyncio.Task[MutableMapping[str, Any]] | None = None
-
-    def is_gone(self) -> bool:
-        if self._watch is None:
-            self._watch = asyncio.ensure_future(_next_message(self._receive))
-        return self._watch.done() and not self._watch.cancelled()
-
-
-async def _next_message(receive: Receive) -> MutableMapping[str, Any]:
-    return await receive()

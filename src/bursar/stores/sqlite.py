@@ -11,24 +11,41 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from bursar.core.admission import Ask, Balance, Cover, Denial, Line, admit, room_for
 from bursar.core.budget import Budget, Unit
 from bursar.core.charge import FLAGS, Amounts, Charge
 from bursar.core.hold import Effect, Hold, State, Verb, apply
 from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation, refuse_run
-from bursar.errors import HoldConflict, NotFound
+from bursar.errors import HoldConflict, NotFound, StoreUnavailable
+from bursar.stores.compact import encode
+from bursar.stores.sqlite_book import IDS_MAX
 from bursar.stores.sqlite_define import begin_budgets, declare_budgets, finish_budgets
 from bursar.stores.sqlite_run import SqliteRuns
 
 __all__ = ["SqliteLedger"]
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+class _Open(NamedTuple):
+    """A hold as it is known, mostly an open one of this process: its row is not read again to close it."""
+
+    hold: Hold
+    ids: list[int]
+    """Of the balances that it counts against."""
+    units: list[Unit]
+    flags: int = 0
+    price: str = ""
+    note: str = ""
 
 
 class SqliteLedger(SqliteRuns):
     """A ledger in one file. See `pipeline/ports.py` for the contract, `SqliteBook` for what the constructor takes."""
+
+    def __init__(self, path: Path, *, is_power_safe: bool = False, timeout_s: float = 5.0) -> None:
+        self._open_holds: dict[str, _Open] = {}
+        super().__init__(path, is_power_safe=is_power_safe, timeout_s=timeout_s)
 
     def define(self, budgets: Iterable[Budget], at_ns: int) -> None:
         """Put exactly these budgets in force, and let each new one begin with what its window has already."""
@@ -53,7 +70,10 @@ class SqliteLedger(SqliteRuns):
         is, so this may be done again, by any process, before and while the budgets are in force.
         """
         with self.transaction():
-            return begin_budgets(self, budgets, at_ns, after, most)
+            try:
+                return begin_budgets(self, budgets, at_ns, after, most)
+            finally:
+                self._open_holds.clear()  # They may count against more than they did.
 
     def finish(self, budgets: Sequence[Budget]) -> None:
         """Record that budgets have counted all that came before them; until then a restart begins them again."""
@@ -62,7 +82,7 @@ class SqliteLedger(SqliteRuns):
 
     def reserve(self, asked: Reservation) -> Granted | Refused:
         with self.transaction():
-            known = self.run("hold_asked", id=asked.id).fetchone()
+            known = self._asked(asked.id)
             if known is not None:
                 return self._again(known, asked)
             entry = self.look_up_run(asked)
@@ -73,43 +93,60 @@ class SqliteLedger(SqliteRuns):
             verdict = admit(asked.cover, asked.ask, asked.lines, balances)
             if isinstance(verdict, Denial):
                 return Refused(asked.lines[verdict.index], balances[verdict.index], verdict.is_exhausted)
-            ids = [
-                self.open_balance(asked.tenant, line) if number is None else number
-                for number, line in zip(found, asked.lines, strict=True)
-            ]
-            held = asked.cover.amounts(verdict.tokens)
-            self._hold(ids, [held.amount(line.unit) for line in asked.lines], asked.lines)
-            self._insert(asked, verdict.tokens, ids)
+            ids = self._opened(asked, found)
+            hold = Hold(asked.id, State.OPEN, asked.cover, verdict.tokens)
+            after = self._hold(ids, hold.held, asked.lines)
+            self._insert(asked, hold, ids)
             entered = self.enter_run(asked, entry)
-            return Granted(verdict.tokens, verdict.room, tuple(self.read_balances(ids)), entered)
+            return Granted(verdict.tokens, verdict.room, tuple(after), entered)
 
-    def _read_found(self, found: Sequence[int | None]) -> list[Balance]:
+    def _asked(self, hold_id: str) -> tuple[Any, ...] | None:
+        """Read what was asked for under an id before; of what is still pending it is written first."""
+        find = self.run if hold_id in self._open_holds else self.run_aside
+        row: tuple[Any, ...] | None = find("hold_asked", id=hold_id).fetchone()
+        return row
+
+    def _read_found(self, found: list[int | None]) -> list[Balance]:
         """Read balances; one that is not opened yet is at zero."""
-        known = iter(self.read_balances([number for number in found if number is not None]))
-        return [Balance() if number is None else next(known) for number in found]
+        known = [number for number in found if number is not None]
+        if len(known) == len(found):
+            return self.read_balances(known)
+        read = iter(self.read_balances(known))
+        return [Balance() if number is None else next(read) for number in found]
 
-    def _hold(self, ids: Sequence[int], amounts: Sequence[int], lines: Sequence[Line]) -> None:
-        self.hold_balances(
-            [(amount, number, line.limit) for number, amount, line in zip(ids, amounts, lines, strict=True)]
-        )
+    def _opened(self, asked: Reservation, found: list[int | None]) -> list[int]:
+        """Give the rows of a call's balances, opened where they are not there yet."""
+        return [
+            self.open_balance(asked.tenant, line) if number is None else number
+            for number, line in zip(found, asked.lines, strict=True)
+        ]
 
-    def _insert(self, asked: Reservation, tokens: int, ids: Sequence[int]) -> None:
-        cover, ask = asked.cover, asked.ask
-        self.run(
-            "hold_insert",
-            id=asked.id,
-            tenant=asked.tenant,
-            process=asked.process,
-            opened_ns=asked.at_ns,
-            balances=",".join(map(str, ids)),
-            asked=f"{ask.at_least},{ask.at_most},{ask.middle},{ask.share}",
-            fixed_pico=cover.fixed_pico,
-            output_pico=cover.output_pico,
-            cover_input=cover.input_tokens,
-            choices=cover.choices,
-            tokens=tokens,
-            labels=_encode(dict(asked.labels)),
-        )
+    def _hold(self, ids: list[int], held: Amounts, lines: Sequence[Line]) -> list[Balance]:
+        """Hold amounts; gives the balances as they are then. The last guard, whatever was computed before."""
+        before = self.read_balances(ids)
+        after = []
+        for line, was in zip(lines, before, strict=True):
+            amount = held.amount(line.unit)
+            now = Balance(was.settled, was.presumed, was.held + amount)
+            if amount and sum(now) > line.limit:
+                raise StoreUnavailable(f"{self.path}: no room for what was admitted, the ledger is inconsistent")
+            after.append(now)
+        self.put_balances(ids, before, after)
+        return after
+
+    def _insert(self, asked: Reservation, hold: Hold, ids: list[int]) -> None:
+        self.pending.open_hold(_hold_values(asked, hold.tokens, ids))
+        self._remember_open(_Open(hold, ids, [line.unit for line in asked.lines]))
+
+    def _remember_open(self, known: _Open) -> None:
+        """Remember an open hold, so that its close need not read it."""
+        if len(self._open_holds) >= IDS_MAX:
+            self._open_holds.clear()
+        self._open_holds[known.hold.id] = known
+
+    def _forget_sums(self) -> None:
+        super()._forget_sums()
+        self._open_holds.clear()
 
     def _again(self, row: tuple[Any, ...], asked: Reservation) -> Granted:
         state, tokens, packed, tenant, labels, *cover, ask = row
@@ -121,7 +158,8 @@ class SqliteLedger(SqliteRuns):
 
     def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
         with self.transaction():
-            hold, ids, _ = self._find(asked.id)
+            known = self._find(asked.id)
+            hold, ids = known.hold, known.ids
             if hold.state is not State.OPEN:
                 return Extension(hold.tokens, is_granted=False)
             if hold.covers(at_least, attempts):
@@ -138,9 +176,10 @@ class SqliteLedger(SqliteRuns):
             if room < at_least:
                 return Extension(hold.tokens, is_granted=False)
             longer = replace(hold, tokens=min(room, max(at_least, at_most)), attempts=attempts)
-            more = longer.held - held
-            self._hold(ids, [more.amount(line.unit) for line in lines], lines)
+            self._hold(ids, longer.held - held, lines)
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)
+            if hold.id in self._open_holds:
+                self._remember_open(known._replace(hold=longer))
             return Extension(longer.tokens, is_granted=True)
 
     def _line(self, number: int) -> Line:
@@ -152,53 +191,47 @@ class SqliteLedger(SqliteRuns):
         self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
     ) -> Closed:
         with self.transaction():
-            hold, ids, row = self._find(hold_id)
-            effect = apply(hold, verb, charge)
+            known = self._find(hold_id)
+            effect = apply(known.hold, verb, charge)
+            before = self.read_balances(known.ids)
+            after = before
             if effect.is_change:
-                self._move(ids, effect)
-                self._record(effect, row, at_ns, note)
+                after = self._move(known, effect, before)
+                self._record(effect, known, at_ns, note)
                 self.leave_run(hold_id, effect.hold.state, at_ns, note)
-            balances = tuple(self.read_balances(ids))
-            return Closed(effect.hold.state, effect.hold.settled, effect.is_change, balances)
+            return Closed(effect.hold.state, effect.hold.settled, effect.is_change, tuple(after))
 
-    def _find(self, hold_id: str) -> tuple[Hold, list[int], tuple[Any, ...]]:
+    def _find(self, hold_id: str) -> _Open:
+        known = self._open_holds.get(hold_id)
+        if known is not None:
+            return known
         row = self.run("hold_find", id=hold_id).fetchone()
         if row is None:
             raise NotFound(f"no call {hold_id}")
         hold = Hold(hold_id, State(row[0]), Cover(*row[1:5]), row[5], row[6], Amounts(*row[7:14]))
-        return hold, _numbers(row[14]), row
+        ids = _numbers(row[14])
+        return _Open(hold, ids, [self.unit_of(number) for number in ids], *row[15:18])
 
-    def _move(self, ids: Sequence[int], effect: Effect) -> None:
-        units = [self.unit_of(number) for number in ids]
-        moves = {unit: effect.move(unit) for unit in set(units)}
-        self.move_balances([(*moves[unit], number) for unit, number in zip(units, ids, strict=True)])
+    def _move(self, known: _Open, effect: Effect, before: list[Balance]) -> list[Balance]:
+        """Post what a verb does to the balances of a call; gives them as they are then."""
+        moves = {unit: effect.move(unit) for unit in set(known.units)}
+        after = []
+        for unit, was in zip(known.units, before, strict=True):
+            held, settled, presumed = moves[unit]
+            after.append(Balance(was.settled + settled, was.presumed + presumed, was.held + held))
+        self.put_balances(known.ids, before, after)
+        return after
 
-    def _record(self, effect: Effect, row: tuple[Any, ...], at_ns: int, note: Note | None) -> None:
-        flags, price = row[15], row[16]
+    def _record(self, effect: Effect, known: _Open, at_ns: int, note: Note | None) -> None:
+        hold_id, flags, price, entries = effect.hold.id, known.flags, known.price, []
         for posting in effect.postings:
             bits = flag_bits(posting.flags)
             flags, price = flags | bits, posting.price or price
-            self.run(
-                "entry_insert",
-                hold_id=effect.hold.id,
-                book=str(posting.book),
-                recorded_ns=at_ns,
-                flags=bits,
-                price=posting.price,
-                **posting.amounts.as_dict(),
-            )
-        self.run(
-            "hold_close",
-            id=effect.hold.id,
-            state=int(effect.hold.state),
-            closed_ns=at_ns,
-            flags=flags,
-            price=price,
-            note=row[17] if note is None else _encode(note.as_list()),
-            **effect.hold.settled.as_dict(),
-        )
-        if note is not None and note.response_id:
-            self.run("response_insert", id=note.response_id, hold_id=effect.hold.id)
+            entries.append((hold_id, str(posting.book), at_ns, *posting.amounts, bits, posting.price))
+        written = known.note if note is None else encode(note.as_list())
+        row = (hold_id, int(effect.hold.state), at_ns, *effect.hold.settled, flags, price, written)
+        self.pending.close_hold(row, entries, note.response_id if note is not None else "")
+        self._open_holds.pop(hold_id, None)
 
     def beat(self, process: str, at_ns: int) -> None:
         self.check_file()
@@ -213,6 +246,26 @@ class SqliteLedger(SqliteRuns):
             if len(ids) < LAPSE_MAX:
                 self.run("process_delete", id=process)
             return len(ids)
+
+
+def _hold_values(asked: Reservation, tokens: int, ids: Sequence[int]) -> tuple[Any, ...]:
+    """Write a new hold as its row, the columns in the order of the query `hold_insert`."""
+    cover, ask = asked.cover, asked.ask
+    return (
+        asked.id,
+        asked.tenant,
+        asked.process,
+        int(State.OPEN),
+        asked.at_ns,
+        ",".join(map(str, ids)),
+        f"{ask.at_least},{ask.at_most},{ask.middle},{ask.share}",
+        cover.fixed_pico,
+        cover.output_pico,
+        cover.input_tokens,
+        cover.choices,
+        tokens,
+        encode(dict(asked.labels)),
+    )
 
 
 def flag_bits(flags: Iterable[str]) -> int:

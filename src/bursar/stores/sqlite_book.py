@@ -8,8 +8,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from bursar.core.labels import OTHER
 from bursar.errors import BursarError, StoreUnavailable
 from bursar.failpoints import failpoint
 from bursar.stores.queries import load_queries, load_script
+from bursar.stores.sqlite_pending import Pending
 
 __all__ = ["SqliteBook"]
 
@@ -47,7 +47,8 @@ class SqliteBook:
         self._rows: dict[int, tuple[Unit, int]] = {}
         self._balances: dict[int, Balance] = {}
         self._version = 0
-        self._is_open = False
+        self._written = 0
+        self.is_open = False
         self._is_lost = False
         self._has_opened = False
         self.q = {**load_queries("queries.sql"), **load_queries("control.sql"), **load_queries("run.sql")}
@@ -56,10 +57,11 @@ class SqliteBook:
         _until(ends, lambda: _has_its_log(path), f"{path}-wal is gone: restore it, or the whole ledger from a backup")
         try:
             self.db = sqlite3.connect(
-                path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=256
+                path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=512
             )
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the ledger {path} cannot be opened: {error}") from error
+        self.pending = Pending(self.db, self.q)
         try:
             self._prepare(is_power_safe, ends)
             found = path.stat()
@@ -119,28 +121,53 @@ class SqliteBook:
                 raise
             return False
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Transaction:
         """Run what is inside as one atomic write; inside another transaction it joins that one."""
-        with self._lock:
-            if self._is_open:
-                yield from self._join()
-                return
-            self._has_opened = False
-            if self._is_lost:
-                raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
-            try:
-                self.db.execute("BEGIN IMMEDIATE")
-                self._is_open = True
-                self._forget_if_changed()
-                yield
-                failpoint("in_commit")
-                self.db.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise StoreUnavailable(f"the ledger {self.path} cannot be written: {error}") from error
-            finally:
-                self._is_open = False
-                self._roll_back()
+        return Transaction(self)
+
+    def begin_transaction(self) -> None:
+        """Begin to write. Raises StoreUnavailable when the file is gone, or locked for too long."""
+        self._has_opened = False
+        if self._is_lost:
+            raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            self.is_open = True
+            self._forget_if_changed()
+        except BaseException as error:
+            self.end_transaction()
+            if isinstance(error, sqlite3.Error):
+                raise self._unwritable(error) from error
+            raise
+
+    def commit(self) -> None:
+        """Write what is pending and make it last. Raises StoreUnavailable."""
+        try:
+            if not self.pending.is_empty:
+                self._write_pending()
+            failpoint("in_commit")
+            self.db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._unwritable(error) from error
+
+    def end_transaction(self) -> None:
+        """Leave the transaction; what was not committed is undone."""
+        self.is_open = False
+        self._roll_back()
+
+    def _unwritable(self, error: sqlite3.Error) -> StoreUnavailable:
+        return StoreUnavailable(f"the ledger {self.path} cannot be written: {error}")
+
+    @property
+    def writes(self) -> tuple[int, int]:
+        """What changes whenever anything is written, or will be."""
+        return self.db.total_changes - self._written, self.pending.count
+
+    def _write_pending(self) -> None:
+        """Write what is pending. It was counted as written when it was asked for."""
+        before = self.db.total_changes
+        self.pending.write(str(self.path))
+        self._written += self.db.total_changes - before
 
     def check_file(self) -> None:
         """Stop writing when the path no longer leads to the file that is open: nobody would ever find the entries.
@@ -153,24 +180,13 @@ class SqliteBook:
         except OSError:
             self._is_lost = True
 
-    def _join(self) -> Iterator[None]:
-        """Take the whole transaction down with an operation that is refused after it has written."""
-        changes = self.db.total_changes
-        try:
-            yield
-        except StoreUnavailable:
-            raise
-        except BursarError as error:
-            if self.db.total_changes != changes:
-                raise StoreUnavailable(f"an operation was refused after it had written: {error.message}") from error
-            raise
-
     def _roll_back(self) -> None:
         """Undo what was not committed; harmless when all was."""
         try:
             if not self.db.in_transaction:
                 return
-            self._balances.clear()
+            self.pending.clear()
+            self._forget_sums()
             self.db.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the ledger {self.path} cannot be used: {error}") from error
@@ -183,8 +199,12 @@ class SqliteBook:
         """Forget the remembered balances when another connection has written since they were read."""
         (version,) = self.db.execute("PRAGMA data_version").fetchone()
         if version != self._version or len(self._balances) > IDS_MAX:
-            self._balances.clear()
+            self._forget_sums()
             self._version = version
+
+    def _forget_sums(self) -> None:
+        """Forget what rows said: another may have written them since."""
+        self._balances.clear()
 
     def forget(self) -> None:
         """Forget which row is which line."""
@@ -192,7 +212,13 @@ class SqliteBook:
         self._rows.clear()
 
     def run(self, query: str, **values: Any) -> sqlite3.Cursor:
-        """Run a named query with bound parameters."""
+        """Run a named query with bound parameters, after everything that is pending."""
+        if not self.pending.is_empty:
+            self._write_pending()
+        return self.db.execute(self.q[query], values)
+
+    def run_aside(self, query: str, **values: Any) -> sqlite3.Cursor:
+        """Run a named query that reads and writes no table of which rows may be pending."""
         return self.db.execute(self.q[query], values)
 
     def run_list(self, query: str, ids: Sequence[int]) -> sqlite3.Cursor:
@@ -204,31 +230,29 @@ class SqliteBook:
 
     def read_balances(self, ids: Sequence[int]) -> list[Balance]:
         """Read the sums of balances, in the order asked for. Only within a transaction: what was read in an earlier
-        one is remembered as long as nobody else writes."""
+        one is remembered as long as nobody else writes, and what is pending is remembered until it is written."""
         known = self._balances
-        unknown = [number for number in ids if number not in known]
-        if unknown:
+        try:
+            return [known[number] for number in ids]
+        except KeyError:
+            unknown = [number for number in ids if number not in known]
             for number, *sums in self.run_list("balance_read", unknown):
                 known[number] = Balance(*sums)
-        return [known[number] for number in ids]
+            return [known[number] for number in ids]
 
-    def hold_balances(self, amounts: Sequence[tuple[int, int, int]]) -> None:
-        """Hold (amount, id, limit). Raises StoreUnavailable when one has no room after all."""
-        if amounts and self.db.executemany(self.q["balance_hold"], amounts).rowcount != len(amounts):
-            raise StoreUnavailable(f"{self.path}: no room for what was admitted, the ledger is inconsistent")
-        for amount, number, _ in amounts:
-            self._remember(number, amount, 0, 0)
+    def put_balances(self, ids: Sequence[int], was: Sequence[Balance], now: Sequence[Balance]) -> None:
+        """Let balances that were read in this transaction have other sums."""
+        known, pending = self._balances, self.pending
+        for number, before, after in zip(ids, was, now, strict=True):
+            known[number] = after
+            pending.put_balance(number, before, after)
 
     def move_balances(self, moves: Sequence[tuple[int, int, int, int]]) -> None:
-        """Add (held, settled, presumed) to the balance with the id that comes last."""
+        """Add (held, settled, presumed) to the balance with the id that comes last, many of them at once."""
+        if not self.pending.is_empty:
+            self._write_pending()
         self.db.executemany(self.q["balance_move"], moves)
-        for held, settled, presumed, number in moves:
-            self._remember(number, held, settled, presumed)
-
-    def _remember(self, number: int, held: int, settled: int, presumed: int) -> None:
-        was = self._balances.get(number)
-        if was is not None:
-            self._balances[number] = Balance(was.settled + settled, was.presumed + presumed, was.held + held)
+        self._forget_sums()
 
     def find_balance(self, tenant: str, line: Line) -> int | None:
         """Find the balance of a line, beyond `values_max` scopes the shared `(other)`; None while it is not there."""
@@ -306,6 +330,53 @@ class SqliteBook:
         """Let go of the file."""
         with self._lock:
             self.db.close()
+
+
+class Transaction:
+    """One atomic write, or a part of one. What it raises: StoreUnavailable when it could not be written."""
+
+    __slots__ = ("_book", "_is_outer", "_writes")
+
+    def __init__(self, book: SqliteBook) -> None:
+        self._book = book
+
+    def __enter__(self) -> None:
+        book = self._book
+        book._lock.acquire()
+        self._is_outer = not book.is_open
+        if not self._is_outer:
+            self._writes = book.writes
+            return
+        try:
+            book.begin_transaction()
+        except BaseException:
+            book._lock.release()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        book = self._book
+        try:
+            if self._is_outer:
+                self._end(error)
+            elif _is_refusal(error) and book.writes != self._writes:
+                # Take the whole transaction down with an operation that is refused after it has written.
+                raise StoreUnavailable(f"an operation was refused after it had written: {error}") from error
+        finally:
+            book._lock.release()
+
+    def _end(self, error: BaseException | None) -> None:
+        book = self._book
+        try:
+            if error is None:
+                book.commit()
+            elif isinstance(error, sqlite3.Error):
+                raise StoreUnavailable(f"the ledger {book.path} cannot be written: {error}") from error
+        finally:
+            book.end_transaction()
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    return isinstance(error, BursarError) and not isinstance(error, StoreUnavailable)
 
 
 def _has_its_log(path: Path) -> bool:

@@ -83,7 +83,7 @@ class SqliteRuns(SqliteControl):
         self._put_run(entry.row)
         if entry.parent is not None:
             self._put_run(entry.parent)
-        self.run("run_hold_insert", hold_id=asked.id, tenant=asked.tenant, run=entry.row.run)
+        self.run_aside("run_hold_insert", hold_id=asked.id, tenant=asked.tenant, run=entry.row.run)
         self._has_run_holds = True
         self._runs_version = self._version
         return entry.row
@@ -91,27 +91,27 @@ class SqliteRuns(SqliteControl):
     def leave_run(self, hold_id: str, state: State, at_ns: int, note: Note | None) -> None:
         """Count a call that ended in its run no longer; nothing is done where no run counts it."""
         if self._has_run_holds is None or self._runs_version != self._version:
-            self._has_run_holds = bool(self.run("run_hold_any").fetchone()[0])
+            self._has_run_holds = bool(self.run_aside("run_hold_any").fetchone()[0])
             self._runs_version = self._version
         if not self._has_run_holds:
             return
-        found = self.run("run_hold_take", hold_id=hold_id).fetchone()
+        found = self.run_aside("run_hold_take", hold_id=hold_id).fetchone()
         if found is None:
             return
-        self.run("run_hold_delete", hold_id=hold_id)
+        self.run_aside("run_hold_delete", hold_id=hold_id)
         row = self._run_row(*found)
         assert row is not None, found
         tool_calls = note.tool_calls if note is not None else 0
         self._put_run(left(row, at_ns, tool_calls=tool_calls, is_released=state is State.RELEASED))
 
     def _run_row(self, tenant: str, run: str) -> RunRow | None:
-        found = self.run("run_find", tenant=tenant, run=run).fetchone()
+        found = self.run_aside("run_find", tenant=tenant, run=run).fetchone()
         return None if found is None else _row(found)
 
     def _put_run(self, row: RunRow) -> None:
         values = {name: getattr(row, name) for name in RunRow.__slots__}
         extras = json.dumps(dict(row.extras), separators=(",", ":")) if row.extras else ""
-        self.run("run_put", **{**values, "state": str(row.state), "extras": extras})
+        self.run_aside("run_put", **{**values, "state": str(row.state), "extras": extras})
 
 
 def _row(found: tuple[Any, ...]) -> RunRow:

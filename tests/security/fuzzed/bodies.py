@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
+from tests.gateway.client import Client, exchange_with
 from tests.gateway.house import PATHS, settings_for, usd
 from tests.security.fuzzed.mutate import broken_bytes, mutated, written
 from tests.security.fuzzed.samples import BODIES
@@ -81,20 +82,12 @@ class BodyFuzz:
 
     async def _send(self, path: str, query: bytes, body: bytes) -> tuple[int, bytes]:
         """Be the server of one request, its client away as soon as it is answered."""
-        exchange = _Exchange(body)
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": path,
-            "query_string": query,
-            "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))],
-        }
+        client = Client()
+        exchange = exchange_with(client, "POST", path, body, query)
         async with asyncio.timeout(ANSWER_S):
-            await self.app(scope, exchange.receive, exchange.send)
-        exchange.ended.set()
-        await asyncio.sleep(0)  # What watched for the client's end sees it.
-        await asyncio.sleep(0)
-        return exchange.status, b"".join(exchange.pieces)
+            await self.app.handle(exchange)
+        await asyncio.sleep(0)  # What was left to the next turn of the loop is done.
+        return client.status, client.body
 
     def _task_count(self) -> int:
         return len(asyncio.all_tasks(self._loop))
@@ -114,30 +107,6 @@ def _is_error(answer: bytes) -> bool:
     value = json.loads(answer)
     error = value["error"] if isinstance(value, dict) else value[0]["error"]
     return isinstance(error["message"], str) and bool(error["message"])
-
-
-class _Exchange:
-    """One request's messages, both ways."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body: bytes | None = body
-        self.ended = asyncio.Event()
-        self.status = 0
-        self.pieces: list[bytes] = []
-
-    async def receive(self) -> MutableMapping[str, Any]:
-        if self._body is not None:
-            body, self._body = self._body, None
-            return {"type": "http.request", "body": body, "more_body": False}
-        await self.ended.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            assert not self.status, "two answers to one request"
-            self.status = message["status"]
-        else:
-            self.pieces.append(message.get("body", b""))
 
 
 class _Lifespan:

@@ -24,8 +24,7 @@ from bursar.gateway.admin.openapi import document
 from bursar.gateway.admin.rights import NEEDS, authorise, tenant_of
 from bursar.gateway.admin.routes import PREFIX, Operation, operations
 from bursar.gateway.admin.system import LiveViews
-from bursar.gateway.arrival import headers_of
-from bursar.gateway.relay import Receive, Send
+from bursar.gateway.exchange import Exchange, Receive, Send
 from bursar.identity.caller import Caller
 from bursar.wiring.engine import Engine
 
@@ -47,6 +46,7 @@ _CODES = {
     503: "store_unavailable",
 }
 _CALLER = "bursar.caller"
+_EXCHANGE = "bursar.exchange"
 NAME_LENGTH_MAX = 300
 
 
@@ -62,16 +62,17 @@ class AdminApi:
         self._desk: Desk | None = None
         self._router: Router | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
+    async def __call__(self, exchange: Exchange, caller: Caller) -> None:
         """Answer one request of a caller that has been let in."""
+        scope, receive, send = exchange.asgi()
         try:
-            await self._opened()({**scope, _CALLER: caller}, receive, send)
+            await self._opened()({**scope, _CALLER: caller, _EXCHANGE: exchange}, receive, send)
         except BursarError as error:
-            await self.refuse(error, scope, receive, send)
+            await self.refuse(error, exchange)
 
-    async def refuse(self, error: BursarError, scope: Scope, receive: Receive, send: Send) -> None:
+    async def refuse(self, error: BursarError, exchange: Exchange) -> None:
         """Say what is wrong with a request, whoever found it."""
-        await _error(error)(scope, receive, send)
+        await _error(error)(*exchange.asgi())
 
     def close(self) -> None:
         """Wait for the reports that run, and let go of the ledger's file. Blocks; harmless when nothing was asked."""
@@ -122,23 +123,23 @@ class _Resource:
             answer = _refused(405, f"there is no {scope['method'][:20]} here")
             answer.headers["allow"] = ", ".join(sorted(self._methods))
         else:
-            answer = await self._answer(operation, scope, receive)
+            answer = await self._answer(operation, scope)
         await answer(scope, receive, send)
 
-    async def _answer(self, operation: Operation, scope: Scope, receive: Receive) -> Response:
+    async def _answer(self, operation: Operation, scope: Scope) -> Response:
         """Do what is asked. What may not be done is refused before anything of the request is read but its path."""
         caller: Caller = scope[_CALLER]
+        exchange: Exchange = scope[_EXCHANGE]
         authorise(caller, operation.need)
         query: Any = read_query(scope["query_string"], operation.query)
         tenant = tenant_of(caller, operation.tenancy, getattr(query, "tenant", ""))
         names: dict[str, str] = scope["path_params"]
         if any(not 0 < len(name) <= NAME_LENGTH_MAX for name in names.values()):
             raise NotFound("there is nothing of this name")
-        headers = headers_of(scope)
         body = None
         if operation.body is not None:
-            body = await read_json(operation.body, headers, receive, self._limits)
-        asked: Asked[Any, Any] = Asked(caller, tenant, names, query, body, headers)
+            body = await read_json(operation.body, exchange, self._limits)
+        asked: Asked[Any, Any] = Asked(caller, tenant, names, query, body, exchange.headers)
         return _json(await operation.handler(self._desk, asked), operation.status)
 
 

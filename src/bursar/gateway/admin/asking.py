@@ -18,7 +18,7 @@ from msgspec import Struct
 from bursar.config.settings import Limits
 from bursar.errors import BadRequest, UsageError
 from bursar.gateway.body import read_body
-from bursar.gateway.relay import Receive
+from bursar.gateway.exchange import Exchange
 from bursar.wire.strict_json import parse
 
 __all__ = ["BODY_BYTES_MAX", "UnsupportedMedia", "read_json", "read_query", "schema_of"]
@@ -38,12 +38,12 @@ class UnsupportedMedia(BadRequest):
     status = 415
 
 
-async def read_json(kind: type[S], headers: Mapping[str, str], receive: Receive, limits: Limits) -> S:
+async def read_json(kind: type[S], exchange: Exchange, limits: Limits) -> S:
     """Read the body. Raises UnsupportedMedia, TooLarge, BadRequest and UsageError that name what is wrong."""
-    media = headers.get("content-type", "").partition(";")[0].strip().lower()
+    media = exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
         raise UnsupportedMedia("send JSON: content-type: application/json")
-    return _converted(parse(await read_body(headers, receive, limits), size_max=BODY_BYTES_MAX), kind)
+    return _converted(parse(await read_body(exchange, limits), size_max=BODY_BYTES_MAX), kind)
 
 
 def read_query(raw: bytes, kind: type[S]) -> S:

@@ -1,5 +1,5 @@
--- Each query has a name and a line of purpose; parameters are bound by name, in the two that run for every line of a
--- call by place. `IN (:ids)` takes a list of numbers.
+-- Each query has a name and a line of purpose; parameters are bound by name, in what runs for every call by place.
+-- `IN (:ids)` takes a list of numbers, `VALUES :rows` some rows at once.
 
 -- name: budget_find
 -- Find the row of one limit of a budget.
@@ -45,9 +45,17 @@ INSERT INTO balance (budget_id, starts_ns, ends_ns, scope) VALUES (:budget_id, :
 -- Read the sums of some balances.
 SELECT id, settled, presumed, held FROM balance WHERE id IN (:ids);
 
--- name: balance_hold
--- Hold an amount (amount, id, limit) on the condition that it fits: the last guard, whatever was computed before.
-UPDATE balance SET held = held + ?1 WHERE id = ?2 AND (?1 = 0 OR settled + presumed + held + ?1 <= ?3);
+-- name: balance_put
+-- Write sums (id, settled, presumed, held, and each as it was): only over what was read, and decided on.
+UPDATE balance SET settled = ?2, presumed = ?3, held = ?4
+WHERE id = ?1 AND settled = ?5 AND presumed = ?6 AND held = ?7;
+
+-- name: balance_put_all
+-- Write the sums of some balances, as `balance_put` does.
+UPDATE balance SET settled = new.column2, presumed = new.column3, held = new.column4
+FROM (VALUES :rows) AS new
+WHERE balance.id = new.column1 AND balance.settled = new.column5 AND balance.presumed = new.column6
+  AND balance.held = new.column7;
 
 -- name: balance_move
 -- Move amounts (held, settled, presumed, id) between the sides of one balance.
@@ -85,11 +93,10 @@ SELECT balance.id, budget.name, balance.scope, balance.starts_ns, budget.unit,
 FROM balance JOIN budget ON budget.id = balance.budget_id;
 
 -- name: hold_insert
--- Open a hold.
+-- Open some holds.
 INSERT INTO hold (id, tenant, process, state, opened_ns, balances, asked, fixed_pico, output_pico, cover_input,
                   choices, tokens, labels)
-VALUES (:id, :tenant, :process, 0, :opened_ns, :balances, :asked, :fixed_pico, :output_pico, :cover_input,
-        :choices, :tokens, :labels);
+VALUES :rows;
 
 -- name: hold_find
 -- Read what the life of a hold needs.
@@ -109,10 +116,18 @@ UPDATE hold SET tokens = :tokens, attempts = :attempts WHERE id = :id AND state 
 -- name: hold_close
 -- Record what became of a hold.
 UPDATE hold
-SET state = :state, closed_ns = :closed_ns, cost_nano = :cost_nano, input_tokens = :input_tokens,
-    cached_tokens = :cached_tokens, cache_write_tokens = :cache_write_tokens, output_tokens = :output_tokens,
-    reasoning_tokens = :reasoning_tokens, requests = :requests, flags = :flags, price = :price, note = :note
-WHERE id = :id;
+SET state = ?2, closed_ns = ?3, cost_nano = ?4, input_tokens = ?5, cached_tokens = ?6, cache_write_tokens = ?7,
+    output_tokens = ?8, reasoning_tokens = ?9, requests = ?10, flags = ?11, price = ?12, note = ?13
+WHERE id = ?1;
+
+-- name: hold_close_all
+-- Record what became of some holds.
+UPDATE hold
+SET state = new.column2, closed_ns = new.column3, cost_nano = new.column4, input_tokens = new.column5,
+    cached_tokens = new.column6, cache_write_tokens = new.column7, output_tokens = new.column8,
+    reasoning_tokens = new.column9, requests = new.column10, flags = new.column11, price = new.column12,
+    note = new.column13
+FROM (VALUES :rows) AS new WHERE hold.id = new.column1;
 
 -- name: hold_lines
 -- Count a hold against further balances, when a budget begins in the middle of its window.
@@ -195,8 +210,8 @@ ORDER BY opened_ns, id LIMIT :most;
 SELECT fixed_pico, output_pico, cover_input, choices, tokens, attempts, balances FROM hold WHERE state = 0;
 
 -- name: response_insert
--- Remember which call a response came from; the first word counts.
-INSERT OR IGNORE INTO response (tenant, id, hold_id) SELECT tenant, :id, id FROM hold WHERE id = :hold_id;
+-- Remember which call (id, response) a response came from; the first word counts.
+INSERT OR IGNORE INTO response (tenant, id, hold_id) SELECT tenant, ?2, id FROM hold WHERE id = ?1;
 
 -- name: response_find
 -- Read the call of a tenant's response.
@@ -206,11 +221,10 @@ SELECT hold.id, hold.tenant, process, state, opened_ns, closed_ns, labels, fixed
 FROM response JOIN hold ON hold.id = response.hold_id WHERE response.tenant = :tenant AND response.id = :id;
 
 -- name: entry_insert
--- Add one immutable row to the ledger.
+-- Add some immutable rows to the ledger.
 INSERT INTO entry (hold_id, book, recorded_ns, cost_nano, input_tokens, cached_tokens, cache_write_tokens,
                    output_tokens, reasoning_tokens, requests, flags, price)
-VALUES (:hold_id, :book, :recorded_ns, :cost_nano, :input_tokens, :cached_tokens, :cache_write_tokens,
-        :output_tokens, :reasoning_tokens, :requests, :flags, :price);
+VALUES :rows;
 
 -- name: entry_fold
 -- Read every entry with the balances it counts against, for verify.
