@@ -114,7 +114,8 @@ class Guards:
         None where no guard looks at such calls.
         """
         matching = [rule for rule in self.rules if rule.matches(labels)]
-        return _strictest(rule.limit() for rule in matching) if matching else None
+        is_watched = bool(matching) or (self.loops is not None and self.loops.matches(labels))
+        return _strictest(rule.limit() for rule in matching) if is_watched else None
 
     def of_budget(self, name: str) -> GuardRule | None:
         """Find the rule behind a budget."""

@@ -24,13 +24,8 @@ class RunLimits:
 
     async def __call__(self, call: Call, following: Next) -> Reply:
         run = call.labels["run"]
-<<<<<<< HEAD
         limits = self.guards.limits(call.labels) if run != NONE else None
         if limits is None:
-=======
-        limits = self.guards.limits(call.labels) if run != NONE else ()
-        if not limits and (run == NONE or self.guards.loops is None):
->>>>>>> f6f3af5 (The guard loops: a run that goes in circles is warned, parked or stopped)
             return await following(call)
         ask = call.run if call.run is not None else RunAsk(run)
         talk = conversation_of(call.request)
