@@ -11,9 +11,7 @@ from tests.cli.filled import Filled, run
 from bursar.core.charge import Amounts
 from bursar.core.hold import Verb
 from bursar.core.ledger import Note
-from bursar.core.run import RunChange, RunVerb
 from bursar.core.window import NS
-from bursar.stores.sqlite import SqliteLedger
 
 WIDE = {"COLUMNS": "100"}
 DEAR = "claude-sonnet-4-5-20250929"
@@ -32,7 +30,7 @@ def book(filled: Filled) -> Filled:
     filled.call(named, verb=None, at_ns=began + 60 * NS)
     for number in range(2):
         cheap = {**named, "run": "outage-18", "model": "gpt-4o-mini"}
-        filled.call(cheap, Amounts(4_000_000, 300, 0, 0, 31, 0, 1), at_ns=began + number * NS)
+        filled.call(cheap, Amounts(4_000_000, 300, 0, 0, 31, 0, 1), at_ns=began + number * NS, is_watched=True)
     return filled
 
 
@@ -112,7 +110,7 @@ def test_two_runs_are_compared_step_by_step_and_in_all(book: Filled) -> None:
 
 
 def test_a_finished_task_has_a_price(book: Filled) -> None:
-    finish(book, "outage-18", "ok")
+    assert run("runs", "finish", "outage-18", "--outcome", "ok").exit_code == 0
     result = run("runs", "tasks", "--since", "1d", env=WIDE)
     assert result.exit_code == 0, result.output
     line = next(line for line in result.stdout.splitlines() if line.startswith("t-17"))
@@ -120,13 +118,6 @@ def test_a_finished_task_has_a_price(book: Filled) -> None:
     (row,) = (row for row in json.loads(run("runs", "tasks", "--json").stdout)["rows"] if row["task"] == "t-17")
     assert (row["per_finished_usd"], row["outcomes"]) == ("0.038", {"ok": 1})
     assert "researcher" in run("runs", "tasks", "--by", "agent").stdout
-
-
-def finish(book: Filled, name: str, outcome: str) -> None:
-    """Say how a run ended that no guard has seen: its row is written first."""
-    assert isinstance(book.ledger, SqliteLedger)
-    book.watch(name)
-    book.ledger.change_run("default", name, RunChange(RunVerb.FINISH, book.now_ns, outcome=outcome))
 
 
 def test_what_cannot_be_found_or_grouped_is_told(book: Filled, tmp_path: Path) -> None:

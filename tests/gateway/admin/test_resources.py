@@ -155,7 +155,7 @@ def test_the_story_of_a_run_is_told_and_two_are_compared(desk: Office) -> None:
     for _ in range(2):
         desk.home.ask(headers={**caller, "x-bursar-run": "a/b run"})
     story = desk.get("/runs/a%2Fb%20run", "acme read")
-    assert (story["run"], story["steps"], story["state"], story["is_cut"]) == ("a/b run", 2, None, False)
+    assert (story["run"], story["steps"], story["state"], story["is_cut"]) == ("a/b run", 2, "running", False)
     assert [step["number"] for step in story["calls"]] == [1, 2]
     assert story["cost_nano"] == sum(step["call"]["cost_nano"] for step in story["calls"]) > 0
     found = desk.get("/run-comparison?first=a%2Fb%20run&second=run-of-acme", "acme read")
