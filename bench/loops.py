@@ -36,7 +36,7 @@ from tests.guards.loops.runs import (  # noqa: E402
     within,
 )
 
-from bursar.guards.loops.settings import LOOPS  # noqa: E402
+from bursar.core.loops import LOOPS  # noqa: E402
 from bursar.guards.loops.watch import RunLoops  # noqa: E402
 from bursar.wire.strict_json import parse  # noqa: E402
 

@@ -200,6 +200,8 @@ def _notes(step: Step) -> Iterator[str]:
     if call.note.ended not in ("", "complete"):
         yield call.note.ended
     yield from sorted(call.flags - {call.note.ended})
+    if call.note.seen:
+        yield f"loop: {call.note.seen}"
 
 
 def _bar(step: Step, story: Story) -> str:

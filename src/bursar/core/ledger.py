@@ -135,6 +135,8 @@ class Note:
     """How much of the input was an earlier response that the body only named."""
     tool_calls: int = 0
     """How many tool calls the answer asked for."""
+    seen: str = ""
+    """What a guard saw in the request, in few words; empty for nothing."""
 
     def as_list(self) -> list[int | str]:
         """Give the fields in their order, as rows keep them."""

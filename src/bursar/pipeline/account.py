@@ -353,6 +353,7 @@ class Account:
             self._response_id,
             self._call.earlier_tokens,
             self.watch.tool_calls,
+            self._call.seen,
         )
 
     @property

@@ -62,6 +62,8 @@ class Call:
     """What is asked of its run; None where nothing is."""
     parent_run: str = ""
     """The run that began this call's run, as the client says."""
+    seen: str = ""
+    """What a guard saw in it, in few words; the ledger keeps it beside the call."""
 
     @property
     def target(self) -> Target:

@@ -14,6 +14,8 @@ from bursar.core.guards import Guards
 from bursar.guards.board import RunBoard
 from bursar.guards.ladder import Ladder
 from bursar.guards.limits import RunLimits
+from bursar.guards.loops.stage import LoopGuard
+from bursar.guards.loops.watch import Loops
 from bursar.guards.naming import RunNaming
 from bursar.guards.parking import Parking
 from bursar.guards.ports import Runs
@@ -36,6 +38,8 @@ class Parts:
     """Tells whether a budget counts by run now."""
     retarget: Callable[[Call, str], Call]
     """Sends a call to another model; the same call where nobody answers it under that name."""
+    loops: Loops | None = None
+    """What is remembered of runs for the guard `loops`, where that is on; it hears of every call that ended."""
 
     def is_run_needed(self) -> bool:
         """Tell whether something counts by run, so that each call must belong to one."""
@@ -50,6 +54,9 @@ def stages(parts: Parts) -> tuple[Stage, ...]:
     if guards:
         # What waits for a person waits before anything is asked of the ledger.
         found.append(Parking(guards, runs, clock))
+    if guards.loops is not None and parts.loops is not None:
+        # Before anything is added to the request: it looks at what the client sent.
+        found.append(LoopGuard(guards.loops, parts.loops, runs, clock, parts.retarget))
     if any(rule.early for rule in guards.rules):
         # Before the call is quoted: another model has another price, and a note is input.
         found.append(Ladder(guards, parts.board, clock, parts.retarget))

@@ -51,6 +51,7 @@ def _step_json(step: Step) -> dict[str, Any]:
         "after_ms": step.after_ns // NS_PER_MS,
         "took_ms": step.took_ns // NS_PER_MS,
         "tool_calls": step.call.note.tool_calls,
+        "seen": step.call.note.seen or None,
         "call": call_json(step.call),
     }
 

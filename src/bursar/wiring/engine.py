@@ -14,6 +14,7 @@ from bursar.core.ledger import ProcessRow
 from bursar.core.window import NS
 from bursar.errors import StoreUnavailable
 from bursar.failpoints import arm
+from bursar.guards.loops.watch import Loops
 from bursar.jobs.upkeep import Upkeep
 from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
@@ -114,9 +115,9 @@ class Engine:
         self.choice = ProviderChoice(settings.providers)
         self.upstream = HttpUpstream(limits.connections_max)
         await self.upstream.start()
-        accounts = self._accounts = Accounts(
-            self._face, waiting, facts, estimates, usuals, self.clock, telemetry.observers
-        )
+        loops = Loops(settings.guards.loops.settings) if settings.guards.loops else None
+        observers = (*telemetry.observers, *((loops,) if loops else ()))
+        accounts = self._accounts = Accounts(self._face, waiting, facts, estimates, usuals, self.clock, observers)
         self.scraper = Scraper(
             telemetry,
             accounts,
@@ -130,7 +131,7 @@ class Engine:
         quoter = Quoter(process, in_force, facts, estimates, usuals, self.clock)
         self._stage = HoldStage(quoter, accounts, waiting, self.upstream, limits.answer_bytes_max)
         self.control.on_change = Ending(accounts, in_force, ledger, self._face)
-        self._way = chained(stages(self._parts(accounts)), self._hold)
+        self._way = chained(stages(self._parts(accounts, loops)), self._hold)
         self._upkeep = Upkeep(
             _Store(ledger, self._face),
             process,
@@ -145,7 +146,7 @@ class Engine:
             asyncio.create_task(self.control.run(self._stopping)),
         )
 
-    def _parts(self, accounts: Accounts) -> Parts:
+    def _parts(self, accounts: Accounts, loops: Loops | None) -> Parts:
         in_force = self.control.in_force
         return Parts(
             guards=self.settings.guards,
@@ -154,6 +155,7 @@ class Engine:
             board=accounts.board,
             is_run_counted=lambda: in_force.budgets.has_runs,
             retarget=Retarget(self.choice, self.wires),
+            loops=loops,
         )
 
     async def stop(self) -> None:

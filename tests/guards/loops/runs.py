@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bursar.core.loops import LOOPS, LoopSettings
 from bursar.guards.loops.rules import Finding
-from bursar.guards.loops.settings import LOOPS, LoopSettings
 from bursar.guards.loops.watch import RunLoops
 from bursar.wire.base import Request
 

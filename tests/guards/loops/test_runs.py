@@ -20,8 +20,8 @@ from tests.guards.loops.runs import (
     within,
 )
 
+from bursar.core.loops import LOOPS
 from bursar.guards.loops.rules import Rule
-from bursar.guards.loops.settings import LOOPS
 
 SEEDS = range(12)
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from tests.guards.loops.runs import KINDS, STEP_NANO, WIRES, Planter, Run, findings, planted, request
 
+from bursar.core.charge import Amounts
+from bursar.core.loops import LOOPS
 from bursar.guards.loops.rules import Rule
-from bursar.guards.loops.settings import LOOPS
 from bursar.guards.loops.watch import ITEMS_MAX, OBSERVED_MAX, THREADS_MAX, Loops, RunLoops
+from bursar.telemetry.record import SETTLED, CallRecord
 from bursar.wire import acts
 from bursar.wire.base import Request
 
@@ -140,10 +142,15 @@ def test_runs_and_tenants_are_apart_and_the_oldest_run_is_forgotten() -> None:
     for count in range(before + LOOPS.row):
         for tenant, name in (("acme", "r"), ("rival", "r")):
             assert loops.look(tenant, name, f"c{count}", request(CHAT, run, count)).findings == ()
-            loops.ended(tenant, name, f"c{count}", "", STEP_NANO)
+            loops.call_ended(ended(tenant, f"c{count}", name))
     assert loops.look("acme", "r", "c", request(CHAT, run, before + LOOPS.row)).step == before + LOOPS.row + 1
     assert loops.look("acme", "new", "c", request(CHAT, run, 0)).step == 1
     assert loops.look("rival", "r", "c", request(CHAT, run, 0)).step == 1, "it was forgotten"
+
+
+def ended(tenant: str, call_id: str, run: str) -> CallRecord:
+    amounts = Amounts(STEP_NANO, requests=1)
+    return CallRecord(call_id, tenant, {"run": run}, "p", "m", "openai.chat", SETTLED, 1, amounts)
 
 
 @pytest.mark.parametrize("wire", ["openai.chat", "openai.responses", "anthropic.messages", "gemini.generate"])

@@ -22,6 +22,7 @@ class RunStep(Struct):
     after_ms: Annotated[int, Meta(description="From the beginning of the run to that of the step.")]
     took_ms: Milliseconds
     tool_calls: int
+    seen: Annotated[str | None, Meta(description="What a guard saw in its request: rules of loops, and how often.")]
     call: Call
 
 

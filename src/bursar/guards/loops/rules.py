@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bursar.core.loops import LoopSettings
 from bursar.core.money import Nano, format_usd
 from bursar.guards.loops.digest import is_alike
-from bursar.guards.loops.settings import LoopSettings
 from bursar.guards.loops.turns import Turn
 
 __all__ = ["TURNS_MAX", "Finding", "Rule", "find"]

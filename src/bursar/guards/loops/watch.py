@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
+from bursar.core.charge import Amounts
+from bursar.core.loops import LOOPS, LoopSettings
 from bursar.core.money import Nano
 from bursar.guards.loops.digest import Sketch, digest, is_alike, sketch
 from bursar.guards.loops.rules import TURNS_MAX, Finding, Rule, find
-from bursar.guards.loops.settings import LOOPS, LoopSettings
 from bursar.guards.loops.turns import Turn, turns_of
 from bursar.wire.acts import Asked, Part, Returned, items_of, parts_of
 from bursar.wire.base import Request
 
-__all__ = ["Loops", "RunLoops", "Seen"]
+__all__ = ["EndedCall", "Loops", "RunLoops", "Seen"]
 
 RUNS_MAX = 2_000
 """Runs that are remembered, the latest ones. One takes 15 kB as a rule, and 200 kB at the most."""
@@ -44,7 +45,24 @@ class Seen:
     step: int
     findings: tuple[Finding, ...]
     is_repeat: bool = False
-    """The request shows nothing that an earlier one did not: a client tries again, or begins again."""
+    """The request is an earlier one, sent again: what that one showed is not found a second time."""
+    count: int = 0
+    """How many of the run's requests showed a loop, this one included, since a person let it go on."""
+
+
+class EndedCall(Protocol):
+    """What is asked of the record of a call that ended."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+    @property
+    def amounts(self) -> Amounts: ...
+    @property
+    def response_id(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +72,13 @@ class _Thread:
     count: int = 0
     anchor: int = 0
     turns: tuple[Turn, ...] = ()
-    findings: tuple[Finding, ...] = ()
 
 
 class RunLoops:
     """One run."""
 
     __slots__ = ("_calls", "_continued", "_observed", "_openings", "_settings", "_stale_nano", "_stale_steps", "_step",
-                 "_threads")  # fmt: skip
+                 "_threads", "_trips")  # fmt: skip
 
     def __init__(self, settings: LoopSettings = LOOPS) -> None:
         self._settings = settings
@@ -73,9 +90,21 @@ class RunLoops:
         self._openings: deque[Sketch] = deque(maxlen=settings.openings or 1)
         self._stale_nano: Nano = 0
         self._stale_steps = 0
+        self._trips = 0
 
     def look(self, call_id: str, request: Request) -> Seen:
         """Take the request of a further step, before it is sent, and say which loops it shows."""
+        seen = self._look(call_id, request)
+        self._trips += bool(seen.findings)
+        return replace(seen, count=self._trips)
+
+    def pardon(self) -> None:
+        """Begin to count anew: the run waits for a person, and what it did until then is theirs to judge."""
+        self._trips = self._stale_steps = 0
+        self._stale_nano = 0
+        self._openings.clear()
+
+    def _look(self, call_id: str, request: Request) -> Seen:
         self._step += 1
         items = items_of(request)
         if not items:
@@ -92,7 +121,7 @@ class RunLoops:
         is_news = is_opening and self._opens(request, items)
         if found and found.count == len(items) and not is_opening:
             _put(self._calls, call_id, found)
-            return Seen(self._step, (*found.findings, *self._stale(is_news=False)), is_repeat=True)
+            return Seen(self._step, self._stale(is_news=False), is_repeat=True)
         return self._take(
             call_id, known, new, _Thread(len(items), _anchor(request, items, len(items))), is_news=is_news
         )
@@ -123,13 +152,13 @@ class RunLoops:
         is_news |= self._learn(new)
         turns = (*known.turns, *new)[-TURNS_MAX:]
         findings = find(turns, self._step, self._settings) if new else ()
-        thread = _Thread(place.count, place.anchor, turns, findings)
+        thread = _Thread(place.count, place.anchor, turns)
         _put(self._calls, call_id, thread)
         if place.count:
             if known in self._threads:
                 self._threads.remove(known)
             self._threads.append(thread)
-        return Seen(self._step, (*findings, *self._begun_again(), *self._stale(is_news=is_news)), is_repeat=not new)
+        return Seen(self._step, (*findings, *self._begun_again(), *self._stale(is_news=is_news)))
 
     def _learn(self, new: Sequence[Turn]) -> bool:
         """Remember what was observed; True when something of it is new."""
@@ -190,12 +219,20 @@ class Loops:
                 del self._runs[next(iter(self._runs))]
             return watched.look(call_id, request)
 
-    def ended(self, tenant: str, run: str, call_id: str, response_id: str, cost_nano: Nano) -> None:
-        """Take what a call of a run came to."""
+    def pardon(self, tenant: str, run: str) -> None:
+        """Begin to count anew in a run that was parked or stopped."""
         with self._lock:
             watched = self._runs.get((tenant, run))
             if watched is not None:
-                watched.ended(call_id, response_id, cost_nano)
+                watched.pardon()
+
+    def call_ended(self, record: EndedCall) -> None:
+        """Take what a call of a run came to."""
+        run = record.labels.get("run")
+        with self._lock:
+            watched = self._runs.get((record.tenant, run)) if run else None
+            if watched is not None:
+                watched.ended(record.id, record.response_id, record.amounts.cost_nano)
 
 
 def _tail(wire: str, items: Sequence[Any]) -> list[Part]:

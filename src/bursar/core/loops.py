@@ -1,4 +1,4 @@
-"""How much of the same is a loop.
+"""How much of the same is a loop: what the guard `loops` is set to.
 
 Owns the thresholds, their defaults and the reasons. `bench/loops.py` prints what they catch and what they stop falsely.
 """
