@@ -26,10 +26,17 @@ def test_thresholds_are_set_one_by_one() -> None:
     assert [step.act for step in rule.ladder] == [Act.WARN, Act.WARN, Act.PARK]
 
 
-def test_without_a_ladder_of_its_own_it_takes_what_it_can_do_of_the_sections() -> None:
-    rule = guards_of("{on_trip: [warn, note, model m, park], match: {team: x}}").loops
+def test_acts_come_in_their_order_and_end_with_a_stop() -> None:
+    rule = guards_of("{loops: {on_trip: [model small, note]}}").loops
     assert rule is not None
-    assert [step.act for step in rule.ladder] == [Act.WARN, Act.PARK]
+    assert [(step.act, step.model) for step in rule.ladder] == [(Act.MODEL, "small"), (Act.NOTE, ""), (Act.STOP, "")]
+    assert guards_of("{loops: {on_trip: park}}").loops == LoopRule(ladder=(LadderStep(Act.PARK),))
+
+
+def test_without_a_ladder_of_its_own_it_takes_the_sections() -> None:
+    rule = guards_of("{on_trip: [warn at 50%, note, park], match: {team: x}}").loops
+    assert rule is not None
+    assert [step.act for step in rule.ladder] == [Act.WARN, Act.NOTE, Act.PARK]
     assert (rule.match, rule.settings) == ((("team", ("x",)),), LOOPS)
     assert LoopRule().ladder == (LadderStep(Act.STOP),)
 
@@ -41,7 +48,9 @@ def test_without_a_ladder_of_its_own_it_takes_what_it_can_do_of_the_sections() -
         ("loops: {row: 1}", "whole number from 2 to 40"),
         ("loops: {rows: 5}", "rows"),
         ("loops: {stale: 5 tokens}", "5 tokens"),
-        ("loops: {on_trip: [note, stop]}", "loops can warn, park or stop, not note"),
+        ("loops: {on_trip: [warn at 50%, stop]}", "loops have no percentage"),
+        ("loops: {on_trip: [stop, warn]}", "nothing comes after park or stop"),
+        ("loops: {on_trip: [shout]}", "is no act of a guard"),
         ("loops: {cycle: 9}", "from 2 to 8"),
     ],
 )

@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType
 
 from bursar.config.budgets import read_match
-from bursar.config.loops import Match, acts, read_loops
+from bursar.config.loops import Match, read_loops
 from bursar.config.problems import Problems, near, show
 from bursar.config.read import Fields, Read, at, entries, fields, scalar
 from bursar.config.short import parse_amount
@@ -139,7 +139,7 @@ RULE_KEYS: Mapping[str, Read] = {
 """The keys of one guard where it is more than its limit."""
 GUARD_KEYS: Mapping[str, Read] = {
     **{guard: partial(_rules, guard) for guard in DEFAULTS},
-    "loops": partial(read_loops, read_ladder=_ladder),
+    "loops": partial(read_loops, rung=_rung),
     "match": read_match,
     "on_trip": _ladder,
     "park_wait_s": scalar(seconds(0, PARK_WAIT_MAX_S)),
@@ -183,9 +183,7 @@ def _guards(read: Fields, problems: Problems) -> Guards:
 def _loops(read: Fields, shared: Match, ladder: tuple[LadderStep, ...]) -> LoopRule | None:
     """Lay what the section says under what `loops` says of itself."""
     rules: tuple[LoopRule, ...] = read.get("loops", (LoopRule(ladder=()),))
-    return next(
-        (replace(rule, match=_both(shared, rule.match), ladder=rule.ladder or acts(ladder)) for rule in rules), None
-    )
+    return next((replace(rule, match=_both(shared, rule.match), ladder=rule.ladder or ladder) for rule in rules), None)
 
 
 def _both(shared: Match, own: Match) -> Match:

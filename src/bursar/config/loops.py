@@ -5,8 +5,10 @@ Owns the keys of that part, and the step from what a person writes to a rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import fields as fields_of
+from functools import partial
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -14,13 +16,13 @@ from bursar.config.budgets import read_match
 from bursar.config.problems import Problems, near, show
 from bursar.config.read import Read, fields, scalar
 from bursar.config.short import parse_amount
-from bursar.config.tree import Node, Scalar, Table
+from bursar.config.tree import Items, Node, Scalar, Table
 from bursar.config.values import whole
 from bursar.core.budget import Unit
 from bursar.core.guards import Act, LadderStep, LoopRule
 from bursar.core.loops import LoopSettings
 
-__all__ = ["LOOP_KEYS", "Match", "acts", "read_loops"]
+__all__ = ["LOOP_KEYS", "Match", "read_loops"]
 
 Match: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -29,8 +31,7 @@ TURNS_MAX = 40
 REPEATS_MAX = 8
 """Of the longest round, five steps, so many are remembered."""
 STEPS_MAX = 1_000_000
-ACTS = (Act.WARN, Act.PARK, Act.STOP)
-"""What the guard can do."""
+ENDS = (Act.PARK, Act.STOP)
 
 
 def _or_off(read: Read) -> Read:
@@ -67,10 +68,10 @@ LOOP_KEYS: Mapping[str, Read] = MappingProxyType(
         "on_trip": lambda node, problems: node,
     }
 )
-"""The keys of `loops`; `on_trip` is read as that of every other guard."""
+"""The keys of `loops`; `on_trip` is read with the words for acts that every guard has."""
 
 
-def read_loops(node: Node, problems: Problems, *, read_ladder: Read) -> tuple[LoopRule, ...]:
+def read_loops(node: Node, problems: Problems, *, rung: Callable[[str], LadderStep]) -> tuple[LoopRule, ...]:
     """Read `default`, `off` (no rule), or the thresholds that differ. A rule without a ladder takes the section's."""
     if isinstance(node, Scalar):
         if node.text not in ("default", "off"):
@@ -83,17 +84,28 @@ def read_loops(node: Node, problems: Problems, *, read_ladder: Read) -> tuple[Lo
         return ()
     if "stale" in read:
         read["stale_nano"] = read.pop("stale")
-    ladder: tuple[LadderStep, ...] = ()
-    if "on_trip" in read:
-        ladder = read_ladder(read["on_trip"], problems) or ()
-        wrong = next((rung for rung in ladder if rung.act not in ACTS), None)
-        if wrong is not None:
-            problems.add(read["on_trip"].place, f"loops can warn, park or stop, not {wrong.act}")
+    ladder = _ladder(read["on_trip"], problems, rung) if "on_trip" in read else ()
     known = {field.name for field in fields_of(LoopSettings)}
     settings = LoopSettings(**{name: value for name, value in read.items() if name in known})
     return (LoopRule(settings, read.get("match", ()), ladder),)
 
 
-def acts(ladder: tuple[LadderStep, ...]) -> tuple[LadderStep, ...]:
-    """Give what of the section's ladder this guard can do."""
-    return tuple(rung for rung in ladder if rung.act in ACTS)
+def _ladder(node: Node, problems: Problems, rung: Callable[[str], LadderStep]) -> tuple[LadderStep, ...]:
+    """Read one act or a list of them in their order; the end is to stop unless it says park."""
+    found = [step for step in _each(node, scalar(partial(_act, rung)), problems) if step is not None]
+    if any(step.act in ENDS for step in found[:-1]):
+        problems.add(node.place, "nothing comes after park or stop: write it last")
+    if not found or found[-1].act not in ENDS:
+        found.append(LadderStep(Act.STOP))
+    return tuple(found)
+
+
+def _each(node: Node, read: Read, problems: Problems) -> list[LadderStep | None]:
+    """Read one value, or each of a list."""
+    return [read(item, problems) for item in (node.nodes if isinstance(node, Items) else (node,))]
+
+
+def _act(rung: Callable[[str], LadderStep], written: str) -> LadderStep:
+    if re.search(r"\bat [0-9]+ ?%?$", written):
+        raise ValueError(f"{show(written)}: loops have no percentage; each finding is one act further")
+    return rung(written)

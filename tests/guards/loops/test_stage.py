@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ def notes(made: House) -> list[str]:
     """What the guard saw in each call of the ledger, the first first."""
     with made.ledger() as ledger:
         return [row.note.seen for row in reversed(ledger.holds("default", tuple(State), 100))]
+
+
+def sent(made: House) -> list[Any]:
+    """The bodies that the provider got, the first first."""
+    return [json.loads(each["body"]) for each in made.provider.requests()]
 
 
 def approve(made: House, run: str = "r") -> None:
@@ -59,10 +65,8 @@ def test_a_ladder_is_climbed_one_rung_a_finding(tmp_path: Path) -> None:
             assert "x-bursar-warning" not in create(client, messages).headers
             messages += searched(count)
         warned = create(client, messages)
-        assert warned.headers["x-bursar-guard"] == "loops"
-        assert warned.headers["x-bursar-warning"] == (
-            "the call `search` was made 3 times in a row, with the same outcome"
-        )
+        sentence = "the call `search` was made 3 times in a row, with the same outcome"
+        assert warned.headers["x-bursar-warning"] == f"loops: {sentence}"
         # A client that sends the same once more has done nothing more.
         assert "x-bursar-warning" not in create(client, messages).headers
         messages += searched(3)
@@ -77,13 +81,34 @@ def test_a_ladder_is_climbed_one_rung_a_finding(tmp_path: Path) -> None:
         assert "x-bursar-warning" in create(client, messages).headers, "a person let it go on: the ladder begins anew"
 
 
+def test_the_model_is_told_and_then_a_cheaper_one_is_asked_for_the_rest_of_the_run(tmp_path: Path) -> None:
+    guards = only(loops="{row: 3, on_trip: [note, model small, stop]}")
+    with house(tmp_path, PLENTY, scripts={"*": SEARCHES}, guards=guards) as made:
+        client = client_of(made).chat.completions.with_raw_response
+        messages: list[Any] = [{"role": "user", "content": "find x"}]
+        for count in range(3):
+            messages += searched(count)
+        create(client, messages)
+        told = sent(made)[-1]["messages"][-1]
+        assert told["role"] == "user"
+        assert "this run repeats itself: the same step was made 3 times in a row" in told["content"]
+        assert "search" not in told["content"]
+        messages += searched(3)
+        assert create(client, messages).headers["x-bursar-model"] == "small"
+        elsewhere = [*messages, *searched(4, "something new")]
+        assert create(client, elsewhere).headers["x-bursar-model"] == "small", "for the rest of the run"
+        assert [body["model"] for body in sent(made)] == ["m", "small", "small"]
+        with pytest.raises(openai.APIStatusError, match="5 times in a row"):
+            create(client, [*messages, *searched(4)])
+
+
 def create(client: Any, messages: list[Any]) -> Any:
     return client.create(model="m", messages=messages, max_tokens=50)
 
 
-def searched(count: int) -> list[Any]:
+def searched(count: int, found: str = "nothing was found at all") -> list[Any]:
     call = {"id": f"call_{count}", "type": "function", "function": {"name": "search", "arguments": '{"q": "x"}'}}
-    answer = {"role": "tool", "tool_call_id": f"call_{count}", "content": "nothing was found at all"}
+    answer = {"role": "tool", "tool_call_id": f"call_{count}", "content": found}
     return [{"role": "assistant", "content": None, "tool_calls": [call]}, answer]
 
 
