@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 from click.testing import CliRunner
@@ -16,6 +17,8 @@ from tests.guards.kit import SEARCHES, agent, client_of, guards_of, only, row_of
 from bursar.cli import main
 from bursar.core.guards import Guards
 from bursar.core.run import RunState
+from bursar.guards import parked as parked_stream
+from bursar.guards import parking as parking_stage
 from bursar.testing import Script
 
 PLENTY = [usd(1000 * DOLLAR)]
@@ -163,6 +166,30 @@ def test_a_call_of_a_parked_run_is_refused_when_somebody_stops_it(tmp_path: Path
         assert isinstance(error, openai.APIStatusError)
         assert error.status_code == 402
         assert home.provider.invoice()["requests"] == 2
+
+
+@pytest.mark.parametrize("act", ["approve", "stop"])
+def test_a_stream_of_a_parked_run_is_kept_alive_until_somebody_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    monkeypatch.setattr(parking_stage, "QUIET_S", 0.1)
+    monkeypatch.setattr(parked_stream, "KEEPALIVE_S", 0.2)
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+    with house(tmp_path, PLENTY, guards=parking(30, steps="1")) as home:
+        ask(client_of(home))
+        url, run = f"{home.url}/v1/chat/completions", {"x-bursar-run": "r"}
+        comments, last = 0, ""
+        with httpx2.stream("POST", url, json=body, headers=run, timeout=30) as answer:
+            assert answer.status_code == 200
+            for line in answer.iter_lines():
+                comments += "approval" in line
+                if comments == 3 and row_of(home).state is RunState.PARKED:
+                    command(home, "runs", act, "r")
+                last = line or last
+        assert comments >= 3
+        assert ("cost-usd" in last) is (act == "approve")
+        assert ("was stopped" in last) is (act == "stop")
+        home.assert_free()
 
 
 def test_a_call_of_a_parked_run_waits_no_longer_than_the_setting(tmp_path: Path) -> None:

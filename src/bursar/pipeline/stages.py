@@ -6,6 +6,7 @@ itself, or wraps the reply, and never knows another.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from bursar.guards.loops.stage import LoopGuard
 from bursar.guards.loops.watch import Loops
 from bursar.guards.naming import RunNaming
 from bursar.guards.parking import Parking
-from bursar.guards.ports import Runs
+from bursar.guards.ports import Runs, Sleep
 from bursar.pipeline.call import Call, Next, Stage
 from bursar.pipeline.ports import Clock
 
@@ -38,6 +39,7 @@ class Parts:
     """Tells whether a budget counts by run now."""
     retarget: Callable[[Call, str], Call]
     """Sends a call to another model; the same call where nobody answers it under that name."""
+    sleep: Sleep = asyncio.sleep
     loops: Loops | None = None
     """What is remembered of runs for the guard `loops`, where that is on; it hears of every call that ended."""
 
@@ -53,7 +55,7 @@ def stages(parts: Parts) -> tuple[Stage, ...]:
     found: list[Stage] = [RunNaming(parts.is_run_needed, runs, clock)]
     if guards:
         # What waits for a person waits before anything is asked of the ledger.
-        found.append(Parking(guards, runs, clock))
+        found.append(Parking(guards, runs, clock, parts.sleep))
     if guards.loops is not None and parts.loops is not None:
         # Before anything is added to the request: it looks at what the client sent.
         found.append(LoopGuard(guards.loops, parts.loops, runs, clock, parts.retarget))
