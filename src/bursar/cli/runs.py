@@ -36,6 +36,7 @@ COLUMNS = (
     Column("run", is_text=True),
     Column("agent", is_text=True),
     Column("task", is_text=True),
+    Column("state", is_text=True),
     Column("steps"),
     Column("in flight"),
     Column("input"),
@@ -89,4 +90,8 @@ def _cells(row: Run, zone: ZoneInfo) -> list[str]:
     amounts = row.amounts
     numbers = [f"{count:,}" for count in (row.steps, row.in_flight, amounts.input_tokens, amounts.output_tokens)]
     times = [instant(at_ns, zone, "%m-%d %H:%M:%S") for at_ns in (row.began_ns, row.active_ns)]
-    return [row.run, row.agent, row.task, *numbers, short_money(amounts.cost_nano), *times]
+    return [row.run, row.agent, row.task, _state(row), *numbers, short_money(amounts.cost_nano), *times]
+
+
+def _state(row: Run) -> str:
+    return f"{row.state} ({row.guard})" if row.guard else row.state

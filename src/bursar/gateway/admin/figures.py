@@ -142,6 +142,8 @@ class Run(Spent):
     task: str
     steps: int
     in_flight: int
+    state: Annotated[str, Meta(description="running, parked, stopped, finished; empty where no guard looks at it.")]
+    guard: Annotated[str, Meta(description="What parked or stopped it.")]
     began: Utc
     last_activity: Utc
 
