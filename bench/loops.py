@@ -99,7 +99,7 @@ def cost() -> None:
     steps = tuple(replace(planter.call(), answer=planter.text(STEP_BYTES // 6)) for _ in range(STEPS))
     run = Run("long", steps)
     print(f"\nmicroseconds a step, conversation of {STEPS * 2} messages")
-    for wire in WIRES[:2] + WIRES[3:]:
+    for wire in (each for each in WIRES if "+" not in each):
         asked = [request(wire, run, count) for count in range(STEPS - 60, STEPS + 1)]
         raw = json.dumps(asked[-1].body).encode()
         known = RunLoops()

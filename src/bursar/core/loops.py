@@ -52,8 +52,8 @@ class LoopSettings:
     """Steps without anything new that must have come as well: a few dear ones are none. The most that a real run took
     before something new came is four."""
     unseen_factor: int = 2
-    """Where only answers are shown (`previous_response_id`), so many times as many in a row must be the same. Nothing
-    is counted over a window there: different calls often have the same answer."""
+    """Where only what came back is known (`previous_response_id` after a restart), so many times as many in a row must
+    be the same. Nothing is counted over a window there: different calls often have the same answer."""
 
 
 LOOPS = LoopSettings()

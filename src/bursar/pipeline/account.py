@@ -246,7 +246,7 @@ class Account:
     async def settle(self, answer: Answer, *, status: int) -> None:
         """Close with the provider's word; what it did not tell is estimated from what was visible."""
         self._machine.see(answer.visible_tokens)
-        self.watch.tool_calls = answer.tool_calls
+        self.watch.hear(answer)
         self._response_id = answer.response_id if len(answer.response_id) <= RESPONSE_ID_LENGTH_MAX else ""
         card, cover = self._offer.card(answer.service_tier), self._offer.cover
         charge = None
@@ -266,7 +266,7 @@ class Account:
     async def lose(self, answer: Answer | None = None, *, status: int = 0, ended: str = "lost") -> None:
         """Close without the provider's last word; `answer` is what a stream had told by then."""
         close = self._machine.lost(self._accounts.clock(), is_streaming=answer is not None)
-        self.watch.tool_calls = answer.tool_calls if answer is not None else 0
+        self.watch.hear(answer)
         charge = None
         if close.verb is Verb.SETTLE:
             card, cover = self._offer.card(answer.service_tier if answer else ""), self._offer.cover
@@ -314,7 +314,8 @@ class Account:
             self._accounts.waiting.freed(self._lines)
             self._accounts.held.pop(self._call.id, None)
             told = charge or (self._presumed() if verb is Verb.PRESUME else Charge(ZERO))
-            tell(self._accounts.observers, closed_record(self._call, self._offer.target, verb, told, note, at_ns))
+            record = closed_record(self._call, self._offer.target, verb, told, note, at_ns)
+            tell(self._accounts.observers, self.watch.told(record))
 
     def _presumed(self) -> Charge:
         """Say what the ledger charges where nobody told the truth: all that is held."""

@@ -6,10 +6,12 @@ Owns the end that a guard or a person sets to an answer that runs. It decides no
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bursar.core.run import RunAsk, RunRow
 from bursar.pipeline.refusals_run import run_headers
+from bursar.telemetry.record import CallRecord
+from bursar.wire.base import Answer, CallMark
 
 __all__ = ["RunWatch"]
 
@@ -24,7 +26,18 @@ class RunWatch:
     """What the answer asked for, as far as it has come."""
     wake: Callable[[], object] | None = None
     """Lets whoever waits for the answer look up."""
+    asked: tuple[CallMark, ...] = ()
+    """Digests of these calls, where a later request shows them no more."""
     _ends_ns: int | None = None
+
+    def hear(self, answer: Answer | None) -> None:
+        """Take what an answer asked for; None for no answer."""
+        if answer is not None:
+            self.tool_calls, self.asked = answer.tool_calls, answer.asked
+
+    def told(self, record: CallRecord) -> CallRecord:
+        """Lay what the answer asked for beside what observers are told of the call."""
+        return replace(record, asked=self.asked) if self.asked else record
 
     def enter(self, row: RunRow | None, asked: RunAsk | None) -> None:
         """Take the store's word of the run, and with it the end of its seconds."""

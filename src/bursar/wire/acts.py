@@ -11,16 +11,19 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
-from bursar.wire.base import Request
+from bursar.wire.base import CallMark, Request
 
-__all__ = ["Asked", "Part", "Returned", "Said", "items_of", "parts_of"]
+__all__ = ["Asked", "Part", "Returned", "Said", "items_of", "marks_of", "parts_of"]
 
 TEXT_LENGTH_MAX = 16_384
 """Of a longer text the two ends, and a digest of what is between them, stand for the whole."""
 ARGUMENTS_LENGTH_MAX = 65_536
 """Longer arguments are compared as they are written."""
+CALLS_MAX = 128
+"""Tool calls of one answer that are marked."""
 STRINGS_MAX = 500
 """Of an answer that is no text, so many of its strings are looked at."""
 
@@ -41,6 +44,14 @@ class Asked:
     name: str
     arguments: str
     """As JSON text with its keys in order, or as the text that it is."""
+
+    @property
+    def mark(self) -> CallMark:
+        """Give it as a digest: the same call is the same, whatever the order of its arguments."""
+        digest = blake2b(
+            f"{len(self.name)} {self.name}{self.arguments}".encode("utf-8", "surrogatepass"), digest_size=8
+        )
+        return CallMark(self.id, self.name, int.from_bytes(digest.digest(), "big"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,12 @@ def parts_of(wire: str, items: Iterable[Any]) -> list[Part]:
         elif isinstance(item, dict):
             parts += read(item)
     return parts
+
+
+def marks_of(items: Iterable[Mapping[str, Any]]) -> tuple[CallMark, ...]:
+    """Read the tool calls among the output items of a Responses answer, so many at the most that a request can have."""
+    parts = (part for item in items for part in _responses(item))
+    return tuple(islice((part.mark for part in parts if isinstance(part, Asked)), CALLS_MAX))
 
 
 # --- texts ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from bursar.core.money import Nano
 from bursar.core.usage import Usage
 
-__all__ = ["Anatomy", "Answer", "Refusal", "Request", "StreamReader", "Wire"]
+__all__ = ["Anatomy", "Answer", "CallMark", "Refusal", "Request", "StreamReader", "Wire"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,16 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class CallMark:
+    """One tool call of the model, as a digest: enough to know the same one again, and no text but the tool's name."""
+
+    id: str
+    name: str
+    key: int
+    """64 bits of name and arguments."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a provider's answer says of itself, whole or at the end of a stream."""
 
@@ -100,6 +110,8 @@ class Answer:
     """The input side alone, where it was told before the output was (a stream cut short); output leaves are 0."""
     response_id: str = ""
     """The name under which a later request can continue this answer (`Request.previous_id`)."""
+    asked: tuple[CallMark, ...] = ()
+    """Its tool calls, where a later request shows them no more (`response_id`)."""
 
 
 @dataclass(frozen=True, slots=True)

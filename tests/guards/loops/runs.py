@@ -14,15 +14,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bursar.core.charge import Amounts
 from bursar.core.loops import LOOPS, LoopSettings
 from bursar.guards.loops.rules import Finding
 from bursar.guards.loops.watch import RunLoops
+from bursar.telemetry.record import SETTLED, CallRecord
+from bursar.wire.acts import marks_of
 from bursar.wire.base import Request
 
 TRAJECTORIES = Path(__file__).parents[3].parent / "shared" / "trajectories"
 FILES = ("tool_agents.jsonl.gz", "coding_agents.jsonl.gz")
-WIRES = ("openai.chat", "openai.responses", "openai.responses+", "anthropic.messages", "gemini.generate")
-"""`+` continues each answer by its name (`previous_response_id`) and shows only what came back."""
+WIRES = (
+    "openai.chat",
+    "openai.responses",
+    "openai.responses+",
+    "openai.responses+?",
+    "anthropic.messages",
+    "gemini.generate",
+)
+"""`+` continues each answer by its name (`previous_response_id`) and shows only what came back; with `?` the process
+never saw the answers, another one did."""
 STEP_NANO = 60_000_000
 """What a planted step costs: $0.06, as one of a coding agent with a full context does."""
 
@@ -51,14 +62,14 @@ class Run:
 
 def request(wire: str, run: Run, count: int) -> Request:
     """Give the request that follows the first `count` steps of a run."""
-    shape = wire.rstrip("+")
+    shape = wire.rstrip("+?")
     steps = list(enumerate(run.steps[:count]))
-    if wire.endswith("+") and steps:
+    if "+" in wire and steps:
         items = [item for item in _items(shape, *steps[-1]) if not _is_of_model(item)]
     else:
         items = [_words(shape, "user", run.opening), *(item for at, step in steps for item in _items(shape, at, step))]
     field = {"openai.responses": "input", "gemini.generate": "contents"}.get(shape, "messages")
-    previous = f"resp_{count - 1}" if wire.endswith("+") and count else ""
+    previous = f"resp_{count - 1}" if "+" in wire and count else ""
     body = {"model": "m", field: items, "tools": [{}]}
     return Request(shape, "m", body, False, True, None, shape_key="agent", previous_id=previous)
 
@@ -116,6 +127,17 @@ def _object(arguments: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"command": arguments}
 
 
+def ended(wire: str, run: Run, count: int, cost_nano: int) -> CallRecord:
+    """Give what is told of the call that asked with the first `count` steps of a run: its answer began the next one."""
+    shape = wire.rstrip("+?")
+    step = [*run.steps[count : count + 1]] if wire.endswith("+") else []
+    items = [item for each in step for item in _items(shape, count, each)]
+    return CallRecord(
+        f"c{count}", "default", {"run": run.id}, "p", "m", shape, SETTLED, 1, Amounts(cost_nano, requests=1),
+        response_id=f"resp_{count}", asked=marks_of(item for item in items if item.get("type") == "function_call"),
+    )  # fmt: skip
+
+
 # --- replay --------------------------------------------------------------------------------------------------------
 
 
@@ -126,7 +148,7 @@ def findings(
     watched = RunLoops(settings)
     for count in range(len(run.steps) + 1):
         yield count, watched.look(f"c{count}", request(wire, run, count)).findings
-        watched.ended(f"c{count}", f"resp_{count}", cost_nano)
+        watched.ended(ended(wire, run, count, cost_nano))
 
 
 def caught_after(wire: str, run: Run) -> int | None:
@@ -310,7 +332,12 @@ KINDS: dict[str, tuple[Callable[[Planter], list[Step]], int, int | None]] = {
 answers of tools are shown; None where that is not promised."""
 
 
+OF_WORDS = ("two agents thank each other",)
+"""Kinds without a call: what the model says in an answer is not remembered."""
+
+
 def within(kind: str, wire: str) -> int | None:
     """Say within how many steps of its loop a run of a kind must be caught."""
     _, shown, unseen = KINDS[kind]
-    return unseen if wire.endswith("+") else shown
+    is_unseen = wire.endswith("?") or (wire.endswith("+") and kind in OF_WORDS)
+    return unseen if is_unseen else shown

@@ -23,7 +23,7 @@ from tests.guards.loops.runs import (
 from bursar.core.loops import LOOPS
 from bursar.guards.loops.rules import Rule
 
-SEEDS = range(12)
+SEEDS = range(6)
 
 
 @pytest.mark.parametrize("wire", WIRES)

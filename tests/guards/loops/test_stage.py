@@ -9,6 +9,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from tests.cli.filled import run
 from tests.gateway.house import DOLLAR, House, house, usd
 from tests.guards.kit import SEARCHES, agent, client_of, guards_of, only, row_of
 
@@ -136,21 +137,48 @@ def streamed(client: anthropic.Anthropic, messages: list[Any]) -> list[Any]:
 
 
 def test_answers_that_are_continued_by_name_are_followed(tmp_path: Path) -> None:
-    """Only what the tools gave is in these requests, so twice as many must be the same."""
+    """Only what the tools gave is in these requests; what the model asked for is known from its answers."""
     with house(tmp_path, PLENTY, scripts={"*": SEARCHES}, guards=only(loops="default")) as made:
         client = client_of(made).responses
         answer = client.create(model="m", input="find x", tools=[TOOL], max_output_tokens=50)
-        for _ in range(LOOPS.row * LOOPS.unseen_factor - 1):
+        for _ in range(LOOPS.row - 1):
             answer = continued(client, answer)
         with pytest.raises(openai.APIStatusError) as refused:
             continued(client, answer)
         assert refused.value.response.headers["x-bursar-guard"] == "loops"
+        assert "the call `search` was made 5 times in a row" in refused.value.message
 
 
 def continued(client: Any, answer: Any) -> Any:
     (call,) = (each for each in answer.output if each.type == "function_call")
     gave = {"type": "function_call_output", "call_id": call.call_id, "output": "nothing was found at all"}
     return client.create(model="m", previous_response_id=answer.id, input=[gave], tools=[TOOL], max_output_tokens=50)
+
+
+def test_a_gateway_that_was_restarted_knows_a_loop_from_the_request_alone(tmp_path: Path) -> None:
+    guards = only(loops="default")
+    messages: list[Any] = [{"role": "user", "content": "find x"}]
+    with house(tmp_path, PLENTY, scripts={"*": SEARCHES}, guards=guards) as made:
+        for count in range(LOOPS.row - 1):
+            create(client_of(made).chat.completions.with_raw_response, messages)
+            messages += searched(count)
+    with house(tmp_path, PLENTY, scripts={"*": SEARCHES}, guards=guards) as made:
+        create(client_of(made).chat.completions.with_raw_response, messages)
+        messages += searched(9)
+        with pytest.raises(openai.APIStatusError, match="5 times in a row"):
+            create(client_of(made).chat.completions.with_raw_response, messages)
+
+
+def test_a_person_lets_a_stopped_run_go_on_with_one_command(tmp_path: Path) -> None:
+    with house(tmp_path, PLENTY, scripts={"*": SEARCHES}, guards=only(loops="default")) as made:
+        assert agent(client_of(made), found="nothing was found at all")[1] is not None
+        approved = run("runs", "approve", "r", "--store", tmp_path / "bursar.db")
+        assert approved.exit_code == 0, approved.output
+        assert row_of(made).state is RunState.RUNNING
+        # It begins anew, and is caught anew.
+        assert agent(client_of(made), found="nothing was found at all")[0] == LOOPS.row
+        told = run("runs", "show", "r", "--store", tmp_path / "bursar.db").stdout
+        assert "stopped, by the guard loops, the call `search` was made 5 times in a row" in told
 
 
 def test_money_spent_on_nothing_new_stops_a_run(tmp_path: Path) -> None:

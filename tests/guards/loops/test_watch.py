@@ -7,18 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.guards.loops.runs import KINDS, STEP_NANO, WIRES, Planter, Run, findings, planted, request
+from tests.guards.loops.runs import KINDS, STEP_NANO, WIRES, Planter, Run, ended, findings, planted, request
 
-from bursar.core.charge import Amounts
 from bursar.core.loops import LOOPS
 from bursar.guards.loops.rules import Rule
 from bursar.guards.loops.watch import ITEMS_MAX, OBSERVED_MAX, THREADS_MAX, Loops, RunLoops
-from bursar.telemetry.record import SETTLED, CallRecord
 from bursar.wire import acts
 from bursar.wire.base import Request
 
 CHAT = "openai.chat"
-WHOLE = tuple(wire for wire in WIRES if not wire.endswith("+"))
+WHOLE = tuple(wire for wire in WIRES if "+" not in wire)
 
 
 def test_a_process_that_saw_nothing_of_a_run_finds_what_one_that_saw_all_of_it_finds() -> None:
@@ -102,7 +100,8 @@ def test_sub_agents_side_by_side_in_a_run_are_no_loop_of_each_other() -> None:
             for child, run in enumerate(children):
                 asked = _chained(request(wire, run, count), child)
                 assert watched.look(f"{child}-{count}", asked).findings == (), wire
-                watched.ended(f"{child}-{count}", f"{child}-resp_{count}", 1_000)
+                told = ended(wire, run, count, 1_000)
+                watched.ended(replace(told, id=f"{child}-{count}", response_id=f"{child}-resp_{count}"))
 
 
 def _chained(asked: Request, child: int) -> Request:
@@ -142,15 +141,10 @@ def test_runs_and_tenants_are_apart_and_the_oldest_run_is_forgotten() -> None:
     for count in range(before + LOOPS.row):
         for tenant, name in (("acme", "r"), ("rival", "r")):
             assert loops.look(tenant, name, f"c{count}", request(CHAT, run, count)).findings == ()
-            loops.call_ended(ended(tenant, f"c{count}", name))
+            loops.call_ended(replace(ended(CHAT, run, count, STEP_NANO), tenant=tenant, labels={"run": name}))
     assert loops.look("acme", "r", "c", request(CHAT, run, before + LOOPS.row)).step == before + LOOPS.row + 1
     assert loops.look("acme", "new", "c", request(CHAT, run, 0)).step == 1
     assert loops.look("rival", "r", "c", request(CHAT, run, 0)).step == 1, "it was forgotten"
-
-
-def ended(tenant: str, call_id: str, run: str) -> CallRecord:
-    amounts = Amounts(STEP_NANO, requests=1)
-    return CallRecord(call_id, tenant, {"run": run}, "p", "m", "openai.chat", SETTLED, 1, amounts)
 
 
 @pytest.mark.parametrize("wire", ["openai.chat", "openai.responses", "anthropic.messages", "gemini.generate"])
@@ -172,5 +166,5 @@ def test_an_api_without_conversations_has_no_loops() -> None:
     watched = RunLoops()
     for at in range(30):
         seen = watched.look(f"c{at}", Request("openai.embeddings", "m", {"input": "words"}, False, True, None))
-        watched.ended(f"c{at}", "", 10**9)
+        watched.ended(ended(CHAT, Run("r", ()), at, 10**9))
         assert seen.findings == ()

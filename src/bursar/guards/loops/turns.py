@@ -5,11 +5,12 @@ Owns the step from a conversation's parts to turns. A turn holds digests and the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bursar.guards.loops.digest import Sketch, digest, loose_digest, sketch, steady_digest
 from bursar.wire.acts import Asked, Part, Returned, Said
+from bursar.wire.base import CallMark
 
 __all__ = ["Action", "Turn", "turns_of"]
 
@@ -62,7 +63,7 @@ class _Open:
 
     is_seen: bool = True
     words: list[str] = field(default_factory=list)
-    calls: list[Asked] = field(default_factory=list)
+    calls: list[CallMark] = field(default_factory=list)
     returned: list[Returned] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
 
@@ -71,14 +72,15 @@ class _Open:
         return bool(self.returned or self.heard)
 
 
-def turns_of(parts: Iterable[Part], *, is_chained: bool) -> list[Turn]:
+def turns_of(parts: Iterable[Part], before: Sequence[CallMark] | None = None) -> list[Turn]:
     """Fold parts into turns, the oldest first.
 
     What stands before the model's first part belongs to no turn, but where the request continues an answer that it does
-    not show (`is_chained`): there it is that answer's turn. A turn to which nothing came back yet is none.
+    not show: there it is that answer's turn, and `before` are its calls, as far as they are known. A turn to which
+    nothing came back yet is none.
     """
     turns: list[Turn] = []
-    current = _Open(is_seen=False) if is_chained else None
+    current = None if before is None else _Open(bool(before), calls=[*before])
     for part in parts:
         is_model = isinstance(part, Asked) or (isinstance(part, Said) and part.is_model)
         if is_model and (current is None or current.is_answered):
@@ -95,7 +97,7 @@ def turns_of(parts: Iterable[Part], *, is_chained: bool) -> list[Turn]:
 def _add(turn: _Open, part: Part) -> None:
     match part:
         case Asked():
-            turn.calls.append(part)
+            turn.calls.append(part.mark)
         case Returned():
             turn.returned.append(part)
         case Said(text, is_model):
@@ -140,9 +142,8 @@ def _actions(parts: _Open) -> tuple[Action, ...]:
     return tuple(actions)
 
 
-def _action(call: Asked, answer: Returned | None) -> Action:
-    name = _clean(call.name)
-    key = digest(call.name, call.arguments)
+def _action(call: CallMark, answer: Returned | None) -> Action:
+    name, key = _clean(call.name), call.key
     if answer is None:
         return Action(name, key, 0, 0, key, is_error=False)
     steady = steady_digest(answer.text)

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bursar.core.charge import Amounts
 from bursar.core.loops import LOOPS, LoopSettings
@@ -19,12 +19,14 @@ from bursar.guards.loops.digest import Sketch, digest, is_alike, sketch
 from bursar.guards.loops.rules import TURNS_MAX, Finding, Rule, find
 from bursar.guards.loops.turns import Turn, turns_of
 from bursar.wire.acts import Asked, Part, Returned, items_of, parts_of
-from bursar.wire.base import Request
+from bursar.wire.base import CallMark, Request
 
 __all__ = ["EndedCall", "Loops", "RunLoops", "Seen"]
 
+T = TypeVar("T")
+
 RUNS_MAX = 2_000
-"""Runs that are remembered, the latest ones. One takes 15 kB as a rule, and 200 kB at the most."""
+"""Runs that are remembered, the latest ones. One takes 25 kB as a rule, and 400 kB at the most."""
 THREADS_MAX = 4
 """Conversations of a run that are remembered, sub-agents' included; of another one the latest items are read anew."""
 ITEMS_MAX = 160
@@ -63,6 +65,8 @@ class EndedCall(Protocol):
     def amounts(self) -> Amounts: ...
     @property
     def response_id(self) -> str: ...
+    @property
+    def asked(self) -> tuple[CallMark, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class RunLoops:
         self._step = 0
         self._threads: deque[_Thread] = deque(maxlen=THREADS_MAX)
         self._calls: dict[str, _Thread] = {}
-        self._continued: dict[str, _Thread] = {}
+        self._continued: dict[str, tuple[_Thread, tuple[CallMark, ...]]] = {}
         self._observed: dict[int, None] = {}
         self._openings: deque[Sketch] = deque(maxlen=settings.openings or 1)
         self._stale_nano: Nano = 0
@@ -110,13 +114,13 @@ class RunLoops:
         if not items:
             return Seen(self._step, ())
         if request.previous_id:
-            base = self._continued.get(request.previous_id, _Thread())
-            new = turns_of(_tail(request.wire, items), is_chained=True)
+            base, asked = self._continued.get(request.previous_id, (_Thread(), ()))
+            new = turns_of(_tail(request.wire, items), asked)
             return self._take(call_id, base, new, _Thread(), is_news=False)
         found = self._found(request, items)
         known = found or _Thread()
         parts = parts_of(request.wire, items[known.count :]) if found else _tail(request.wire, items)
-        new = turns_of(parts, is_chained=False)
+        new = turns_of(parts)
         is_opening = not new and not known.turns
         is_news = is_opening and self._opens(request, items)
         if found and found.count == len(items) and not is_opening:
@@ -126,12 +130,12 @@ class RunLoops:
             call_id, known, new, _Thread(len(items), _anchor(request, items, len(items))), is_news=is_news
         )
 
-    def ended(self, call_id: str, response_id: str, cost_nano: Nano) -> None:
+    def ended(self, record: EndedCall) -> None:
         """Take what a call came to, and under which name it can be continued."""
-        self._stale_nano += cost_nano
-        thread = self._calls.pop(call_id, None)
-        if thread is not None and response_id:
-            _put(self._continued, response_id, thread)
+        self._stale_nano += record.amounts.cost_nano
+        thread = self._calls.pop(record.id, None)
+        if thread is not None and record.response_id:
+            _put(self._continued, record.response_id, (thread, record.asked))
 
     def _found(self, request: Request, items: Sequence[Any]) -> _Thread | None:
         """Find the conversation that these items continue: its last items stand where they stood."""
@@ -232,7 +236,7 @@ class Loops:
         with self._lock:
             watched = self._runs.get((record.tenant, run)) if run else None
             if watched is not None:
-                watched.ended(record.id, record.response_id, record.amounts.cost_nano)
+                watched.ended(record)
 
 
 def _tail(wire: str, items: Sequence[Any]) -> list[Part]:
@@ -259,7 +263,7 @@ def _letters(part: Part) -> str:
     return part.name + part.arguments if isinstance(part, Asked) else part.text
 
 
-def _put(table: dict[str, _Thread], name: str, thread: _Thread) -> None:
-    table[name] = thread
+def _put(table: dict[str, T], name: str, value: T) -> None:
+    table[name] = value
     if len(table) > CALLS_MAX:
         del table[next(iter(table))]
