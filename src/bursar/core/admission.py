@@ -81,7 +81,10 @@ def _tokens_within(slope: Slope, room: int) -> int:
     left = room * scale - fixed
     if left < 0:
         return -1
-    return min(left // rate, UNBOUNDED) if rate else UNBOUNDED
+    if not rate:
+        return UNBOUNDED
+    tokens = left // rate
+    return min(UNBOUNDED, tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,22 +173,28 @@ def admit(cover: Cover, ask: Ask, lines: Sequence[Line], balances: Sequence[Bala
     no row of the ledger could record.
     """
     countable = cover.tokens_countable()
-    if countable < ask.at_least:
+    least, share = ask.at_least, ask.share
+    if countable < least:
         raise BadRequest("this call could cost more than a ledger can count: it cannot be held")
     room = share_room = UNBOUNDED
     contended = -1
-    for index, (line, balance) in enumerate(zip(lines, balances, strict=True)):
-        left = line.limit - balance.settled - balance.presumed
-        slope = cover.slope(line.unit)
-        fits = _tokens_within(slope, left - balance.held)
-        if fits < ask.at_least:
-            if _tokens_within(slope, left) < ask.at_least:
+    slopes: dict[Unit, Slope] = {}
+    for index, (line, (settled, presumed, held)) in enumerate(zip(lines, balances, strict=True)):
+        unit = line.unit
+        slope = slopes.get(unit)
+        if slope is None:
+            slope = slopes[unit] = cover.slope(unit)
+        left = line.limit - settled - presumed
+        fits = _tokens_within(slope, left - held)
+        if fits < least:
+            if _tokens_within(slope, left) < least:
                 return Denial(index, is_exhausted=True)
             if contended < 0:
                 contended = index
-        room = min(room, fits)
-        if ask.share > 1:
-            share_room = min(share_room, _tokens_within(slope, (left - balance.held) // ask.share))
+        if fits < room:
+            room = fits
+        if share > 1:
+            share_room = min(share_room, _tokens_within(slope, (left - held) // share))
     if contended >= 0:
         return Denial(contended, is_exhausted=False)
     return Grant(min(ask.choose(room, share_room), countable), room)

@@ -33,6 +33,9 @@ class Unit(StrEnum):
     OUTPUT_TOKENS = "output_tokens"
     REQUESTS = "requests"
 
+    # Units are keys wherever a call is counted, and an enum's own hash is computed in Python.
+    __hash__ = str.__hash__
+
 
 LIMIT_MAX: Mapping[Unit, int] = MappingProxyType(
     {unit: AMOUNT_MAX if unit is Unit.USD else COUNT_LIMIT_MAX for unit in Unit}

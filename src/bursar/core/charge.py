@@ -6,7 +6,7 @@ Owns the sums that budgets and entries count, and the flags that say where a fig
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 from bursar.core.budget import Unit
 from bursar.core.money import Nano
@@ -29,6 +29,9 @@ FLAGS = (
     "corrected",  # a person corrected it
 )
 _FLAGS = frozenset(FLAGS)
+_USD, _TOKENS, _REQUESTS, _INPUT_TOKENS = Unit.USD, Unit.TOKENS, Unit.REQUESTS, Unit.INPUT_TOKENS
+assert set(Unit) == {_USD, _TOKENS, _REQUESTS, _INPUT_TOKENS, Unit.OUTPUT_TOKENS}
+"""Names of their own: an enum finds its members in Python, and every balance of a call asks for some."""
 
 
 class Amounts(NamedTuple):
@@ -61,17 +64,15 @@ class Amounts(NamedTuple):
 
     def amount(self, unit: Unit) -> int:
         """Count this in one unit of a limit."""
-        if unit is Unit.USD:
+        if unit is _USD:
             return self.cost_nano
-        if unit is Unit.TOKENS:
+        if unit is _TOKENS:
             return self.input_tokens + self.output_tokens
-        if unit is Unit.INPUT_TOKENS:
-            return self.input_tokens
-        if unit is Unit.OUTPUT_TOKENS:
-            return self.output_tokens
-        if unit is Unit.REQUESTS:
+        if unit is _REQUESTS:
             return self.requests
-        assert_never(unit)
+        if unit is _INPUT_TOKENS:
+            return self.input_tokens
+        return self.output_tokens
 
     def __add__(self, other: Amounts) -> Amounts:  # type: ignore[override]
         return Amounts(

@@ -26,12 +26,16 @@ class State(IntEnum):
     RELEASED = 2
     PRESUMED = 3
 
+    __hash__ = int.__hash__  # An enum's own hash is computed in Python, and each verb looks into the table.
+
 
 class Verb(StrEnum):
     SETTLE = "settle"
     RELEASE = "release"
     PRESUME = "presume"
     CORRECT = "correct"
+
+    __hash__ = str.__hash__
 
 
 class Outcome(StrEnum):
@@ -97,6 +101,9 @@ class Book(StrEnum):
     PRESUMED = "presumed"
 
 
+_SETTLED = Book.SETTLED
+
+
 @dataclass(frozen=True, slots=True)
 class Posting:
     """One entry to be written: signed amounts on one side of the balances."""
@@ -131,11 +138,10 @@ class Effect:
         """Say what this does to a balance that counts in `unit`."""
         settled = presumed = 0
         for posting in self.postings:
-            amount = posting.amounts.amount(unit)
-            if posting.book is Book.SETTLED:
-                settled += amount
+            if posting.book is _SETTLED:
+                settled += posting.amounts.amount(unit)
             else:
-                presumed += amount
+                presumed += posting.amounts.amount(unit)
         return Move(-self.freed.amount(unit), settled, presumed)
 
 

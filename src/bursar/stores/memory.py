@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
@@ -41,6 +41,7 @@ __all__ = ["MemoryLedger"]
 
 LIMITLESS = 2**63 - 1
 """What a balance is measured by whose budget is no longer in force."""
+_NOTHING = Balance()
 _LimitName: TypeAlias = tuple[str, str, Unit]
 
 
@@ -107,7 +108,7 @@ class MemoryLedger(MemoryReads, MemoryRuns):
             )
             key = self._open_account(asked.tenant, line)
             record.keys.append(key)
-            self._move(key, fold(record, limit.unit))
+            self._post((key,), {limit.unit: fold(record, limit.unit)})
 
     def reserve(self, asked: Reservation) -> Granted | Refused:
         with self._lock:
@@ -118,7 +119,8 @@ class MemoryLedger(MemoryReads, MemoryRuns):
             if entry is not None and entry.denial is not None:
                 return refuse_run(asked, entry.denial)
             keys = [self._key(asked.tenant, line) for line in asked.lines]
-            balances = [self._balance(key) for key in keys]
+            known_accounts = self._accounts
+            balances = [known_accounts[key].balance if key in known_accounts else _NOTHING for key in keys]
             verdict = admit(asked.cover, asked.ask, asked.lines, balances)
             if isinstance(verdict, Denial):
                 return Refused(asked.lines[verdict.index], balances[verdict.index], verdict.is_exhausted)
@@ -127,10 +129,9 @@ class MemoryLedger(MemoryReads, MemoryRuns):
             record = self._records[asked.id] = Record(asked, hold, keys)
             self._open.setdefault(asked.process, {})[asked.id] = record
             held = hold.held
-            for key in keys:
-                self._move(key, Move(held.amount(key[4]), 0, 0))
+            after = self._post(keys, {key[4]: Move(held.amount(key[4]), 0, 0) for key in keys})
             entered = self.enter_run(asked, entry)
-            return Granted(verdict.tokens, verdict.room, self._balances_of(record), entered)
+            return Granted(verdict.tokens, verdict.room, after, entered)
 
     def _again(self, known: Record, asked: Reservation) -> Granted:
         was, hold = known.reservation, known.hold
@@ -157,18 +158,20 @@ class MemoryLedger(MemoryReads, MemoryRuns):
                 self._scopes[_place(key)] += 1
         return key
 
-    def _balance(self, key: Key) -> Balance:
-        account = self._accounts.get(key)
-        return account.balance if account is not None else Balance()
-
     def _balances_of(self, record: Record) -> tuple[Balance, ...]:
         return tuple(self._accounts[key].balance for key in record.keys)
 
-    def _move(self, key: Key, move: Move) -> None:
-        account = self._accounts[key]
-        was = account.balance
-        account.balance = Balance(was.settled + move.settled, was.presumed + move.presumed, was.held + move.held)
-        assert min(account.balance) >= 0, (key, account)
+    def _post(self, keys: Sequence[Key], moves: Mapping[Unit, Move]) -> tuple[Balance, ...]:
+        """Move balances, each by what its unit says; gives them as they are then."""
+        after = []
+        for key in keys:
+            account = self._accounts[key]
+            was_settled, was_presumed, was_held = account.balance
+            held, settled, presumed = moves[key[4]]
+            account.balance = now = Balance(was_settled + settled, was_presumed + presumed, was_held + held)
+            assert now.settled >= 0 and now.presumed >= 0 and now.held >= 0, (key, account)
+            after.append(now)
+        return tuple(after)
 
     def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
         with self._lock:
@@ -191,8 +194,7 @@ class MemoryLedger(MemoryReads, MemoryRuns):
                 return Extension(hold.tokens, is_granted=False)
             record.hold = longer = replace(hold, tokens=min(room, max(at_least, at_most)), attempts=attempts)
             more = longer.held - held
-            for key in record.keys:
-                self._move(key, Move(more.amount(key[4]), 0, 0))
+            self._post(record.keys, {key[4]: Move(more.amount(key[4]), 0, 0) for key in record.keys})
             return Extension(longer.tokens, is_granted=True)
 
     def _line(self, key: Key) -> Line:
@@ -216,9 +218,7 @@ class MemoryLedger(MemoryReads, MemoryRuns):
             return Closed(effect.hold.state, effect.hold.settled, effect.is_change, self._balances_of(record))
 
     def _write(self, record: Record, effect: Effect, at_ns: int) -> None:
-        moves = {unit: effect.move(unit) for unit in {key[4] for key in record.keys}}
-        for key in record.keys:
-            self._move(key, moves[key[4]])
+        self._post(record.keys, {unit: effect.move(unit) for unit in {key[4] for key in record.keys}})
         if record.hold.state is State.OPEN:
             self._forget_open(record)
         record.hold = effect.hold
