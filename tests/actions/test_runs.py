@@ -81,6 +81,15 @@ def test_without_more_said_a_run_that_its_cost_guard_parked_gets_as_much_again(l
     assert json.loads(added.body)["amount"] == DOLLAR
 
 
+def test_a_run_that_spent_too_fast_goes_on_without_any_money_added(ledger: Store) -> None:
+    begin(ledger)
+    ledger.change_run("acme", "r", RunChange(RunVerb.PARK, START_NS, "spend_per_minute"))
+    fast = GuardRule("spend_per_minute", DOLLAR, budget="guard spend_per_minute")
+    row = approve_run(ledger, (COST,), Guards((*GUARDS.rules, fast), (COST,)), RunWish("acme", "r"), OPERATOR)
+    assert row.state is RunState.RUNNING
+    assert not ledger.documents()
+
+
 def test_counts_are_added_to_the_run_itself(ledger: Store) -> None:
     limit = RunLimit(Guard.STEPS, 1)
     begin(ledger, limit)

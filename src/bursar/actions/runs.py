@@ -98,9 +98,9 @@ def _as_much_again(guards: Guards, row: RunRow) -> tuple[str, ...]:
     """Say what a run gets that a guard's budget parked; what the ledger counts it gives by itself."""
     if row.state is RunState.RUNNING:
         return ()
-    rule = next((rule for rule in guards.rules if rule.budget and rule.guard == row.guard), None)
-    if rule is None:
-        return ()
+    rule = next((rule for rule in guards.rules if rule.guard == row.guard), None)
+    if rule is None or rule.guard not in ("tokens", "cost"):
+        return ()  # A minute's money comes back with the next minute.
     return (f"{rule.most} tokens",) if rule.guard == "tokens" else (format_usd(rule.most).replace(",", ""),)
 
 

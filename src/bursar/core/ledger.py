@@ -96,7 +96,7 @@ class Refused:
 def refuse_run(asked: Reservation, denial: RunDenial) -> Refused:
     """Say that a run refused: its line is no budget's, it only names the place in which its calls wait."""
     scope = f"run={denial.row.run}"
-    line = Line(denial.guard or str(denial.row.state), "guard", scope, 0, FOREVER_NS, Unit.REQUESTS, denial.most)
+    line = Line(f"guard {denial.guard or denial.row.state}", "guard", scope, 0, FOREVER_NS, Unit.REQUESTS, denial.most)
     return Refused(line, Balance(held=denial.figure), not denial.is_contended, denial)
 
 

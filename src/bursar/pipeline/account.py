@@ -68,7 +68,7 @@ class Accounts:
         """Close a hold; None when the store cannot take it now and it is kept for later.
 
         A hold that the store never saw (it was down, and a setting let the call through) is recorded first, without
-        limits: truth beats policy.
+        limits, a budget's or a run's: truth beats policy.
         """
         asked = unclosed.asked
         args = (asked.id, unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note)
@@ -79,7 +79,7 @@ class Accounts:
                 if unclosed.verb is Verb.RELEASE:
                     return None
                 lines = tuple(replace(line, limit=WITHOUT_LIMIT) for line in asked.lines)
-                await self.store.reserve(replace(asked, lines=lines))
+                await self.store.reserve(replace(asked, lines=lines, run=None))
                 return await self.store.close(*args)
         except StoreUnavailable:
             self.unclosed.append(unclosed)
