@@ -25,11 +25,13 @@ Sketch = bytes
 """The smallest hashes of a text's shingles, in order, four bytes each; the empty one is of no text."""
 
 _VOLATILE = re.compile(
-    rb"\d(?:"  # Every form begins with a digit, so that texts are searched for one at full speed.
+    # Every form begins with the first digit of a number: texts are searched for one at full speed, and pages of digits
+    # once.
+    rb"\d(?<!\d\d)(?:"
     rb"\d?:\d\d(?::\d\d(?:[.,]\d+)?)?"
     rb"|\d{3}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?Z?"
     rb"|x[0-9a-f]{4,}"
-    rb"|\d*(?:\.\d+)? ?(?:ms|us|ns|s|sec|secs|seconds)\b"
+    rb"|\d{0,9}(?:\.\d{1,9})? ?(?:ms|us|ns|s|sec|secs|seconds)\b"
     rb")"
 )
 _DIGITS = b"0123456789"

@@ -18,7 +18,7 @@ from bursar.core.money import Nano
 from bursar.guards.loops.digest import Sketch, digest, is_alike, sketch
 from bursar.guards.loops.rules import TURNS_MAX, Finding, Rule, find
 from bursar.guards.loops.turns import Turn, turns_of
-from bursar.wire.acts import Asked, Part, Returned, items_of, parts_of
+from bursar.wire.acts import Asked, Part, Returned, Said, items_of, parts_of
 from bursar.wire.base import CallMark, Request
 
 __all__ = ["EndedCall", "Loops", "RunLoops", "Seen"]
@@ -240,16 +240,24 @@ class Loops:
 
 
 def _tail(wire: str, items: Sequence[Any]) -> list[Part]:
-    """Read the latest items, up to the limits."""
+    """Read the latest items: as many turns as are kept, up to the limits."""
     read: list[list[Part]] = []
-    letters = 0
+    letters = turns = 0
+    is_answered = False
     for item in reversed(items[-ITEMS_MAX:]):
         parts = parts_of(wire, (item,))
         read.append(parts)
         letters += sum(len(_letters(part)) for part in parts)
-        if letters > LETTERS_MAX:
+        is_model = bool(parts) and all(_is_of_model(part) for part in parts)
+        turns += is_model and is_answered
+        is_answered = not is_model and (is_answered or bool(parts))
+        if turns > TURNS_MAX or letters > LETTERS_MAX:
             break
     return [part for parts in reversed(read) for part in parts]
+
+
+def _is_of_model(part: Part) -> bool:
+    return isinstance(part, Asked) or (isinstance(part, Said) and part.is_model)
 
 
 def _anchor(request: Request, items: Sequence[Any], count: int) -> int:
