@@ -20,7 +20,7 @@ Each carries its data as attributes, an HTTP status and an exit code. It must ne
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "BadRequest",
@@ -108,10 +108,16 @@ class NotFound(BursarError):
 
 
 class BudgetExceeded(BursarError):
-    """Refuse a call that does not fit its budget even with nothing else in flight."""
+    """Refuse a call that does not fit its budget even with nothing else in flight; `budget` names it."""
 
     status = 402
     exit_code = 3
+
+    def __init__(self, message: str, *, budget: str = "") -> None:
+        super().__init__(message)
+        self.budget = budget
+        self.scopes: tuple[Any, ...] = ()
+        """The scopes around the call, where the library refused it."""
 
 
 class UnknownPrice(BudgetExceeded):

@@ -10,6 +10,8 @@ __all__ = ["ALPHABET", "is_id", "new_id"]
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no i, l, o and u, which are misread."""
+_PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
+_SHIFTS = range(120, -1, -10)
 _ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 _RANDOM_BYTES = 10
 _POOL_BYTES = 400 * _RANDOM_BYTES
@@ -43,7 +45,7 @@ os.register_at_fork(after_in_child=_pool.forget)
 def new_id(at_ns: int) -> str:
     """Make an id: 48 bits of milliseconds, then 80 random bits, in Crockford's base 32."""
     number = (at_ns // 1_000_000 & (1 << 48) - 1) << 80 | int.from_bytes(_pool.take(), "big")
-    return "".join(ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def is_id(text: str) -> bool:

@@ -103,7 +103,7 @@ def wait_until_closed(url: str) -> None:
 
 def ask_as_in_the_readme(url: str, key: str = "none") -> None:
     """Run the README's Python, then make one call with the client that it made."""
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     ask = "client.chat.completions.create(model='m', messages=[{'role': 'user', 'content': 'hello'}])\n"
     environ = {**os.environ, "OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": key}
     subprocess.run([sys.executable, "-c", code + ask], env=environ, check=True, timeout=60)

@@ -23,6 +23,7 @@ __all__ = [
     "METRICS_SECRET",
     "PEPPER",
     "PROVIDER_KEYS",
+    "SCOPES",
     "VARIABLES",
     "exposed_keys",
     "overlays",
@@ -37,6 +38,8 @@ KEY = "BURSAR_KEY"
 LINK = "BURSAR_LINK"
 PEPPER = "BURSAR_PEPPER"
 ADMIN_SECRET = "BURSAR_ADMIN_SECRET"  # noqa: S105 - the name of a variable
+SCOPES = "BURSAR_SCOPES"
+"""Budgets that a parent process hands down; written by the library, never by a person."""
 METRICS_SECRET = "BURSAR_METRICS_SECRET"  # noqa: S105 - the name of a variable
 
 VARIABLES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -85,7 +88,7 @@ def exposed_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def refuse_unknown(environ: Mapping[str, str], allowed: Collection[str], problems: Problems) -> None:
     """Note each BURSAR_* variable that nothing reads; `allowed` are names that the configuration itself gives."""
-    known = (*VARIABLES, CONFIG, FAILPOINT, KEY, LINK, PEPPER, ADMIN_SECRET, METRICS_SECRET)
+    known = (*VARIABLES, CONFIG, FAILPOINT, KEY, LINK, PEPPER, SCOPES, ADMIN_SECRET, METRICS_SECRET)
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in known or name in allowed or _is_of_cluster(name, environ[name]):
             continue

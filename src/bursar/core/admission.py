@@ -87,9 +87,9 @@ def _tokens_within(slope: Slope, room: int) -> int:
     return min(UNBOUNDED, tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One limit of one budget, at the scope and in the window of a call."""
+class Line(NamedTuple):
+    """One limit of one budget, at the scope and in the window of a call. A tuple, since what is written of a line for
+    a client is remembered by it."""
 
     budget: str
     """The budget's name."""

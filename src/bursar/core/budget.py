@@ -43,6 +43,9 @@ LIMIT_MAX: Mapping[Unit, int] = MappingProxyType(
 """The largest limit in each unit."""
 
 
+_RUN = WindowKind.RUN
+
+
 class Policy(StrEnum):
     """What to do when something is unknown or down."""
 
@@ -84,6 +87,8 @@ class Budget:
     link: str = ""
     warn_at: tuple[int, ...] = (80,)
     values_max: int = 10_000
+    instance: str = ""
+    """Sets apart budgets that are alike in all else, each with a balance of its own: one `with` in a program."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -99,9 +104,7 @@ class Budget:
     @property
     def split(self) -> tuple[str, ...]:
         """The labels whose values have a balance each: `per`, and the run where the window is a run."""
-        if self.window.kind is WindowKind.RUN and "run" not in self.per:
-            return (*self.per, "run")
-        return self.per
+        return (*self.per, "run") if self.window.kind is _RUN and "run" not in self.per else self.per
 
     @property
     def is_capped_in_values(self) -> bool:
@@ -128,22 +131,27 @@ class Budget:
     @property
     def identity(self) -> str:
         """Say what makes this budget this budget; limits, policies, links and warnings may change without loss."""
-        return _identity(self.name, self.match, self.per, self.window)
+        return _identity(self.name, self.match, self.per, self.window, self.instance)
 
 
 @lru_cache(maxsize=4_096)
-def _identity(name: str, match: tuple[tuple[str, tuple[str, ...]], ...], per: tuple[str, ...], window: Window) -> str:
+def _identity(
+    name: str,
+    match: tuple[tuple[str, tuple[str, ...]], ...],
+    per: tuple[str, ...],
+    window: Window,
+    instance: str,
+) -> str:
     """Write it down once for all tenants: a budget of every tenant is asked for it thousands of times."""
     since = window.since.isoformat() if window.since else ""
-    return json.dumps(
-        [
-            name,
-            sorted((label, sorted(patterns)) for label, patterns in match),
-            list(per),
-            [window.kind, window.timezone, window.week_start, window.days, since],
-        ],
-        separators=(",", ":"),
-    )
+    parts: list[object] = [
+        name,
+        sorted((label, sorted(patterns)) for label, patterns in match),
+        list(per),
+        [window.kind, window.timezone, window.week_start, window.days, since],
+    ]
+    # Ledgers hold identities of budgets from before there were instances.
+    return json.dumps([*parts, instance] if instance else parts, separators=(",", ":"))
 
 
 def fits(value: str, patterns: tuple[str, ...]) -> bool:
@@ -159,4 +167,6 @@ def _is_like(value: str, pattern: str) -> bool:
 
 
 def _escaped(value: str) -> str:
+    if value.isalnum():
+        return value
     return value.replace("\\", "\\\\").replace(",", "\\,").replace("=", "\\=")

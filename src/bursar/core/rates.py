@@ -7,6 +7,7 @@ card, and never a card of zeros.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from operator import mul
 
 from bursar.core.money import Nano, Pico, ceil_nano
 from bursar.core.usage import Usage
@@ -38,18 +39,29 @@ class Rates:
 
     def pico(self, usage: Usage) -> Pico:
         """Sum units × rate, in pico-USD."""
-        total: Pico = self.request
-        for name in _LEAVES:
-            total += getattr(usage, name) * getattr(self, name)
+        total: Pico = sum(map(mul, usage.counts, self._by_leaf), self.request)
         return total
+
+    @property
+    def _by_leaf(self) -> tuple[Pico, ...]:
+        """The rates in the order of `Usage.counts`."""
+        return (
+            self.input_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+            self.cache_write_1h_tokens,
+            self.input_audio_tokens,
+            self.cache_read_audio_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+            self.output_audio_tokens,
+            self.web_searches,
+        )
 
     @property
     def output_most(self) -> Pico:
         """The dearest rate that an output token can have."""
         return max(self.output_tokens, self.reasoning_tokens)
-
-
-_LEAVES = tuple(field.name for field in fields(Usage))
 
 
 @dataclass(frozen=True, slots=True)

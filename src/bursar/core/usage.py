@@ -33,10 +33,25 @@ class Usage:
     web_searches: int = 0
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
-            count = getattr(self, name)
+        for at, count in enumerate(self.counts):
             if type(count) is not int or not 0 <= count <= COUNT_MAX:
-                raise ValueError(f"{name} is {count!r}: a whole number from 0 to 2^63-1 is needed")
+                raise ValueError(f"{self.__slots__[at]} is {count!r}: a whole number from 0 to 2^63-1 is needed")
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Every count, in the order of the fields."""
+        return (
+            self.input_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+            self.cache_write_1h_tokens,
+            self.input_audio_tokens,
+            self.cache_read_audio_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+            self.output_audio_tokens,
+            self.web_searches,
+        )
 
     @property
     def input_total(self) -> int:
@@ -56,4 +71,4 @@ class Usage:
         return self.output_tokens + self.reasoning_tokens + self.output_audio_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+        return Usage(*map(sum, zip(self.counts, other.counts, strict=True)))

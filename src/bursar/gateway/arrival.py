@@ -93,6 +93,8 @@ def _is_local(origin: str | None) -> bool:
 
 def query_of(raw: bytes, route: Route) -> tuple[tuple[str, str], ...]:
     """Read the query. Raises BadRequest for a parameter that the route does not know; a key never belongs there."""
+    if not raw:
+        return ()
     try:
         pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
     except ValueError:

@@ -74,4 +74,4 @@ class Doorkeeper:
 
 def _is_same(given: str, secret: str) -> bool:
     """Compare in constant time; no secret is like none."""
-    return hmac.compare_digest(given.encode(), secret.encode()) and bool(secret)
+    return bool(secret) and hmac.compare_digest(given.encode(), secret.encode())

@@ -17,7 +17,10 @@ __all__ = ["labels_of"]
 Headers = Mapping[str, str]
 Found = Iterator[tuple[str, str]]
 
-_OWN = ("agent", "task", "task-type", "run", "step", "user", "session", "team")
+_OWN = {
+    f"x-bursar-{name.replace('_', '-')}": name
+    for name in ("agent", "task", "task_type", "run", "step", "user", "session", "team")
+}
 _SETTABLE = tuple(name for name in LABEL_NAMES if name not in ("key", "provider", "model", "wire"))
 _HEADER_BYTES_MAX = 8192
 _PLAIN = {
@@ -35,6 +38,7 @@ _PLAIN = {
     "x-litellm-trace-id": "run",
     "x-portkey-trace-id": "run",
 }
+_CLAUDE = "claude-cli/"
 _BAGGAGE = {"user.id": "user", "enduser.id": "user", "session.id": "session", "gen_ai.agent.name": "agent"}
 _PORTKEY = {"_user": "user", "_session": "session", "_agent": "agent"}
 _TURN = (
@@ -49,7 +53,9 @@ _TURN = (
 def labels_of(headers: Headers, body_labels: Mapping[str, str]) -> Labels:
     """Collect the labels of a call from its headers (lower-case names) and what its body says."""
     found: dict[str, str] = {}
-    for source in _SOURCES:
+    # Most requests name nothing but by our own headers; what nobody sends need not be looked for one by one.
+    is_known = headers.get("user-agent", "").startswith(_CLAUDE) or any(map(_speaks, headers))
+    for source in _SOURCES if is_known else (_own,):
         for name, value in source(headers):
             found.setdefault(name, value)
     for name, value in body_labels.items():
@@ -58,11 +64,12 @@ def labels_of(headers: Headers, body_labels: Mapping[str, str]) -> Labels:
 
 
 def _own(headers: Headers) -> Found:
-    for name in _OWN:
-        value = headers.get(f"x-bursar-{name}")
+    for header, label in _OWN.items():
+        value = headers.get(header)
         if value:
-            yield name.replace("-", "_"), value
-    yield from _tags(headers.get("x-bursar-tags", ""))
+            yield label, value
+    if "x-bursar-tags" in headers:
+        yield from _tags(headers["x-bursar-tags"])
 
 
 def _tags(text: str) -> Found:
@@ -119,8 +126,14 @@ def _programs(headers: Headers) -> Found:
             yield label, turn[name]
     if headers.get("originator", "").lower().startswith("codex"):
         yield "agent", "codex"
-    elif headers.get("user-agent", "").startswith("claude-cli/") or "x-claude-code-session-id" in headers:
+    elif headers.get("user-agent", "").startswith(_CLAUDE) or "x-claude-code-session-id" in headers:
         yield "agent", "claude-code"
 
 
+def _speaks(header: str) -> bool:
+    """Tell whether a header is one that another source than our own reads."""
+    return header in _HEARD or header.startswith("helicone-property-")
+
+
+_HEARD = frozenset({"baggage", "x-portkey-metadata", "x-litellm-tags", "x-codex-turn-metadata", "originator", *_PLAIN})
 _SOURCES: tuple[Callable[[Headers], Found], ...] = (_own, _baggage, _clients, _programs)

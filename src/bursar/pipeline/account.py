@@ -25,8 +25,8 @@ from bursar.pipeline.call import Call
 from bursar.pipeline.offer import Offer
 from bursar.pipeline.ports import Clock, Store, Waiting
 from bursar.pipeline.quote import Quote
-from bursar.pipeline.ratelimit import ratelimit_headers
-from bursar.pipeline.refusals import balance_headers, plain_usd, remaining
+from bursar.pipeline.ratelimit import POLICIES_MAX, part_left, ratelimit_headers
+from bursar.pipeline.refusals import balance_headers, plain_usd
 from bursar.pipeline.settlement import estimated, told, told_in_part
 from bursar.pipeline.telling import closed_record
 from bursar.pipeline.unclosed import Unclosed
@@ -55,11 +55,11 @@ class Accounts:
     usuals: UsualAnswers
     clock: Clock
     observers: tuple[Observer, ...] = ()
-    board: RunBoard = field(default_factory=RunBoard)
-    """Where runs stand that a guard looks at."""
     held: dict[str, Account] = field(default_factory=dict)
     """The calls that hold money now, by id."""
     unclosed: deque[Unclosed] = field(default_factory=lambda: deque(maxlen=UNCLOSED_MAX))
+    board: RunBoard = field(default_factory=RunBoard)
+    """Where runs stand that a guard looks at."""
 
     def open(self, call: Call, quote: Quote) -> Account:
         return Account(self, call, quote)
@@ -78,7 +78,7 @@ class Accounts:
             except NotFound:
                 if unclosed.verb is Verb.RELEASE:
                     return None
-                lines = tuple(replace(line, limit=WITHOUT_LIMIT) for line in asked.lines)
+                lines = tuple(line._replace(limit=WITHOUT_LIMIT) for line in asked.lines)
                 await self.store.reserve(replace(asked, lines=lines, run=None))
                 return await self.store.close(*args)
         except StoreUnavailable:
@@ -375,7 +375,7 @@ class Account:
     def tightest(self) -> Line | None:
         """The line that has the least left, as a part of its limit; None where no budget counts the call."""
         pairs = list(zip(self._lines, self._balances, strict=False))
-        return min(pairs, key=_left)[0] if pairs else None
+        return min(pairs, key=part_left)[0] if pairs else None
 
     def headers(self) -> list[tuple[str, str]]:
         """Tell the client what this call came to and what its tightest budget has left."""
@@ -386,13 +386,8 @@ class Account:
             headers["x-bursar-cost-usd"] = plain_usd(self._charge.amounts.cost_nano)
         if self._call.request.dropped:
             headers["x-bursar-dropped"] = ", ".join(self._call.request.dropped)
-        pairs = list(zip(self._lines, self._balances, strict=False))
-        if pairs:
-            headers |= balance_headers(*min(pairs, key=_left))
-            headers |= ratelimit_headers(pairs, self._accounts.clock())
+        tightest = sorted(zip(self._lines, self._balances, strict=False), key=part_left)[:POLICIES_MAX]
+        if tightest:
+            headers |= balance_headers(*tightest[0])
+            headers |= ratelimit_headers(tightest, self._accounts.clock())
         return list(headers.items())
-
-
-def _left(pair: tuple[Line, Balance]) -> float:
-    """Say which part of its limit a line has left; only to compare, never to count."""
-    return remaining(*pair) / max(1, pair[0].limit)

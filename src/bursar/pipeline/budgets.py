@@ -7,14 +7,26 @@ takes them in the same order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from bursar.core.admission import Line
 from bursar.core.budget import Budget
 from bursar.core.control import TopUp, raised
 from bursar.core.labels import Labels
-from bursar.core.window import Span
 
 __all__ = ["Budgets"]
+
+
+LINES_MAX = 20_000
+"""How many scopes' lines are remembered; beyond it the memory starts anew."""
+
+
+class _Lines(NamedTuple):
+    """What a call of one scope counts against in one budget, as long as its window lasts."""
+
+    starts_ns: int
+    ends_ns: int
+    lines: tuple[Line, ...]
 
 
 class Budgets:
@@ -22,47 +34,49 @@ class Budgets:
 
     def __init__(self, budgets: Iterable[Budget], top_ups: Iterable[TopUp] = ()) -> None:
         self.all = tuple(sorted(budgets, key=lambda budget: (budget.name, budget.tenant)))
-        self._identities = {(budget.tenant, budget.name): budget.identity for budget in self.all}
         self.has_runs = any("run" in budget.split for budget in self.all)
         """Some budget counts by run, so that each call needs the name of one."""
-        self._spans: dict[tuple[str, str], Span] = {}
-        self._by_tenant: dict[str, list[Budget]] = {}
+        self._by_tenant: dict[str, tuple[Budget, ...]] = {}
         for budget in self.all:
-            self._by_tenant.setdefault(budget.tenant, []).append(budget)
+            self._by_tenant[budget.tenant] = (*self._by_tenant.get(budget.tenant, ()), budget)
+        self._choosing = {budget.tenant for budget in self.all if budget.match}
         self._top_ups: dict[tuple[str, str], list[TopUp]] = {}
         for top_up in top_ups:
             self._top_ups.setdefault((top_up.tenant, top_up.identity), []).append(top_up)
+        self._lines: dict[tuple[str, str, str], _Lines] = {}
 
     def matching(self, tenant: str, labels: Labels) -> tuple[Budget, ...]:
         """Give the budgets that count a call."""
-        return tuple(budget for budget in self._by_tenant.get(tenant, ()) if budget.matches(labels))
+        budgets = self._by_tenant.get(tenant, ())
+        if tenant not in self._choosing:
+            return budgets
+        return tuple(budget for budget in budgets if budget.matches(labels))
 
     def lines(self, budgets: Sequence[Budget], labels: Labels, at_ns: int) -> tuple[Line, ...]:
         """Give the lines of these budgets for a call taken at an instant."""
-        lines = []
+        lines: list[Line] = []
         for budget in budgets:
-            key = (budget.tenant, budget.name)
-            span, scope = self._span(budget, key, at_ns), budget.scope(labels)
-            values_max = budget.values_max if budget.is_capped_in_values else 0
-            for limit in budget.limits_in(span):
-                found = self._top_ups.get((key[0], self._identities[key]), ()) if self._top_ups else ()
-                amount = raised(limit, found, self._identities[key], scope, span.starts_ns).amount
-                lines.append(
-                    Line(
-                        budget.name,
-                        self._identities[key],
-                        scope,
-                        span.starts_ns,
-                        span.ends_ns,
-                        limit.unit,
-                        amount,
-                        values_max,
-                    )
-                )
+            scope = budget.scope(labels)
+            if budget.instance:
+                # A scope that a call brings along may have the name of a budget that is in force.
+                lines += self._made(budget, scope, at_ns).lines
+                continue
+            key = (budget.tenant, budget.name, scope)
+            known = self._lines.get(key)
+            if known is None or not known.starts_ns <= at_ns < known.ends_ns:
+                if len(self._lines) >= LINES_MAX:
+                    self._lines.clear()
+                known = self._lines[key] = self._made(budget, scope, at_ns)
+            lines += known.lines
         return tuple(lines)
 
-    def _span(self, budget: Budget, key: tuple[str, str], at_ns: int) -> Span:
-        span = self._spans.get(key)
-        if span is None or at_ns not in span:
-            span = self._spans[key] = budget.window.span(at_ns)
-        return span
+    def _made(self, budget: Budget, scope: str, at_ns: int) -> _Lines:
+        span, identity = budget.window.span(at_ns), budget.identity
+        values_max = budget.values_max if budget.is_capped_in_values else 0
+        found = self._top_ups.get((budget.tenant, identity), ())
+        place = (scope, span.starts_ns, span.ends_ns)
+        lines = []
+        for limit in budget.limits_in(span):
+            amount = raised(limit, found, identity, scope, span.starts_ns).amount
+            lines.append(Line(budget.name, identity, *place, limit.unit, amount, values_max))
+        return _Lines(span.starts_ns, span.ends_ns, tuple(lines))

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from bursar.core.budget import Budget
 from bursar.core.labels import Labels
 from bursar.core.provider import Provider
 from bursar.core.run import RunAsk
@@ -64,6 +65,10 @@ class Call:
     """The run that began this call's run, as the client says."""
     seen: str = ""
     """What a guard saw in it, in few words; the ledger keeps it beside the call."""
+    budgets: tuple[Budget, ...] = ()
+    """Budgets that this call brings along: the scopes that are open around it. They count beside those in force."""
+    is_interruptible: bool = True
+    """Whoever drives it can end a wait for the provider; where that is not so, all that is sent is held at once."""
 
     @property
     def target(self) -> Target:

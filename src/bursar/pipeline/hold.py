@@ -6,7 +6,7 @@ drives it. Everything before the hold is free to fail; everything after it ends 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bursar.core.budget import Policy
 from bursar.core.ledger import Granted, Refused
@@ -15,7 +15,7 @@ from bursar.failpoints import failpoint
 from bursar.pipeline.account import Account, Accounts
 from bursar.pipeline.call import Call, Next, Reply
 from bursar.pipeline.earlier import with_earlier
-from bursar.pipeline.patience import paid_for
+from bursar.pipeline.patience import AsyncioPatience, Patience
 from bursar.pipeline.ports import Answering, Upstream, Waiting
 from bursar.pipeline.quote import Quote, Quoter
 from bursar.pipeline.refusals import refuse, refuse_store_down, refuse_unbegun
@@ -43,6 +43,7 @@ class HoldStage:
     waiting: Waiting
     upstream: Upstream
     answer_bytes_max: int
+    patience: Patience = field(default_factory=AsyncioPatience)
 
     async def __call__(self, call: Call, following: Next | None = None) -> Reply:
         stopped = self.quoter.in_force.stopped(call.tenant, call.labels)
@@ -163,7 +164,7 @@ class HoldStage:
             failpoint("before_send")
             account.sent()
             sending = self.upstream.send(call.provider, "POST", call.path, headers, body)
-            return await paid_for(account, sending, Answering.abort)
+            return await self.patience.paid_for(account, sending, lambda answer: answer.abort())
         except UpstreamFailed as error:
             return error
 
@@ -213,7 +214,7 @@ class HoldStage:
             stream = MeteredStream(call, account, answer)
             return Reply(answer.status, (*down(answer.headers), *account.headers()), stream)
         try:
-            body = await paid_for(account, answer.body(self.answer_bytes_max), bytes)
+            body = await self.patience.paid_for(account, answer.body(self.answer_bytes_max), bytes)
         except (UpstreamFailed, TooLarge) as error:
             answer.abort()
             failure = error if isinstance(error, UpstreamFailed) else UpstreamFailed(error.message, is_sent=True)

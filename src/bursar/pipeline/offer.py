@@ -100,6 +100,8 @@ class OfferMaker:
 
 def dearest(covers: Sequence[Cover]) -> Cover:
     """Cover whichever of these an attempt turns out to be."""
+    if len(covers) == 1:
+        return covers[0]
     return Cover(
         max(cover.fixed_pico for cover in covers),
         max(cover.output_pico for cover in covers),

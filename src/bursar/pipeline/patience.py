@@ -9,35 +9,56 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bursar.errors import BursarError
 from bursar.pipeline.account import Account
 
-__all__ = ["paid_for"]
+__all__ = ["AsyncioPatience", "Patience", "PlainPatience"]
 
 T = TypeVar("T")
 
 
-async def paid_for(account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]) -> T | None:
-    """Do this work for as long as the account can pay for the time; None when it could not.
+class Patience(Protocol):
+    """How the answer to a call is awaited."""
 
-    What was done in the very moment in which the money ended, or this task was cancelled, is given to `drop`.
+    async def paid_for(self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]) -> T | None:
+        """Do this work for as long as the account can pay for the time; None when it could not.
+
+        What was done in the very moment in which the money ended, or this task was cancelled, is given to `drop`.
+        """
+        ...
+
+
+class AsyncioPatience:
+    """Await in asyncio's event loop, and end the wait when the money does."""
+
+    async def paid_for(self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]) -> T | None:
+        if account.tick_s() is None:
+            return await work
+        task = asyncio.ensure_future(work)
+        is_taken = False
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=account.tick_s())
+                if not task.done() and await account.progress(0):
+                    return None
+            is_taken = True
+            return task.result()
+        finally:
+            if not is_taken:
+                await _give_up(task, drop)
+
+
+class PlainPatience:
+    """Wait for as long as it takes: a thread that blocks cannot be called back.
+
+    No money is lost by it: a call that is not interruptible holds all that it may cost. A run's seconds end at the next
+    thing that comes.
     """
-    if account.tick_s() is None:
+
+    async def paid_for(self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]) -> T | None:
         return await work
-    task = asyncio.ensure_future(work)
-    is_taken = False
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=account.tick_s())
-            if not task.done() and await account.progress(0):
-                return None
-        is_taken = True
-        return task.result()
-    finally:
-        if not is_taken:
-            await _give_up(task, drop)
 
 
 async def _give_up(task: asyncio.Task[T], drop: Callable[[T], object]) -> None:

@@ -48,7 +48,7 @@ class Quoter:
 
     def quote(self, call: Call) -> Quote | Refusal:
         at_ns = self.clock()
-        matched = self.in_force.budgets.matching(call.tenant, call.labels)
+        matched = (*self.in_force.budgets.matching(call.tenant, call.labels), *call.budgets)
         is_strict = any(budget.is_strict for budget in matched)
         maker = OfferMaker(self.in_force.prices, self.facts, self.estimates)
         first = maker.offer(call, call.target, at_ns, is_strict=is_strict)
@@ -78,7 +78,7 @@ class Quoter:
             usual=self.usuals.usual(offers[0].usual_key),
             is_stream=request.is_stream,
             is_strict=is_strict,
-            top_speed=speed(offers),
+            top_speed=speed(offers) if call.is_interruptible else None,
             choices=request.choices,
             has_output=request.has_output,
             takes_cap=request.takes_cap,
@@ -97,8 +97,10 @@ def _has_usd(budgets: tuple[Budget, ...]) -> bool:
 def _refuse_unpriced(call: Call, matched: tuple[Budget, ...], offer: Offer) -> Refusal | None:
     if offer.has_unpriced_searches and _has_usd(matched):
         return Refusal(400, "bad_request", f"no price is known for web searches of {call.model}", param="tools")
+    if offer.cards:
+        return None
     denying = [budget for budget in matched if budget.on_unknown_price is Policy.DENY and _has_usd((budget,))]
-    if offer.cards or not denying:
+    if not denying:
         return None
     tiers = [tier for tier in call.request.service_tiers if tier]
     tier = f" in service tier {tiers[0]!r}" if tiers else ""

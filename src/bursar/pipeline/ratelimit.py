@@ -14,7 +14,7 @@ from bursar.core.admission import Balance, Line
 from bursar.core.budget import Unit
 from bursar.core.window import FOREVER_NS, NS
 
-__all__ = ["POLICIES_MAX", "ratelimit_headers"]
+__all__ = ["POLICIES_MAX", "part_left", "ratelimit_headers"]
 
 POLICIES_MAX = 3
 """How many budgets are told, the tightest first; a call may count against many."""
@@ -35,21 +35,27 @@ UNITS: Mapping[Unit, str] = MappingProxyType(
 """Quota units. The draft registers requests and bytes only, so ours carry our name, to be taken for nothing else."""
 
 
+def part_left(pair: tuple[Line, Balance]) -> float:
+    """Say which part of its limit a line has left; only to compare, never to count."""
+    return _left(*pair) / (pair[0].limit or 1)
+
+
 def ratelimit_headers(pairs: Sequence[tuple[Line, Balance]], at_ns: int) -> dict[str, str]:
-    """Write both fields; none where nothing limits the call.
+    """Write both fields for a few lines, the tightest first; none where nothing limits the call.
 
     `q` is the limit, `w` the window's length and `t` the time to its end in seconds (neither for a budget without an
     end), `r` what is left beside everything held, rounded down.
     """
     if not pairs:
         return {}
-    tightest = sorted(pairs, key=lambda pair: _left(*pair) / max(1, pair[0].limit))[:POLICIES_MAX]
+    tightest = pairs[:POLICIES_MAX]
     return {
-        "ratelimit-policy": ", ".join(_policy(line) for line, _ in tightest),
-        "ratelimit": ", ".join(_state(line, balance, at_ns) for line, balance in tightest),
+        "ratelimit-policy": ", ".join([_policy(line) for line, _ in tightest]),
+        "ratelimit": ", ".join([_state(line, balance, at_ns) for line, balance in tightest]),
     }
 
 
+@lru_cache(maxsize=10_000)
 def _policy(line: Line) -> str:
     window = "" if line.ends_ns >= FOREVER_NS else f";w={max(1, (line.ends_ns - line.starts_ns) // NS)}"
     return f'{_name(line)};q={_amount(line.unit, line.limit)};qu="{UNITS[line.unit]}"{window}'
@@ -60,12 +66,12 @@ def _state(line: Line, balance: Balance, at_ns: int) -> str:
     return f"{_name(line)};r={_amount(line.unit, _left(line, balance))}{reset}"
 
 
+@lru_cache(maxsize=10_000)
 def _name(line: Line) -> str:
     """Name a policy by budget and unit, since a budget may have a limit in each."""
     return f'"{_quotable(line.budget)}/{line.unit}"'
 
 
-@lru_cache(maxsize=1_000)
 def _quotable(name: str) -> str:
     """Write a name as it may stand between quotes: in plain ASCII."""
     plain = "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in name[:NAME_LENGTH_MAX])

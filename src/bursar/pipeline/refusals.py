@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import lru_cache
 
 from bursar.core.admission import Balance, Line
 from bursar.core.budget import Budget, Unit
@@ -104,7 +105,8 @@ def refuse_store_down(error: StoreUnavailable) -> Refusal:
 def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refused) -> Refusal:
     """Say which budget refused: spent, or only in flight."""
     line, balance = refused.line, refused.balance
-    budget = next(budget for budget in budgets if budget.name == line.budget)
+    budget = _budget_of(line, budgets)
+    assert budget is not None, "a line is made of one of the call's budgets"
     link = budget.link
     needs = asked.cover.amounts(asked.ask.at_least).amount(line.unit)
     used = balance.settled + balance.presumed
@@ -115,12 +117,14 @@ def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refu
     if not budget.window.is_within_term(Span(line.starts_ns, line.ends_ns)):
         since, days = budget.window.since, budget.window.days
         full = f"{who} is for {days} days from {since} ({budget.window.timezone}), and this is another day.{more}"
-        return Refusal(402, "budget_exceeded", _clean(full, f"{who} is for other days.{more}", more))
+        message = _clean(full, f"{who} is for other days.{more}", more)
+        return Refusal(402, "budget_exceeded", message, budget=line.identity)
     if refused.is_exhausted:
         headers = balance_headers(line, balance) | ratelimit_headers([(line, balance)], asked.at_ns)
         plain = f"{who} has no room for this call{until}.{more}"
         full = f"{who}: {sums} used{until}; this call needs up to {format_amount(line.unit, needs)}.{more}"
-        return Refusal(402, "budget_exceeded", _clean(full, plain, more), headers=headers)
+        message = _clean(full, plain, more)
+        return Refusal(402, "budget_exceeded", message, headers=headers, budget=line.identity)
     plain = f"{who}: the rest is held by calls in flight; try again in a few seconds."
     full = f"{who}: {sums} used, and the rest is held by calls in flight; try again in a few seconds."
     headers = balance_headers(line, balance)
@@ -129,11 +133,18 @@ def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refu
 
 def refuse_unbegun(budgets: tuple[Budget, ...], line: Line | None) -> Refusal:
     """Say that the money ended while the answer to a call was awaited, of which nothing had come yet."""
-    budget = next((budget for budget in budgets if line and budget.name == line.budget), None)
+    budget = _budget_of(line, budgets) if line else None
     who = f"Budget {budget.name!r}" if budget else "A budget"
     more = f" To get more: {budget.link}" if budget and budget.link else ""
     what = "has no room for more of this answer, which had not begun; what may be billed of it is counted."
-    return Refusal(402, "budget_exceeded", _clean(f"{who} {what}{more}", f"A budget {what}{more}", more))
+    message = _clean(f"{who} {what}{more}", f"A budget {what}{more}", more)
+    return Refusal(402, "budget_exceeded", message, budget=line.identity if line else "")
+
+
+def _budget_of(line: Line, budgets: tuple[Budget, ...]) -> Budget | None:
+    """Find the budget of a line; a scope may have the name of another budget, so what is alike in all comes first."""
+    named = [budget for budget in budgets if budget.name == line.budget]
+    return next((budget for budget in named if budget.identity == line.identity), named[0] if named else None)
 
 
 def _clean(full: str, plain: str, more: str) -> str:
@@ -151,8 +162,7 @@ def remaining(line: Line, balance: Balance) -> int:
 
 def balance_headers(line: Line, balance: Balance) -> dict[str, str]:
     """Tell the tightest budget, what is left of it, and when its window ends."""
-    name = line.budget if line.budget.isascii() and line.budget.isprintable() else line.budget.encode().hex()
-    headers = {"x-bursar-budget": name}
+    headers = dict(_place_headers(line))
     left = remaining(line, balance)
     if line.unit is Unit.USD:
         headers["x-bursar-remaining-usd"] = plain_usd(left)
@@ -160,9 +170,16 @@ def balance_headers(line: Line, balance: Balance) -> dict[str, str]:
         headers["x-bursar-remaining-requests"] = str(left)
     else:
         headers["x-bursar-remaining-tokens"] = str(left)
-    if line.ends_ns < FOREVER_NS:
-        headers["x-bursar-reset"] = f"{to_datetime(line.ends_ns):%Y-%m-%dT%H:%M:%SZ}"
     return headers
+
+
+@lru_cache(maxsize=10_000)
+def _place_headers(line: Line) -> tuple[tuple[str, str], ...]:
+    """Say which budget a line is of and when its window ends: written once for all calls in it."""
+    name = line.budget if line.budget.isascii() and line.budget.isprintable() else line.budget.encode().hex()
+    if line.ends_ns >= FOREVER_NS:
+        return (("x-bursar-budget", name),)
+    return ("x-bursar-budget", name), ("x-bursar-reset", f"{to_datetime(line.ends_ns):%Y-%m-%dT%H:%M:%SZ}")
 
 
 def plain_usd(nano: int) -> str:

@@ -23,11 +23,11 @@ from bursar.guards.ports import Runs, Sleep
 from bursar.pipeline.call import Call, Next, Stage
 from bursar.pipeline.ports import Clock
 
-__all__ = ["Parts", "chained", "stages"]
+__all__ = ["StageParts", "chained", "stages"]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class StageParts:
     """What the stages are made with."""
 
     guards: Guards
@@ -48,7 +48,7 @@ class Parts:
         return bool(self.guards) or self.is_run_counted()
 
 
-def stages(parts: Parts) -> tuple[Stage, ...]:
+def stages(parts: StageParts) -> tuple[Stage, ...]:
     """Give the stages before the hold. What is switched off is not in the list, and costs nothing."""
     guards, runs, clock = parts.guards, parts.runs, parts.clock
     # A run has its name before anything counts by it. Budgets change while bursar runs, so this asks each time.

@@ -1,19 +1,23 @@
 """The waiting room: contended is not exhausted.
 
 Owns the order in which calls of one process wait for money that is only in flight: first in, first out per line. A
-newcomer never passes those who wait; other processes' money is noticed by looking again every POLL_S.
+newcomer never passes those who wait; other processes' money is noticed by looking again every POLL_S. Calls of several
+threads and event loops may stand in the same queues.
 """
 
 from __future__ import annotations
 
-import asyncio
+import threading
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 from bursar.core.admission import Line
 from bursar.core.ledger import Granted, Refused
+from bursar.pipeline.turns import AsyncioTurn, Turn
 
-__all__ = ["WaitingRoom"]
+__all__ = ["Queues", "WaitingRoom"]
 
 POLL_S = 0.05
 
@@ -23,25 +27,98 @@ Key = tuple[str, str, int, str]
 class _Waiter:
     __slots__ = ("turn",)
 
-    def __init__(self) -> None:
-        self.turn = asyncio.Event()
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+
+
+@dataclass(slots=True)
+class Queues:
+    """Who waits for which line. Safe from several threads; nothing here waits for anybody."""
+
+    count: int = 0
+    """How many calls wait now."""
+    _waiting: dict[Key, OrderedDict[_Waiter, None]] = field(default_factory=dict)
+    _refusals: dict[Key, Refused] = field(default_factory=dict)
+    """Why those in a queue wait: the last refusal, which one more than fit in is given as well."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def refusal(self, keys: Sequence[Key]) -> Refused | None:
+        """Say why a newcomer has to wait behind others; None when nobody waits for these lines."""
+        if not self._waiting:
+            return None
+        with self._lock:
+            return next((self._refusals[key] for key in keys if key in self._refusals), None)
+
+    def enter(self, most: int) -> bool:
+        """Count one more that waits; False when there is no room."""
+        with self._lock:
+            has_room = self.count < most
+            self.count += has_room
+        return has_room
+
+    def exit(self) -> None:
+        """Count one less."""
+        with self._lock:
+            self.count -= 1
+
+    def join(self, refused: Refused, waiter: _Waiter) -> Key:
+        """Stand last in the queue of the line that refused."""
+        place = _key(refused.line)
+        with self._lock:
+            self._refusals[place] = refused
+            self._waiting.setdefault(place, OrderedDict())[waiter] = None
+        return place
+
+    def leave(self, place: Key, waiter: _Waiter) -> None:
+        """Leave the queue and give the turn to the next."""
+        with self._lock:
+            waiting = self._waiting.get(place)
+            if waiting is None or waiter not in waiting:
+                return
+            del waiting[waiter]
+            if not waiting:
+                del self._waiting[place], self._refusals[place]
+                return
+            following = next(iter(waiting))
+        following.turn.give()
+
+    def is_first(self, place: Key, waiter: _Waiter) -> bool:
+        with self._lock:
+            return next(iter(self._waiting[place])) is waiter
+
+    def freed(self, lines: Sequence[Line]) -> None:
+        """Give their turn to those who wait first for these lines."""
+        if not self._waiting:
+            return
+        with self._lock:
+            queues = [self._waiting[key] for key in map(_key, lines) if key in self._waiting]
+            first = [next(iter(queue)) for queue in queues]
+        for waiter in first:
+            waiter.turn.give()
 
 
 class WaitingRoom:
-    """Queues of one event loop. At most `waiting_max` calls wait, each at most `wait_s` seconds."""
+    """A way to wait in queues: by `turns`. At most `waiting_max` calls wait, each at most `wait_s` seconds.
 
-    def __init__(self, wait_s: float, waiting_max: int) -> None:
+    Rooms that share their queues keep one order between them, whichever way their calls wait.
+    """
+
+    def __init__(
+        self,
+        wait_s: float,
+        waiting_max: int,
+        turns: Callable[[], Turn] = AsyncioTurn,
+        queues: Queues | None = None,
+    ) -> None:
         self._wait_s = wait_s
         self._waiting_max = waiting_max
-        self._queues: dict[Key, OrderedDict[_Waiter, None]] = {}
-        self._refusals: dict[Key, Refused] = {}
-        """Why those in a queue wait: the last refusal, which one more than fit in is given as well."""
-        self._count = 0
+        self._turns = turns
+        self._queues = queues or Queues()
 
     @property
     def count(self) -> int:
         """How many calls wait now."""
-        return self._count
+        return self._queues.count
 
     async def admit(
         self,
@@ -49,82 +126,54 @@ class WaitingRoom:
         attempt: Callable[[], Awaitable[Granted | Refused]],
         is_gone: Callable[[], bool],
     ) -> Granted | Refused:
-        keys = [_key(line) for line in lines]
-        place = next((key for key in keys if key in self._queues), None)
-        if place is None:
+        refused = self._queues.refusal([_key(line) for line in lines])
+        if refused is None:
             verdict = await attempt()
             if isinstance(verdict, Granted) or verdict.is_exhausted:
                 return verdict
             refused = verdict
-        else:
-            refused = self._refusals[place]
-        if self._count >= self._waiting_max or self._wait_s <= 0:
+        if self._wait_s <= 0 or not self._queues.enter(self._waiting_max):
             return refused
-        self._count += 1
         try:
             return await self._wait(refused, attempt, is_gone)
         finally:
-            self._count -= 1
+            self._queues.exit()
 
     async def _wait(
         self, refused: Refused, attempt: Callable[[], Awaitable[Granted | Refused]], is_gone: Callable[[], bool]
     ) -> Granted | Refused:
-        waiter = _Waiter()
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + self._wait_s
-        place = self._join(refused, waiter)
-        is_gone()  # The door begins to watch when it is first asked.
+        waiter = _Waiter(self._turns())
+        ends = time.monotonic() + self._wait_s
+        place = self._queues.join(refused, waiter)
         try:
+            is_gone()  # The door begins to watch when it is first asked.
             while True:
                 is_late = await self._turn(place, waiter, ends)
                 verdict = await attempt()
                 if isinstance(verdict, Granted) or verdict.is_exhausted or is_late or is_gone():
                     return verdict
                 if _key(verdict.line) != place:
-                    self._leave(place, waiter)
-                    place = self._join(verdict, waiter)
+                    self._queues.leave(place, waiter)
+                    place = self._queues.join(verdict, waiter)
         finally:
-            self._leave(place, waiter)
+            self._queues.leave(place, waiter)
 
     async def _turn(self, place: Key, waiter: _Waiter, ends: float) -> bool:
         """Wait until this waiter is first and something may have changed; True when the time is over."""
-        loop = asyncio.get_running_loop()
         while True:
             waiter.turn.clear()
-            left = ends - loop.time()
-            is_first = next(iter(self._queues[place])) is waiter
+            left = ends - time.monotonic()
+            is_first = self._queues.is_first(place, waiter)
             try:
-                async with asyncio.timeout(min(left, POLL_S) if is_first else left):
-                    await waiter.turn.wait()
+                await waiter.turn.wait(min(left, POLL_S) if is_first else left)
             except TimeoutError:
-                if loop.time() >= ends:
+                if time.monotonic() >= ends:
                     return True
-            if next(iter(self._queues[place])) is waiter:
+            if self._queues.is_first(place, waiter):
                 return False
 
-    def _join(self, refused: Refused, waiter: _Waiter) -> Key:
-        """Stand last in the queue of the line that refused."""
-        place = _key(refused.line)
-        self._refusals[place] = refused
-        self._queues.setdefault(place, OrderedDict())[waiter] = None
-        return place
-
-    def _leave(self, place: Key, waiter: _Waiter) -> None:
-        """Leave the queue and give the turn to the next."""
-        waiting = self._queues.get(place)
-        if waiting is None or waiter not in waiting:
-            return
-        del waiting[waiter]
-        if waiting:
-            next(iter(waiting)).turn.set()
-        else:
-            del self._queues[place], self._refusals[place]
-
     def freed(self, lines: Sequence[Line]) -> None:
-        for line in lines:
-            waiting = self._queues.get(_key(line))
-            if waiting:
-                next(iter(waiting)).turn.set()
+        self._queues.freed(lines)
 
 
 def _key(line: Line) -> Key:

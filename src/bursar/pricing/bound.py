@@ -82,7 +82,7 @@ def bound(cards: tuple[Card, ...], asked: Asked) -> Bound:
             fees = rates.request + asked.searches_most * rates.web_searches
             fixed = max(fixed, input_most * _input_rate(rates, asked) + fees)
             output = max(output, asked.choices * _output_rate(rates, asked))
-    is_unpriced = any(
+    is_unpriced = asked.searches_most > 0 and any(
         card.source != "free" and any(tier.rates.web_searches == 0 for tier in card.tiers) for card in cards
     )
-    return Bound(fixed, output, has_unpriced_searches=asked.searches_most > 0 and is_unpriced)
+    return Bound(fixed, output, has_unpriced_searches=is_unpriced)

@@ -258,6 +258,14 @@ class MemoryLedger(MemoryReads, MemoryRuns):
                 self._beats.pop(process, None)
             return len(records)
 
+    def let_go(self) -> None:
+        """Let nobody near it until `take_up`."""
+        self._lock.acquire()
+
+    def take_up(self) -> None:
+        """Let others in again."""
+        self._lock.release()
+
     def close_store(self) -> None:
         """Nothing to let go of."""
 

@@ -55,6 +55,13 @@ class SqliteBook:
         self._has_opened = False
         self.q = {**load_queries("queries.sql"), **load_queries("control.sql"), **load_queries("run.sql")}
         self._lists: dict[tuple[str, int], str] = {}
+        self._is_power_safe = is_power_safe
+        self._timeout_s = timeout_s
+        self._connect()
+
+    def _connect(self) -> None:
+        """Open the file. Raises StoreUnavailable."""
+        path, timeout_s = self.path, self._timeout_s
         ends = time.monotonic() + timeout_s
         _until(ends, lambda: _has_its_log(path), f"{path}-wal is gone: restore it, or the whole ledger from a backup")
         try:
@@ -65,7 +72,7 @@ class SqliteBook:
             raise StoreUnavailable(f"the ledger {path} cannot be opened: {error}") from error
         self.pending = Pending(self.db, self.q)
         try:
-            self._prepare(is_power_safe, ends)
+            self._prepare(self._is_power_safe, ends)
             found = path.stat()
             self._file = (found.st_dev, found.st_ino)
         except BaseException:

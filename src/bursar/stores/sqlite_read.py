@@ -27,12 +27,12 @@ from bursar.core.ledger import (
     SpendRow,
 )
 from bursar.errors import NotFound, StoreUnavailable
-from bursar.stores.sqlite_book import SqliteBook
+from bursar.stores.sqlite_fork import SqliteFork
 
 __all__ = ["SqliteReads"]
 
 
-class SqliteReads(SqliteBook):
+class SqliteReads(SqliteFork):
     """The reading half of a SqliteLedger."""
 
     def _read(self, query: str, **values: Any) -> list[tuple[Any, ...]]:

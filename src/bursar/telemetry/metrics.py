@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -160,8 +161,11 @@ def _refused(found: Mapping[tuple[str, str], int]) -> Metric:
 
 def _add_amounts(series: _Series, state: str, amounts: Amounts) -> None:
     series.cost_nano[state] += amounts.cost_nano
-    for kind, name in KINDS.items():
-        series.tokens[state, kind] += getattr(amounts, name)
+    for kind, count in zip(KINDS, _counts(amounts), strict=True):
+        series.tokens[state, kind] += count
+
+
+_counts = attrgetter(*KINDS.values())
 
 
 def _cumulated(counts: Sequence[int]) -> list[tuple[str, float]]:

@@ -44,12 +44,13 @@ def up(headers: Mapping[str, str], secret: str = "") -> dict[str, str]:
     """Pick the client's headers (lower-case names) that a provider may see: of ASCII, since nothing else is sure to
     arrive as it was sent. One whose value holds `secret`, the key with which the client came to bursar, never goes up.
     """
-    dropped = {name.strip().lower() for name in headers.get("connection", "").split(",")}
+    named = headers.get("connection")
+    dropped = {name.strip().lower() for name in named.split(",")} if named else ()
     return {
         name: value
         for name, value in headers.items()
-        if name not in dropped
-        and (name in _UP or name.startswith(_UP_PREFIXES))
+        if (name in _UP or name.startswith(_UP_PREFIXES))
+        and name not in dropped
         and value.isascii()
         and not (secret and secret in value)
     }
@@ -81,8 +82,5 @@ def down(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Pick the provider's headers that a client may see."""
     pairs = [(name.lower(), value) for name, value in headers]
     dropped = {word.strip().lower() for name, value in pairs if name == "connection" for word in value.split(",")}
-    return [
-        (name, value)
-        for name, value in pairs
-        if name not in HOP and name not in dropped and not name.startswith("x-bursar-")
-    ]
+    unwanted = HOP | dropped if dropped else HOP
+    return [pair for pair in pairs if pair[0] not in unwanted and not pair[0].startswith("x-bursar-")]

@@ -6,13 +6,12 @@ file keeps what is its own: how a body is read, and how a cap is written.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from bursar.wire.base import Answer, Refusal, Request
 from bursar.wire.refusals import is_openai_error, named_maximum, named_room, openai_refusal
-from bursar.wire.strict_json import BODY_BYTES_MAX, parse
+from bursar.wire.strict_json import BODY_BYTES_MAX, loads, parse
 
 __all__ = ["Adapter", "loaded"]
 
@@ -20,7 +19,7 @@ __all__ = ["Adapter", "loaded"]
 def loaded(body: bytes) -> dict[str, Any] | None:
     """Parse an answer; None when it is no JSON object."""
     try:
-        value = json.loads(body)
+        value = loads(body)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -13,7 +13,7 @@ from bursar.wire.anthropic_request import THINKING_LEAST, read_request
 from bursar.wire.anthropic_stream import MessagesReader, read_message
 from bursar.wire.base import Answer, Refusal, Request
 from bursar.wire.refusals import anthropic_refusal, is_anthropic_error
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 
 __all__ = ["AnthropicMessages"]
 
@@ -36,7 +36,7 @@ class AnthropicMessages(Adapter):
         if cap is not None and cap != request.cap:
             body["max_tokens"] = cap
             body = _with_thinking_below(body, cap)
-        return dump(body)
+        return dump_parsed(body)
 
     def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
         """Read a whole answer's object; None when it is no message."""

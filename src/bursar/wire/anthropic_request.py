@@ -31,7 +31,7 @@ from bursar.wire.fields import (
     refuse_control_fields,
 )
 from bursar.wire.images import anthropic_image, image_size, pdf_cost
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 
 __all__ = ["THINKING_LEAST", "THINKING_ROOM", "read_request"]
@@ -65,9 +65,9 @@ def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
     body, dropped = _without_other_models(body)
     _refuse_unbounded(body)
     searches = _searches(list_field(body, "tools"))
-    tools_text = dump(body["tools"]) if body.get("tools") else b""
+    tools_text = dump_parsed(body["tools"]) if body.get("tools") else b""
     schema = [body[name] for name in ("output_config", "output_format") if body.get(name)]
-    schema_text = dump(schema) if schema else b""
+    schema_text = dump_parsed(schema) if schema else b""
     system, system_text = _system(body)
     turns, beyond = _messages(body)
     writes, writes_1h = _cache_writes(body, raw)
@@ -276,7 +276,7 @@ def _measure(block: object, tally: Tally, where: str) -> None:
     if kind == "text" and isinstance(block.get("text"), str):
         tally.size_bytes += text_bytes(block["text"])
     elif kind == "tool_use":
-        tally.size_bytes += strings_bytes(block.get("name")) + len(dump(block.get("input")))
+        tally.size_bytes += strings_bytes(block.get("name")) + len(dump_parsed(block.get("input")))
     elif kind == "tool_result":
         _measure_content(block.get("content"), tally, f"{where}.content")
     elif kind == "image":

@@ -125,6 +125,8 @@ class Refusal:
     param: str | None = None
     retry_after_s: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    budget: str = ""
+    """The identity of the budget that refused."""
 
 
 class StreamReader(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bursar.wire.base import Request
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 
 __all__ = ["Conversation", "conversation_of"]
 
@@ -71,7 +71,7 @@ def _opening(turns: Iterable[_Turn]) -> bytes:
         if turn.role in (_SYSTEM, _USER):
             found.append([turn.role, _plain(turn.content)])
         if turn.role == _USER:
-            return dump(found)
+            return dump_parsed(found)
     return b""
 
 

@@ -5,11 +5,11 @@ Owns the order of bytes. It must never change one; an event leaves only when it 
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from bursar.wire.sse import EventSplitter, event_data
+from bursar.wire.strict_json import loads
 
 __all__ = ["EventReader", "write_event"]
 
@@ -80,7 +80,7 @@ class EventReader(ABC):
             self._mark(data)
             return True
         try:
-            value = json.loads(data)
+            value = loads(data)
         except (ValueError, RecursionError):
             self._add_text(len(data))  # Whatever it showed was generated.
             return True

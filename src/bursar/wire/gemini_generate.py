@@ -20,7 +20,7 @@ from bursar.wire.gemini_errors import gemini_refusal, is_gemini_error, named_max
 from bursar.wire.gemini_fields import Fields
 from bursar.wire.gemini_request import read_request
 from bursar.wire.gemini_stream import GenerateReader, read_response
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 
 __all__ = ["GeminiGenerate", "split_action"]
 
@@ -75,7 +75,7 @@ class GeminiGenerate(Adapter):
             config = top.inner("generationConfig")
             written = {**config.body, config.name("maxOutputTokens") or "maxOutputTokens": cap}
             body[top.name("generationConfig") or "generationConfig"] = _with_thinking_below(config, written, cap)
-        return dump(body)
+        return dump_parsed(body)
 
     def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
         """Read a whole answer's object; None when it is none of this API."""

@@ -20,7 +20,7 @@ from bursar.wire.base import Request
 from bursar.wire.fields import COUNT_MAX, MODEL_LENGTH_MAX, count_field, metadata_labels, refuse_control_fields
 from bursar.wire.gemini_fields import Fields, items_of
 from bursar.wire.gemini_media import MediaAsked, is_text, media_cost, text_size
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 from bursar.wire.text import json_bytes, strings_bytes, text_bytes
 
 __all__ = ["CHOICES_MAX", "read_request"]
@@ -66,7 +66,7 @@ def read_request(wire: str, model: str, body: dict[str, Any], *, is_stream: bool
     _check_config(config)
     tools_text = _tools_text(top)
     schemas = [config.get(name) for name in ("responseSchema", "responseJsonSchema", "responseFormat")]
-    schema_text = dump(schemas) if any(schemas) else b""
+    schema_text = dump_parsed(schemas) if any(schemas) else b""
     asked = MediaAsked(model, has_resolution=config.get("mediaResolution") not in _RESOLUTION_LOW)
     system = Tally()
     system_text = _system(top, system, asked)
@@ -130,7 +130,7 @@ def _tools_text(top: Fields) -> bytes:
                 raise BadRequest(f"`{where}` runs at the provider and cannot be bounded", param=where)
         tool.name("functionDeclarations")
     tools = top.get("tools")
-    return dump(tools) if tools else b""
+    return dump_parsed(tools) if tools else b""
 
 
 def _cap_least(config: Fields) -> int:

@@ -12,7 +12,7 @@ from bursar.wire.adapter import Adapter
 from bursar.wire.base import Answer, Request
 from bursar.wire.openai_request import CAP_NAMES, read_request
 from bursar.wire.openai_stream import ChatReader, read_completion
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 
 __all__ = ["OpenAIChat"]
 
@@ -48,7 +48,7 @@ class OpenAIChat(Adapter):
         elif request.is_stream:
             options = body.get("stream_options")
             body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
-        return dump(body)
+        return dump_parsed(body)
 
     def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
         """Read a whole answer's object; None when it is no chat completion."""

@@ -20,7 +20,7 @@ from bursar.wire.base import Anatomy, Answer, Request
 from bursar.wire.fields import count_field, flag_field, model_field, refuse_control_fields
 from bursar.wire.openai_completions_stream import CompletionsReader, read_text_completion
 from bursar.wire.openai_prompts import Prompts, prompt_labels, read_prompts, refuse_service_tier
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 
 __all__ = ["CAP_DEFAULT", "OpenAICompletions"]
@@ -57,7 +57,7 @@ class OpenAICompletions(Adapter):
             body["max_tokens"] = cap
         if request.is_stream:
             body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-        return dump(body)
+        return dump_parsed(body)
 
     def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
         """Read a whole answer's object; None when it is no text completion."""

@@ -20,7 +20,7 @@ from bursar.wire.anatomy import shape_key
 from bursar.wire.base import Anatomy, Answer, Request
 from bursar.wire.fields import flag_field, model_field, refuse_control_fields
 from bursar.wire.openai_prompts import prompt_labels, read_prompts, refuse_service_tier
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 from bursar.wire.text import strings_bytes
 
 __all__ = ["OpenAIEmbeddings"]
@@ -68,7 +68,7 @@ class OpenAIEmbeddings(Adapter):
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream. There is no output, and so no cap, whatever is held."""
-        return dump({**request.body, "model": model})
+        return dump_parsed({**request.body, "model": model})
 
     def read_whole(self, request: Request, body: bytes) -> Answer | None:
         """Read a whole answer; None when it is none of this API. The vectors of a large one are not walked."""

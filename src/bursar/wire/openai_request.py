@@ -26,7 +26,7 @@ from bursar.wire.fields import (
 )
 from bursar.wire.images import image_size, openai_image, pdf_cost
 from bursar.wire.openai_common import labels, mentions_cache, service_tiers
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 
 __all__ = ["CAP_NAMES", "CHOICES_MAX", "read_request"]
@@ -68,8 +68,8 @@ def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
     is_stream = flag_field(body, "stream")
     tools = list_field(body, "tools")
     _check_tools(tools)
-    tools_text = dump([tools, body.get("functions")]) if tools or body.get("functions") else b""
-    schema_text = dump(body["response_format"]) if body.get("response_format") else b""
+    tools_text = dump_parsed([tools, body.get("functions")]) if tools or body.get("functions") else b""
+    schema_text = dump_parsed(body["response_format"]) if body.get("response_format") else b""
     system, turns, beyond, system_text = _messages(body, model)
     other = sum(strings_bytes(value) for name, value in body.items() if name not in _COUNTED_ELSEWHERE)
     return Request(

@@ -18,7 +18,7 @@ from bursar.wire.anatomy import FRAME_BYTES, Tally
 from bursar.wire.fields import list_field
 from bursar.wire.images import Cost, image_size, openai_image, pdf_cost
 from bursar.wire.responses_tools import check_tools
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 
 __all__ = ["HIDDEN_REASONING", "Input", "measure_input"]
@@ -103,7 +103,7 @@ def _texts(content: object) -> list[str]:
 
 def _measure_item(item: Mapping[str, Any], kind: str, tally: Tally, model: str, where: str) -> None:
     if kind in _SCHEMA_ITEMS:
-        tally.size_bytes += len(dump(dict(item)))
+        tally.size_bytes += len(dump_parsed(dict(item)))
         return
     if kind == "image_generation_call":
         _measure_image({"image_url": item.get("result")}, tally, model)

@@ -27,7 +27,7 @@ from bursar.wire.fields import (
 from bursar.wire.openai_common import labels, mentions_cache, service_tiers
 from bursar.wire.responses_items import measure_input
 from bursar.wire.responses_tools import check_tools, searches_most, without_unasked_search
-from bursar.wire.strict_json import dump
+from bursar.wire.strict_json import dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 
 __all__ = ["CAP_LEAST", "CAP_NAME", "SEARCH_TOKENS_MOST", "read_request"]
@@ -70,7 +70,7 @@ def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
     has_search = check_tools(tools)
     measured = measure_input(body, model)
     searches = searches_most(body) if has_search or measured.has_search else 0
-    tools_text = dump([*tools, *measured.tools]) if tools or measured.tools else b""
+    tools_text = dump_parsed([*tools, *measured.tools]) if tools or measured.tools else b""
     schema_text = _schema(body)
     instructions = _instructions(body)
     other = sum(strings_bytes(value) for name, value in body.items() if name not in _COUNTED_ELSEWHERE)
@@ -133,7 +133,7 @@ def _schema(body: Mapping[str, Any]) -> bytes:
     """Give the output schema; a verbosity is no schema, and plain text needs none."""
     text = body.get("text")
     shape = text.get("format") if isinstance(text, Mapping) else None
-    return b"" if not shape or shape == {"type": "text"} else dump(shape)
+    return b"" if not shape or shape == {"type": "text"} else dump_parsed(shape)
 
 
 def _previous_id(body: Mapping[str, Any]) -> str:

@@ -62,6 +62,8 @@ class LiveControl:
     ledger: SqliteLedger | MemoryLedger
     face: ThreadedStore | DirectStore
     clock: Clock
+    has_door: bool = True
+    """Keys are asked for here; without a door their pepper is not needed either."""
     on_change: Callable[[], Awaitable[None]] | None = None
     """Called when something that was set is in force here."""
     in_force: InForce = field(init=False)
@@ -82,7 +84,7 @@ class LiveControl:
         pepper."""
         self._lock, self._has_news = asyncio.Lock(), asyncio.Event()
         self.state = state_of(self.ledger)
-        self.keyring = open_keyring(self.settings, self.state.keys)
+        self.keyring = open_keyring(self.settings, self.state.keys) if self.has_door else Keyring()
         budgets = tuple(budgets_for(self.settings, self.state))
         self._let_in = _tenants(self.state.keys)
         self._beginnings = Beginnings(self.ledger, self.face, self.clock, self.settings.limits.hold_wait_s)
@@ -129,7 +131,7 @@ class LiveControl:
 
     def _keyring(self, keys: Sequence[KeyRow]) -> Keyring:
         try:
-            return open_keyring(self.settings, keys)
+            return open_keyring(self.settings, keys) if self.has_door else Keyring()
         except ConfigError as error:
             log.error("no key opens the door: %s", error.message)
             return Keyring()

@@ -5,27 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bursar.config.settings import Settings
-from bursar.core.ledger import ProcessRow
-from bursar.core.window import NS
 from bursar.errors import StoreUnavailable
-from bursar.failpoints import arm
 from bursar.guards.loops.watch import Loops
 from bursar.jobs.upkeep import Upkeep
-from bursar.metering.estimate import InputEstimates
-from bursar.metering.usual import UsualAnswers
-from bursar.metering.warm import CALLS_MOST, learn_from
 from bursar.pipeline.account import Accounts
 from bursar.pipeline.call import Call, Next, Reply
 from bursar.pipeline.hold import HoldStage
-from bursar.pipeline.quote import Quoter
-from bursar.pipeline.stages import Parts, chained, stages
+from bursar.pipeline.stages import StageParts, chained, stages
 from bursar.pipeline.waiting import WaitingRoom
-from bursar.processes import process_name
 from bursar.stores.memory import MemoryLedger
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import DirectStore, ThreadedStore
@@ -33,8 +23,8 @@ from bursar.upstream.choice import ProviderChoice
 from bursar.upstream.http import HttpUpstream
 from bursar.wiring.control import LiveControl
 from bursar.wiring.ending import Ending
-from bursar.wiring.ledger import StoreClock, open_ledger
-from bursar.wiring.prices import open_facts
+from bursar.wiring.ledger import StoreClock
+from bursar.wiring.parts import UpkeepStore, open_loops, open_parts
 from bursar.wiring.retarget import Retarget
 from bursar.wiring.runs import StoredRuns
 from bursar.wiring.telemetry import Scraper, open_telemetry
@@ -43,26 +33,6 @@ from bursar.wiring.wires import Wires
 __all__ = ["Engine"]
 
 log = logging.getLogger("bursar.engine")
-
-AHEAD_MOST_NS = 60 * NS
-"""How far the ledger may be ahead of this machine's clock before that is reported."""
-
-
-@dataclass(slots=True)
-class _Store:
-    """The ledger's asynchronous face, with the reads that jobs need."""
-
-    ledger: SqliteLedger | MemoryLedger
-    face: ThreadedStore | DirectStore
-
-    async def beat(self, process: str, at_ns: int) -> None:
-        await self.face.beat(process, at_ns)
-
-    async def lapse(self, process: str, at_ns: int) -> int:
-        return await self.face.lapse(process, at_ns)
-
-    async def processes(self) -> Sequence[ProcessRow]:
-        return await self.face.run(self.ledger.processes)
 
 
 @dataclass(slots=True)
@@ -96,28 +66,22 @@ class Engine:
     async def start(self) -> None:
         """Open the ledger, begin the budgets, start the jobs. Raises StoreUnavailable."""
         settings, limits = self.settings, self.settings.limits
-        arm(settings.failpoint)
         telemetry = open_telemetry(settings)
-        ledger = self.ledger = open_ledger(settings)
-        self.clock = StoreClock(ledger.latest_ns())
-        ahead_ns = self.clock() - time.time_ns()
-        if ahead_ns > AHEAD_MOST_NS:
-            log.error("the ledger is %d s ahead of this clock: windows stand still until then", ahead_ns // NS)
-        process = process_name()
-        ledger.beat(process, self.clock())
+        parts = open_parts(settings)
+        ledger, process = parts.ledger, parts.process
+        self.ledger, self.clock = ledger, parts.clock
         self._face = ThreadedStore(ledger) if isinstance(ledger, SqliteLedger) else DirectStore(ledger)
         self.control = LiveControl(settings, ledger, self._face, self.clock)
         self.control.start()
         in_force = self.control.in_force
-        facts, estimates, usuals = open_facts(settings), InputEstimates(), UsualAnswers()
-        learn_from(reversed(ledger.latest(CALLS_MOST)), estimates, usuals)
         waiting = WaitingRoom(limits.hold_wait_s, limits.waiting_max)
         self.choice = ProviderChoice(settings.providers)
         self.upstream = HttpUpstream(limits.connections_max)
         await self.upstream.start()
-        loops = Loops(settings.guards.loops.settings) if settings.guards.loops else None
+        loops = open_loops(settings)
         observers = (*telemetry.observers, *((loops,) if loops else ()))
-        accounts = self._accounts = Accounts(self._face, waiting, facts, estimates, usuals, self.clock, observers)
+        learnt = (parts.facts, parts.estimates, parts.usuals)
+        accounts = self._accounts = Accounts(self._face, waiting, *learnt, self.clock, observers)
         self.scraper = Scraper(
             telemetry,
             accounts,
@@ -128,12 +92,12 @@ class Engine:
             process,
             settings.store.timeout_s,
         )
-        quoter = Quoter(process, in_force, facts, estimates, usuals, self.clock)
+        quoter = parts.quoter(in_force)
         self._stage = HoldStage(quoter, accounts, waiting, self.upstream, limits.answer_bytes_max)
         self.control.on_change = Ending(accounts, in_force, ledger, self._face)
         self._way = chained(stages(self._parts(accounts, loops)), self._hold)
         self._upkeep = Upkeep(
-            _Store(ledger, self._face),
+            UpkeepStore(ledger, self._face),
             process,
             self.clock,
             accounts.close_kept,
@@ -146,9 +110,9 @@ class Engine:
             asyncio.create_task(self.control.run(self._stopping)),
         )
 
-    def _parts(self, accounts: Accounts, loops: Loops | None) -> Parts:
+    def _parts(self, accounts: Accounts, loops: Loops | None) -> StageParts:
         in_force = self.control.in_force
-        return Parts(
+        return StageParts(
             guards=self.settings.guards,
             runs=StoredRuns(self.ledger, self._face),
             clock=self.clock,

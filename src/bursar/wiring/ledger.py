@@ -21,7 +21,9 @@ class StoreClock:
         self._last_ns = floor_ns
 
     def __call__(self) -> int:
-        self._last_ns = max(self._last_ns, time.time_ns())
+        now_ns = time.time_ns()
+        if now_ns > self._last_ns:
+            self._last_ns = now_ns
         return self._last_ns
 
 

@@ -25,8 +25,12 @@ class Retarget:
 
     choice: ProviderChoice
     wires: Wires
+    is_in_place: bool = False
+    """The call stays on the connection of the program that makes it, so only the model in its body can change."""
 
     def __call__(self, call: Call, name: str) -> Call:
+        if self.is_in_place:
+            return self._in_place(call, name)
         try:
             provider, model = self.choice.choose(call.request.wire, name, "" if "/" in name else call.provider.name)
         except BadRequest as error:
@@ -37,5 +41,16 @@ class Retarget:
         wire = self.wires.spoken_by(call.wire, provider)
         path, query = wire.path(model), call.path.partition("?")[2]
         target = Target(provider, model, wire, path if "?" in path or not query else f"{path}?{query}")
+        return self._towards(call, target)
+
+    def _in_place(self, call: Call, name: str) -> Call:
+        named, _, model = name.rpartition("/")
+        if named not in ("", call.provider.name) or call.wire.path(model) != call.wire.path(call.model):
+            log.error("a guard's cheaper model %s cannot be asked on this program's connection", name)
+            return call
+        return self._towards(call, Target(call.provider, model, call.wire, call.path))
+
+    def _towards(self, call: Call, target: Target) -> Call:
+        provider, model = target.provider, target.model
         labels = Labels({**call.labels.pairs, "provider": provider.name, "model": model})
         return replace(call.towards(target), labels=labels)

@@ -1,0 +1,1 @@
+"""The library: budgets inside a Python process. Public names are given by `bursar` itself."""

@@ -1,0 +1,197 @@
+"""From a request of a program to a Call, and from a refusal to a response.
+
+Owns that step for the library's door: whose prices count, which budgets and labels the call gets, and what it is told
+when it may not be made. From here on nobody looks at the program's request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qsl
+
+from bursar.client.exchange import Exchange
+from bursar.client.recognise import COMPACT, Aimed
+from bursar.client.refused import KEY, Refused, refused_by
+from bursar.client.scopes import Around, Scope
+from bursar.core.labels import Labels
+from bursar.core.provider import Deadlines, Provider
+from bursar.errors import BadRequest
+from bursar.identity.labels import labels_of
+from bursar.ids import new_id
+from bursar.pipeline.call import Call, Reply
+from bursar.pipeline.ports import Upstream
+from bursar.pipeline.refusals import harmless
+from bursar.wire.base import Refusal, Request, Wire
+from bursar.wiring.local import TENANT, LocalEngine, Way
+from bursar.wiring.wires import Named
+
+__all__ = ["CallMaker", "Metering", "provider_at", "refuse"]
+
+_YEAR_S = 366 * 86_400.0
+_PATIENT = Deadlines(connect_s=_YEAR_S, first_byte_s=_YEAR_S, idle_s=_YEAR_S, total_s=_YEAR_S)
+"""In a program its own client's time-outs count."""
+ADDRESSES_MAX = 1_000
+"""How many addresses are remembered with whose prices count there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """One call that is metered."""
+
+    engine: LocalEngine
+    call: Call
+    exchange: Exchange
+    around: Around
+
+    def handle(self, upstream: Upstream, way: Way) -> Coroutine[Any, Any, Reply]:
+        """Run the call through the stages."""
+        return self.engine.handle(self.call, upstream, way)
+
+    @property
+    def failure(self) -> Exception | None:
+        return self.exchange.failure
+
+    def adopt(self, ending: Coroutine[Any, Any, None]) -> None:
+        """Let the engine's own thread end a stream that nobody reads any more."""
+        self.engine.adopt(ending)
+
+    def uncode(self, response: Any) -> None:
+        """Give a stream as it is read: what may be cut or left out of it cannot stay inside an encoding."""
+        if response.headers.get("content-encoding"):
+            del response.headers["content-encoding"]
+
+    def refused(self, reply: Reply) -> Any:
+        """Make the response of a refusal."""
+        assert reply.refusal is not None and isinstance(reply.body, bytes)
+        return told(self.exchange, reply, refused_by(reply.refusal, self.around.scopes))
+
+
+@dataclass(frozen=True, slots=True)
+class CallMaker:
+    """Makes the call of one request."""
+
+    engine: LocalEngine
+    aimed: Aimed
+    around: Around
+    base: str
+    """The base URL that the request is below."""
+
+    def metering(self, exchange: Exchange, *, is_interruptible: bool) -> Metering | Any:
+        """Give the call, or the response that refuses what cannot be parsed or bounded."""
+        headers = _headers(exchange.request)
+        wire = self._wire(exchange)
+        stopped = next((scope.stopped for scope in self.around.scopes if scope.stopped), "")
+        if stopped:
+            return self.refuse(exchange, wire, Refusal(402, "budget_exceeded", stopped))
+        try:
+            if headers.get("content-encoding", "identity") != "identity":
+                raise BadRequest("encoded request bodies cannot be bounded: send the JSON as it is")
+            request = wire.parse(exchange.content)
+            provider = provider_at(self.engine, self.base, wire.name)
+        except BadRequest as error:
+            refusal = Refusal(error.status, "bad_request", error.message, error.param)
+            return self.refuse(exchange, wire, refusal)
+        spoken = self.engine.wires.spoken_by(wire, provider)
+        call = Call(
+            new_id(self.engine.clock()),
+            TENANT,
+            spoken,
+            replace(request, takes_comments=False),
+            provider,
+            request.model,
+            self._labels(headers, request, provider, spoken),
+            exchange.request.url.path,
+            {},
+            headers.get("originator", "").lower(),
+            budgets=self.around.budgets,
+            is_interruptible=is_interruptible,
+            parent_run=self.around.parent_run,
+        )
+        return Metering(self.engine, call, exchange, self.around)
+
+    def _wire(self, exchange: Exchange) -> Wire:
+        route, names = self.aimed.route, self.aimed.names
+        if route.path == COMPACT:
+            return self.engine.wires.compact
+        if "model" not in names:
+            return self.engine.wires.wire(route.wire)
+        query = dict(parse_qsl(exchange.request.url.query.decode("latin-1")))
+        is_sse = query.get("alt") == "sse"
+        return self.engine.wires.naming(
+            Named(names["model"], names["version"], is_stream=route.is_stream, is_sse=is_sse)
+        )
+
+    def _labels(self, headers: Mapping[str, str], request: Request, provider: Provider, wire: Wire) -> Labels:
+        """Label the call: what the program says with its scopes stands before what its client sends."""
+        said = labels_of(headers, request.body_labels)
+        known = {"provider": provider.name, "model": request.model, "wire": wire.name}
+        return Labels({**said.pairs, **self.around.labels, **known})
+
+    def refuse(self, exchange: Exchange, wire: Wire, refusal: Refusal) -> Any:
+        """Refuse a request for which there is no call."""
+        return refuse(exchange, wire.refusal(harmless(refusal)), refusal, self.around.scopes)
+
+    @property
+    def is_known(self) -> bool:
+        """Tell whether a configured provider is where the request goes."""
+        return self.base in self.engine.known_addresses
+
+
+def refuse(exchange: Exchange, body: bytes, refusal: Refusal, scopes: tuple[Scope, ...]) -> Any:
+    """Make the response of a refusal for which there is no call."""
+    headers = (("x-should-retry", "false"), ("content-type", "application/json"))
+    return told(exchange, Reply(refusal.status, headers, body, refusal), refused_by(refusal, scopes))
+
+
+def told(exchange: Exchange, reply: Reply, refused: Refused) -> Any:
+    """Make a response that says no; its extensions carry why, for whoever makes an error of it."""
+    if refused.is_stop:
+        for scope in refused.scopes:
+            scope.is_exceeded = True
+            if scope.react is not None:
+                scope.react(refused)
+    return exchange.kit.response(
+        reply.status,
+        headers=list(reply.headers),
+        content=reply.body,
+        request=exchange.request,
+        extensions={KEY: refused},
+    )
+
+
+def _headers(request: Any) -> dict[str, str]:
+    """Read the headers as text, lower-case; one that comes more than once counts as it came last."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers.raw}
+
+
+def base_of(request: Any, aimed: Aimed) -> str:
+    """Give the base URL that a request is below."""
+    url = request.url
+    return f"{url.scheme}://{url.netloc.decode('ascii')}{aimed.prefix}".rstrip("/").lower()
+
+
+def provider_at(engine: LocalEngine, base: str, wire: str) -> Provider:
+    """Find whose prices count at an address: the configured provider that is there, else the wire's usual one.
+
+    At an address that nobody configured nothing is known of its speed, and no key is sent there.
+    """
+    known = engine.addresses.get((base, wire))
+    if known is None:
+        if len(engine.addresses) >= ADDRESSES_MAX:
+            engine.addresses.clear()
+        known = engine.addresses[base, wire] = _found(engine, base, wire)
+    return known
+
+
+def _found(engine: LocalEngine, base: str, wire: str) -> Provider:
+    providers = [provider for provider in engine.settings.providers if wire in provider.wires]
+    for provider in providers:
+        if provider.base_url.rstrip("/").lower() == base:
+            return replace(provider, deadlines=_PATIENT)
+    usual = next((each for each in providers if not each.is_free and not each.models), None)
+    usual = usual or next((each for each in providers if not each.is_free), None)
+    if usual is None:
+        raise BadRequest("no provider is configured for this API")
+    return Provider(usual.name, base, usual.wires, price_as=usual.price_as, deadlines=_PATIENT)

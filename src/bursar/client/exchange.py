@@ -1,0 +1,97 @@
+"""One metered call between a program's HTTP client and the provider.
+
+Owns what is the same whether the client blocks or not: how the request is written anew, what came back, and what the
+provider's answer looks like to the pipeline. It never looks into a body.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bursar.client.decoding import Decoder, decode, decoder
+from bursar.client.kit import Kit
+from bursar.core.headers import CREDENTIALS
+from bursar.errors import UpstreamFailed
+
+__all__ = ["Exchange", "Feed", "header_pairs"]
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of one call on its way."""
+
+    kit: Kit
+    client: Any
+    request: Any
+    """As the program made it."""
+    content: bytes
+    options: Mapping[str, Any]
+    """What `send` was called with, but for `stream`."""
+    response: Any = None
+    """The provider's latest answer."""
+    raw: bytes | None = None
+    """Its body as it came, once it was read; None where the client's own hooks had read it before."""
+    failure: Exception | None = None
+    """Why there is no answer, or no whole one: what the program would have seen."""
+    sent: Any = field(default=None)
+    """The request as it went out."""
+
+    def rewrite(self, headers: Mapping[str, str], body: bytes) -> Any:
+        """Give the request that goes out; the program's own where nothing in it changes."""
+        if body == self.content and not headers:
+            self.sent = self.request
+            return self.request
+        sent = copy.copy(self.request)
+        sent.headers = type(sent.headers)(sent.headers)
+        if not CREDENTIALS.isdisjoint(headers):
+            # Of two keys the operator's counts: beside it the program's own must not stand.
+            for name in CREDENTIALS:
+                sent.headers.pop(name, None)
+        sent.headers.pop("transfer-encoding", None)
+        sent.headers.update({**headers, "content-length": str(len(body))})
+        sent.extensions, sent.stream, sent._content = dict(sent.extensions), self.kit.bytes(body), body
+        self.sent = sent
+        return sent
+
+    def failed(self, error: Exception) -> UpstreamFailed:
+        """Keep what the program will see, and say to the pipeline what it means for the money."""
+        self.failure = error
+        return UpstreamFailed(type(error).__name__, is_sent=not isinstance(error, self.kit.unsent))
+
+    def answered(self, response: Any) -> None:
+        """Take an answer; what failed before it counts no more."""
+        self.response, self.raw, self.failure = response, None, None
+        if self.sent is not self.request and response.request is self.sent:
+            # A program that looks at its request finds the one that it made.
+            response.request = self.request
+
+    @property
+    def is_read(self) -> bool:
+        """Tell whether a hook of the client has read the answer already."""
+        return hasattr(self.response, "_content")
+
+    def readable(self, raw: bytes, size_max: int) -> bytes:
+        """Decode a whole answer for counting; nothing where it cannot be, or is too long to be looked at."""
+        read = decode(self.response.headers.get("content-encoding", ""), raw)
+        return b"" if read is None or len(read) > size_max else read
+
+
+class Feed:
+    """The decoding of one stream as it is read."""
+
+    def __init__(self, encoding: str) -> None:
+        self._decoder: Decoder = decoder(encoding)
+
+    def feed(self, piece: bytes) -> bytes:
+        try:
+            return self._decoder.feed(piece)
+        except ValueError as error:
+            raise UpstreamFailed("the answer is not what its encoding says", is_sent=True) from error
+
+
+def header_pairs(response: Any) -> list[tuple[str, str]]:
+    """List an answer's headers."""
+    return [(str(name), str(value)) for name, value in response.headers.multi_items()]

@@ -1,0 +1,106 @@
+"""Whether a request is metered, at the moment at which it is sent.
+
+Owns that decision. A request that asks no model API, and one that no budget is about, passes as if nobody were here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from bursar.client import awaiting, blocking
+from bursar.client.calls import CallMaker, base_of, refuse
+from bursar.client.exchange import Exchange
+from bursar.client.inside import is_inside
+from bursar.client.kit import Kit
+from bursar.client.recognise import Aimed, aim, is_free_at_provider, is_unbounded
+from bursar.client.runtime import runtime
+from bursar.client.scopes import around
+from bursar.errors import BursarError
+from bursar.wire.base import Refusal
+from bursar.wire.refusals import openai_refusal
+from bursar.wire.routes import ROUTES
+from bursar.wire.strict_json import parse
+
+__all__ = ["meter", "meter_async"]
+
+_ANY = next(route for route in ROUTES if route.is_billable)
+
+
+def meter(
+    original: Callable[..., Any], kit: Kit, client: Any, request: Any, stream: bool, options: Mapping[str, Any]
+) -> Any:
+    """Send a request of a client that blocks, metered where that is to be."""
+    aimed = _aimed(request)
+    if aimed is None:
+        return original(client, request, stream=stream, **options)
+    exchange = Exchange(kit, client, request, request.read(), options)
+    maker = _maker(exchange, aimed)
+    if isinstance(maker, CallMaker):
+        return blocking.send(original, maker, exchange, stream=stream)
+    return maker if maker is not None else original(client, request, stream=stream, **options)
+
+
+async def meter_async(
+    original: Callable[..., Awaitable[Any]],
+    kit: Kit,
+    client: Any,
+    request: Any,
+    stream: bool,
+    options: Mapping[str, Any],
+) -> Any:
+    """Send a request of a client that does not block, metered where that is to be."""
+    aimed = _aimed(request)
+    if aimed is None:
+        return await original(client, request, stream=stream, **options)
+    exchange = Exchange(kit, client, request, await request.aread(), options)
+    maker = _maker(exchange, aimed)
+    if isinstance(maker, CallMaker):
+        return await awaiting.send(original, maker, exchange, stream=stream)
+    return maker if maker is not None else await original(client, request, stream=stream, **options)
+
+
+def _aimed(request: Any) -> Aimed | None:
+    """Say which API a request may ask; None for what passes untouched."""
+    if request.method != "POST" or is_inside():
+        return None
+    path = request.url.path
+    aimed = aim(path)
+    if aimed is not None:
+        return aimed
+    is_free = is_free_at_provider(path)
+    return Aimed(_ANY, "", {"unknown": path}) if is_unbounded(path) or (not is_free and _is_provider(request)) else None
+
+
+def _is_provider(request: Any) -> bool:
+    """Tell whether a request goes below the address of a provider that is configured."""
+    url = f"{request.url.scheme}://{request.url.netloc.decode('ascii')}{request.url.path}".lower()
+    providers = runtime.engine().settings.providers
+    return any(url.startswith(f"{provider.base_url.rstrip('/').lower()}/") for provider in providers)
+
+
+def _maker(exchange: Exchange, aimed: Aimed) -> CallMaker | Any:
+    """Give what makes the call; a response where there can be none; None where the request is nobody's business."""
+    here = around()
+    try:
+        engine = runtime.engine()
+    except BursarError as error:
+        refusal = Refusal(503, "store_unavailable", error.message)
+        return refuse(exchange, openai_refusal(refusal), refusal, here.scopes)
+    maker = CallMaker(engine, aimed, here, base_of(exchange.request, aimed))
+    if "unknown" in aimed.names:
+        message = (
+            f"nothing bounds what a POST to {aimed.names['unknown']} costs, so it is refused while a budget is open"
+        )
+        refusal = Refusal(404, "not_found", message)
+        return refuse(exchange, openai_refusal(refusal), refusal, here.scopes)
+    return maker if maker.is_known or _is_model_call(exchange.content) else None
+
+
+def _is_model_call(content: bytes) -> bool:
+    """Tell whether a body at an address that nobody configured reads like one of a model API."""
+    try:
+        body = parse(content)
+    except BursarError:
+        return b'"model"' in content
+    return isinstance(body.get("model"), str) or "contents" in body

@@ -1,0 +1,110 @@
+"""From a refusal to what a program sees: `bursar.BudgetExceeded`, also where an SDK insists on an error of its own.
+
+Owns the errors. They are raised by the SDK itself, out of a response that says no; one raised inside `send` would be
+tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bursar.client.scopes import Scope
+from bursar.errors import BudgetExceeded, UnknownPrice
+from bursar.wire.base import Refusal
+
+__all__ = ["KEY", "Refused", "as_sdk_error", "error_of", "is_of", "refused_by"]
+
+KEY = "bursar"
+"""The name under which a response of bursar's own carries its refusal, in its extensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What a call was told instead of an answer."""
+
+    status: int
+    code: str
+    message: str
+    budget: str
+    scopes: tuple[Scope, ...]
+    """Those whose matter it is: whose budget refused, else the innermost around the call."""
+
+    @property
+    def is_stop(self) -> bool:
+        """Tell whether no money is left for it, or nobody knows its price: asking again does not help."""
+        return self.status == 402
+
+
+def refused_by(refusal: Refusal, scopes: tuple[Scope, ...]) -> Refused:
+    """Keep of a refusal what an error tells; `scopes` are those around the call."""
+    budget = refusal.headers.get("x-bursar-budget", "")
+    own = tuple(scope for scope in scopes if scope.budget is not None and scope.budget.identity == refusal.budget)
+    innermost = tuple(scope for scope in scopes if scope.budget is not None)[-1:]
+    return Refused(refusal.status, refusal.code, refusal.message, budget, own or innermost)
+
+
+def error_of(refused: Refused) -> BudgetExceeded:
+    """Make the error of a refusal."""
+    return _filled(UnknownPrice if refused.code == "price_unknown" else BudgetExceeded, refused)
+
+
+def _filled(kind: type[BudgetExceeded], refused: Refused) -> BudgetExceeded:
+    error = kind(refused.message, budget=refused.budget)
+    error.scopes = refused.scopes
+    return error
+
+
+def as_sdk_error(error: Exception, response: Any) -> Exception:
+    """Give an SDK's status error as `BudgetExceeded` as well, where the response is a refusal of bursar's own."""
+    refused = getattr(response, "extensions", {}).get(KEY)
+    if not isinstance(refused, Refused) or not refused.is_stop:
+        return error
+    ours = error_of(refused)
+    both = _both[type(ours), type(error)]
+    made: Exception = both.__new__(both)
+    made.__dict__.update(error.__dict__)
+    made.__dict__.update(ours.__dict__)
+    made.args = (refused.message,)
+    return made
+
+
+class _Classes(dict[tuple[type[BudgetExceeded], type[Exception]], type[Exception]]):
+    """The classes that are both, each made once; copied to another process, an error of one arrives as ours alone."""
+
+    def __missing__(self, kinds: tuple[type[BudgetExceeded], type[Exception]]) -> type[Exception]:
+        ours = kinds[0]
+
+        def reduce(error: BudgetExceeded) -> tuple[object, ...]:
+            return (ours, (error.message,), {"budget": error.budget})
+
+        namespace = {"__module__": ours.__module__, "__reduce__": reduce, "__doc__": ours.__doc__}
+        made = self[kinds] = type(ours.__name__, kinds, namespace)
+        return made
+
+
+_both = _Classes()
+
+
+def is_of(error: BaseException | None, scope: Scope) -> bool:
+    """Tell whether an error, or what caused it, is a refusal of a call inside this scope."""
+    return any(scope in scopes for scopes in _scopes(error))
+
+
+def _scopes(error: BaseException | None) -> Iterator[tuple[Scope, ...]]:
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, BudgetExceeded):
+            yield each.scopes
+        refused = getattr(getattr(each, "response", None), "extensions", {})
+        if isinstance(refused, dict) and isinstance(refused.get(KEY), Refused):
+            yield refused[KEY].scopes
+        waiting += [each.__cause__, each.__context__]
+        if isinstance(each, BaseExceptionGroup):
+            waiting += each.exceptions

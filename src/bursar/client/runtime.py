@@ -1,0 +1,102 @@
+"""The one engine of this process, and whether anything is metered.
+
+Owns the engine's life: opened at first use, anew in a forked child, closed when the program ends. Nothing here runs
+when bursar is imported.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bursar.client.streams import end_all
+from bursar.config.load import from_environment
+from bursar.config.settings import Settings
+from bursar.errors import StoreUnavailable
+from bursar.wiring.local import LocalEngine
+
+__all__ = ["Runtime", "runtime"]
+
+
+@dataclass(slots=True)
+class Runtime:
+    """What is set for this process."""
+
+    settings: Settings | None = None
+    """What `bursar.configure` said; None for what lies in the working directory and the environment."""
+    lost: str = ""
+    """Why this process can have no engine."""
+    _engine: LocalEngine | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _is_registered: bool = False
+    _left_behind: list[Any] = field(default_factory=list)
+    """A parent's engine, in its forked child: its file must be neither used nor closed here."""
+
+    def engine(self) -> LocalEngine:
+        """Give the engine; open it when it is not. Raises StoreUnavailable and ConfigError."""
+        return self._engine or self._open()
+
+    def _open(self) -> LocalEngine:
+        with self._lock:
+            if self._engine is not None:
+                return self._engine
+            if self.lost:
+                raise StoreUnavailable(self.lost)
+            engine = LocalEngine(self.settings or _found())
+            engine.start()
+            self._engine = engine
+            if not self._is_registered:
+                self._is_registered = True
+                atexit.register(self.close)
+            return engine
+
+    def use(self, settings: Settings | None) -> None:
+        """Let these settings count from now on, or what is found where there are none."""
+        with self._lock:
+            self.close()
+            self.settings = settings
+
+    def close(self) -> None:
+        """End the engine; what is open is settled or presumed. The next use opens it again."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+            if engine is not None:
+                end_all(engine.adopt)
+                engine.stop()
+
+    def before_fork(self) -> None:
+        """Shut the ledger, so that a child is not born with it open."""
+        self._lock.acquire()
+        if self._engine is not None:
+            self._engine.let_go()
+
+    def after_fork(self) -> None:
+        """Go on in the parent."""
+        try:
+            if self._engine is not None:
+                self._engine.take_up()
+        finally:
+            self._lock.release()
+
+    def forked(self) -> None:
+        """Leave the parent's engine to the parent."""
+        self._lock = threading.RLock()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            self._left_behind.append(engine)
+            if not engine.is_shareable:
+                self.lost = "a ledger in memory cannot be shared with a forked process: write store: {kind: sqlite}"
+
+
+def _found() -> Settings:
+    """Read the configuration that is found; the keys in it are for those who name the file."""
+    settings = from_environment(is_calling=False)
+    providers = tuple(replace(provider, api_key="", headers=(), secrets=()) for provider in settings.providers)
+    return replace(settings, providers=providers)
+
+
+runtime = Runtime()
+os.register_at_fork(before=runtime.before_fork, after_in_parent=runtime.after_fork, after_in_child=runtime.forked)

@@ -1,0 +1,186 @@
+"""Which budgets are open around the code that runs now.
+
+Owns the stack of scopes of a context, and what counts where a thread has no context of its own: every scope that is
+open in this process. It decides nothing about money; a scope is a real budget, and the ledger holds against it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from bursar.core.budget import Budget
+from bursar.core.labels import Labels
+
+__all__ = [
+    "UNATTRIBUTED",
+    "Around",
+    "Scope",
+    "around",
+    "close_scope",
+    "labelled",
+    "open_everywhere",
+    "open_scope",
+    "scopes_here",
+    "scopes_open",
+]
+
+UNATTRIBUTED = "unattributed"
+"""The run of a call of which nobody can say to which of several open scopes it belongs."""
+
+
+@dataclass(eq=False, slots=True)
+class Scope:
+    """One budget that a program opened, with the labels that calls inside it get. Each is itself and nobody else."""
+
+    budget: Budget | None
+    """None for one that only labels."""
+    labels: Mapping[str, str]
+    parents: tuple[Scope, ...] = ()
+    """The scopes around it, from the outside to the inside."""
+    stopped: str = ""
+    """Why no call inside it is let through any more; empty while it goes on by what the ledger says."""
+    is_exceeded: bool = False
+    react: Callable[[Any], None] | None = None
+    """What the program wants done about a refusal that is this scope's, before it hears of it."""
+    entries: int = field(default=0)
+    """How many blocks of code are inside it now."""
+
+    @property
+    def chain(self) -> tuple[Scope, ...]:
+        """The scope with all that are around it, the outermost first."""
+        return (*self.parents, self)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The scopes around a call, the outermost first, and the labels that they give."""
+
+    scopes: tuple[Scope, ...]
+    labels: Mapping[str, str]
+
+    @property
+    def parent_run(self) -> str:
+        """Name the run inside which a scope began the innermost one; empty where there is one run, or none."""
+        runs = list(dict.fromkeys(scope.labels["run"] for scope in self.scopes if "run" in scope.labels))
+        return runs[-2] if len(runs) > 1 and self.labels.get("run") != UNATTRIBUTED else ""
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        return tuple(scope.budget for scope in self.scopes if scope.budget is not None)
+
+
+NOTHING = Around((), {})
+_stack: ContextVar[tuple[tuple[Scope, ...], ...]] = ContextVar("bursar_scopes", default=())
+"""For each block that this context is in: the scopes that it put around what follows, its own the last."""
+_open: dict[int, Scope] = {}
+_base: list[Scope] = []
+_lock = threading.Lock()
+
+
+def open_scope(scope: Scope) -> None:
+    """Put a scope around what follows in this context."""
+    here = scopes_here()
+    added = (*(each for each in scope.parents if each not in here), scope)
+    _stack.set((*_stack.get(), added))
+    with _lock:
+        scope.entries += 1
+        _open[id(scope)] = scope
+
+
+def close_scope(scope: Scope) -> None:
+    """Take a scope off this context; harmless in a context that it was not opened in, as generators do."""
+    blocks = _stack.get()
+    mine = next((at for at in reversed(range(len(blocks))) if blocks[at][-1] is scope), None)
+    if mine is not None:
+        _stack.set(blocks[:mine] + blocks[mine + 1 :])
+    with _lock:
+        scope.entries -= 1
+        if scope.entries <= 0:
+            _open.pop(id(scope), None)
+
+
+def open_everywhere(scope: Scope) -> None:
+    """Put a scope around all that this process does, in every thread, for good."""
+    with _lock:
+        scope.entries += 1
+        _open[id(scope)] = scope
+        _base.append(scope)
+
+
+def scopes_here() -> tuple[Scope, ...]:
+    """Give the scopes of this context, with those that are around the whole process."""
+    blocks = _stack.get()
+    if not blocks:
+        return tuple(_base)
+    if len(blocks) == 1:
+        return blocks[0]
+    return tuple(dict.fromkeys(scope for block in blocks for scope in block))
+
+
+def scopes_open() -> tuple[Scope, ...]:
+    """Give every scope that is open in this process, parents before their children."""
+    with _lock:
+        found = tuple(_open.values())
+    return _all_of(found)
+
+
+def around() -> Around:
+    """Say what a call made here counts against."""
+    here = scopes_here()
+    if here:
+        return Around(here, _merged(here))
+    if not _open:
+        return NOTHING
+    every = scopes_open()
+    innermost = max(every, key=lambda scope: len(scope.parents), default=None)
+    if innermost is None:
+        return NOTHING
+    if len(innermost.chain) == len(every):
+        return Around(every, _merged(every))
+    return Around(every, {**_common(every), "run": UNATTRIBUTED})
+
+
+def _all_of(scopes: Iterable[Scope]) -> tuple[Scope, ...]:
+    found: dict[int, Scope] = {}
+    for scope in scopes:
+        for each in scope.chain:
+            found.setdefault(id(each), each)
+    return tuple(sorted(found.values(), key=lambda scope: len(scope.parents)))
+
+
+def _merged(scopes: Iterable[Scope]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for scope in scopes:
+        labels.update(scope.labels)
+    return labels
+
+
+def _common(scopes: Iterable[Scope]) -> dict[str, str]:
+    """Keep the labels about which the innermost scopes agree."""
+    every = tuple(scopes)
+    outer = {id(parent) for scope in every for parent in scope.parents}
+    merged = [_merged(scope.chain) for scope in every if id(scope) not in outer]
+    return {name: value for name, value in merged[0].items() if all(each.get(name) == value for each in merged)}
+
+
+def labelled(given: Mapping[str, str]) -> Mapping[str, str]:
+    """Clean labels as every door does."""
+    return dict(Labels.of(given).pairs)
+
+
+def _forked() -> None:
+    """Keep in a forked child what is open around the fork; the other threads' scopes have nobody left to close them."""
+    global _lock  # noqa: PLW0603 - a lock that another thread held at the fork would never be let go of
+    _lock = threading.Lock()
+    here = {id(scope) for scope in scopes_here()}
+    if here:
+        for key in [key for key in _open if key not in here]:
+            del _open[key]
+
+
+os.register_at_fork(after_in_child=_forked)

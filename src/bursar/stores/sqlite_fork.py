@@ -1,0 +1,32 @@
+"""A SQLite ledger while its process is copied: shut before a fork, open again in the parent.
+
+Owns why. SQLite counts in memory what a process has locked, and a forked child would believe that it has it, too: it
+would lock nothing. So no child may be born with the file open; it opens the file by itself.
+"""
+
+from __future__ import annotations
+
+from bursar.errors import StoreUnavailable
+from bursar.stores.sqlite_book import SqliteBook
+
+__all__ = ["SqliteFork"]
+
+
+class SqliteFork(SqliteBook):
+    """The part of a ledger that a fork needs."""
+
+    def let_go(self) -> None:
+        """Close the file until `take_up`, and let nobody near it meanwhile."""
+        self._lock.acquire()
+        self._balances.clear()
+        self.db.close()
+
+    def take_up(self) -> None:
+        """Open the file again, in the thread that let go of it. Raises StoreUnavailable."""
+        try:
+            self.check_file()
+            if self._is_lost:
+                raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
+            self._connect()
+        finally:
+            self._lock.release()
