@@ -11,6 +11,9 @@ import pytest
 from tests.client.house import PRICES, House, house
 
 import bursar
+from bursar.actions.acting import By
+from bursar.actions.runs import RunWish, stop_run
+from bursar.core.run import RunState
 from bursar.testing import Script, ToolCall
 
 TOOL = Script(tool_call=ToolCall("search", '{"q": "x"}'), output_tokens=8)
@@ -50,6 +53,25 @@ def test_a_run_is_stopped_under_asyncio(tmp_path: Path) -> None:
         with pytest.raises(openai.APIStatusError, match="3 of 3 tool calls"):
             asyncio.run(run(home))
         assert home.requests == 3
+
+
+def test_a_stream_in_a_program_ends_when_somebody_stops_its_run(tmp_path: Path) -> None:
+    slow = Script(output_tokens=5_000, tokens_per_s=60.0)
+    with house(tmp_path, slow, configuration=PRICES + "guards: {steps: 9, seconds: off, loops: off}\n") as home:
+        with bursar.budget("$5", run="r"), openai.OpenAI(base_url=home.url, api_key="k") as client:
+            reasons: list[str] = []
+            for chunk in client.chat.completions.create(
+                model="m", max_tokens=5_000, messages=[{"role": "user", "content": "x"}], stream=True
+            ):
+                if not reasons:
+                    with home.ledger() as ledger:
+                        row = ledger.run_row("default", "r")
+                        assert row is not None
+                        if row.state is RunState.RUNNING:
+                            stop_run(ledger, RunWish("default", "r"), By("operator", ledger.latest_ns()))
+                reasons += [choice.finish_reason for choice in chunk.choices if choice.finish_reason]
+        assert reasons == ["length"]
+        assert "cut" in home.holds()[0].flags
 
 
 def test_the_rest_of_a_run_goes_to_the_cheaper_model_on_the_programs_own_connection(tmp_path: Path) -> None:

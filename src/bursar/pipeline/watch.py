@@ -44,10 +44,10 @@ class RunWatch:
         if row is not None and asked is not None:
             self.row, self._ends_ns = row, row.ends_ns(asked.limits)
 
-    def end(self, at_ns: int) -> None:
-        """Let the answer end now."""
+    def end(self, at_ns: int, *, is_waking: bool) -> None:
+        """Let the answer end now, or with its next bytes where nobody may be woken."""
         self._ends_ns = at_ns
-        if self.wake is not None:
+        if is_waking and self.wake is not None:
             self.wake()
 
     def is_over(self, at_ns: int) -> bool:

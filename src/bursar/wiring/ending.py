@@ -30,6 +30,8 @@ class Ending:
     in_force: InForce
     ledger: SqliteLedger | MemoryLedger
     face: ThreadedStore | DirectStore
+    is_waking: bool = True
+    """This runs in the loop that drives the calls; elsewhere an answer ends with its next bytes."""
 
     async def __call__(self) -> None:
         """End what is to end now."""
@@ -44,7 +46,7 @@ class Ending:
             return
         for account in running:
             if any(pause.stops(account.call.tenant, account.call.labels) for pause in pauses):
-                account.watch.end(self.accounts.clock())
+                account.watch.end(self.accounts.clock(), is_waking=self.is_waking)
 
     async def _end_stopped(self, running: Iterable[Account]) -> None:
         by_run: dict[tuple[str, str], list[Account]] = {}
@@ -55,4 +57,4 @@ class Ending:
             row = await self.face.run(partial(self.ledger.run_row, *key))
             if row is not None and row.state is RunState.STOPPED:
                 for account in accounts:
-                    account.watch.end(self.accounts.clock())
+                    account.watch.end(self.accounts.clock(), is_waking=self.is_waking)

@@ -45,6 +45,7 @@ from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.telemetry.record import Observer
 from bursar.upstream.choice import ProviderChoice
 from bursar.wiring.control import LiveControl
+from bursar.wiring.ending import Ending
 from bursar.wiring.ledger import TENANT, StoreClock
 from bursar.wiring.parts import Parts, UpkeepStore, open_loops, open_parts
 from bursar.wiring.retarget import Retarget
@@ -129,6 +130,7 @@ class LocalEngine:
         self._quoter = parts.quoter(self.control.in_force)
         self._ports = self._open_ports()
         asyncio_accounts = self._ports[Way.ASYNCIO].accounts
+        self.control.on_change = Ending(asyncio_accounts, self.control.in_force, ledger, self._face, is_waking=False)
         upkeep = Upkeep(
             UpkeepStore(ledger, self._face),
             parts.process,
