@@ -16,12 +16,15 @@ from bursar.core.charge import Amounts, Charge
 from bursar.core.hold import Verb
 from bursar.core.labels import Labels
 from bursar.core.ledger import Granted, Note, Reservation
+from bursar.core.run import RunAsk
 from bursar.core.window import NS
 from bursar.ids import new_id
 from bursar.pipeline.budgets import Budgets
 from bursar.stores.sqlite import SqliteLedger
 
 HOUR = 3600 * NS
+HELD = Cover(10_000_000_000, 20_000_000, 1000), Ask(500, 500)
+"""$0.02 for 1,000 tokens in and 500 out."""
 NOTE = Note(400, 200, 1000, 400, 200, "complete", 1234, 512)
 
 
@@ -47,16 +50,19 @@ class Filled:
         *,
         flags: Iterable[str] = (),
         at_ns: int = 0,
+        closed_ns: int = 0,
         process: str = "somewhere:1:2",
         price: str = "",
         tenant: str = "default",
         note: Note = NOTE,
+        held: tuple[Cover, Ask] = HELD,
+        is_watched: bool = False,
     ) -> str:
-        """Record one call; amounts go with settle. The hold is $0.02 for 1,000 tokens in and 500 out."""
+        """Record one call; amounts go with settle. A guard has seen its run where `is_watched`."""
         at_ns = at_ns or self.now_ns
         hold_id = new_id(at_ns)
         all_labels = Labels.of({"provider": "openai", "model": "gpt-4o", "wire": "openai.chat", **labels})
-        cover = Cover(10_000_000_000, 20_000_000, 1000)
+        cover, ask = held
         asked = Reservation(
             hold_id,
             tenant,
@@ -64,13 +70,14 @@ class Filled:
             at_ns,
             all_labels.pairs,
             cover,
-            Ask(500, 500),
+            ask,
             self._lines(tenant, all_labels, at_ns),
+            RunAsk(labels["run"]) if is_watched else None,
         )
         assert isinstance(self.ledger.reserve(asked), Granted)
         if verb is not None:
             charge = Charge(amounts or Amounts(requests=1), frozenset(flags), price) if verb is Verb.SETTLE else None
-            self.ledger.close(hold_id, verb, at_ns + NS, charge, note)
+            self.ledger.close(hold_id, verb, closed_ns or at_ns + NS, charge, note)
         return hold_id
 
     def _lines(self, tenant: str, labels: Labels, at_ns: int) -> tuple[Line, ...]:

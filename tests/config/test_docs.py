@@ -15,6 +15,7 @@ from bursar.config.environment import ADMIN_SECRET, CONFIG, FAILPOINT, KEY, LINK
 from bursar.config.example import starter
 from bursar.config.guards import GUARD_KEYS
 from bursar.config.load import KEYS
+from bursar.config.loops import LOOP_KEYS
 from bursar.config.prices import MODEL_KEYS, PRICE_KEYS
 from bursar.config.providers import DEADLINE_KEYS, PROVIDER_KEYS
 from bursar.config.sections import SECTIONS
@@ -43,6 +44,7 @@ TABLES: Mapping[str, Mapping[str, object]] = {
     "providers": PROVIDER_KEYS,
     "deadlines": DEADLINE_KEYS,
     "guards": GUARD_KEYS,
+    "loops": LOOP_KEYS,
     "prices": PRICE_KEYS,
     "models": MODEL_KEYS,
     "metrics": METRICS_KEYS,
@@ -87,6 +89,12 @@ def test_the_defaults_of_guards_are_the_true_ones(load_text: Load) -> None:
     stated = load_text(f"guards: {{{', '.join(f'{key}: {value}' for key, value in rows.items())}}}")
     assert stated.guards == load_text("guards: default").guards
     assert not Settings().guards
+
+
+def test_the_defaults_of_loops_are_the_true_ones(load_text: Load) -> None:
+    rows = {key: value for key, value in _rows("loops").items() if value != NONE}
+    stated = load_text(f"guards: {{loops: {{{', '.join(f'{key}: {value}' for key, value in rows.items())}}}}}")
+    assert stated.guards == load_text("guards: default").guards
 
 
 @pytest.mark.parametrize("part", ["metrics", "otlp"])

@@ -21,6 +21,8 @@ from bursar.config.settings import (
     StoreSettings,
 )
 from bursar.core.budget import Budget
+from bursar.core.guards import Guards, LoopRule
+from bursar.core.loops import LOOPS
 from bursar.core.provider import Deadlines, Provider
 from bursar.errors import ConfigError
 
@@ -65,6 +67,12 @@ budgets:
     link: mailto:ask@example.com
     warn_at: [50, 90]
     values_max: 7
+guards:
+  park_wait_s: 5
+  steps: 9
+  loops:
+    {row: 2, row_alike: 2, again: 2, window: 9, cycle: 2, rounds: 2, error: 2, error_alike: 2, exchange: 2, openings: 2,
+     stale: $1, stale_steps: 2, match: {team: research}, on_trip: [warn, park]}
 limits:
   hold_wait_s: 1
   waiting_max: 2
@@ -86,6 +94,10 @@ telemetry:
 """
 NOT_IN_THE_FILE = {"file", "failpoint", "tenant", "zone"}
 """Where the file is, what only the environment says, what comes with keys, and what a window computes."""
+
+
+FIXED = ["cycle_length_max", "alike_per_mille", "unseen_factor"]
+"""What is no setting of a person's: how two texts are compared, and what follows from the rest."""
 
 
 def _unset(value: Any, base: Any) -> list[str]:
@@ -115,6 +127,10 @@ def test_every_field_of_every_setting_can_be_set(load_text: Load) -> None:
     assert _unset(settings.server, ServerSettings()) == ["workers"]
     assert load_text("server: {workers: 2}").server.workers == 2
     assert not _unset(settings.store, StoreSettings())
+    assert not _unset(settings.guards, Guards())
+    assert settings.guards.loops is not None
+    assert not _unset(settings.guards.loops, LoopRule())
+    assert _unset(settings.guards.loops.settings, LOOPS) == FIXED
     assert not _unset(settings.limits, Limits())
     assert not _unset(settings.telemetry.metrics, MetricsSettings())
     assert _unset(settings.telemetry.otlp, OtlpSettings()) == ["enabled"]

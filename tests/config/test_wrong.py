@@ -11,7 +11,7 @@ MARK = "# here"
 WRONG = [
     # the top
     ("server: {}\nbudget: []  # here", "budget", "did you mean 'budgets'"),
-    ("alerts: []  # here", "alerts", "unknown key; write one of budgets, limits, link"),
+    ("alerts: []  # here", "alerts", "unknown key; write one of budgets, guards, limits, link"),
     ("Server: {}  # here", "Server", "did you mean 'server'"),
     ("link: https://a b  # here", "link", "is not a link"),
     ("link: javascript:alert(1)  # here", "link", "is not a link"),

@@ -55,6 +55,25 @@ def test_tenants_are_those_that_have_calls_whatever_became_of_them(ledger: Ledge
     assert list(ledger.tenants()) == ["acme", "rival"]
 
 
+def test_the_calls_of_a_run_are_listed_first_first_and_no_other(ledger: Ledger) -> None:
+    for number, (tenant, run) in enumerate(
+        [("default", "r"), ("default", "r2"), ("rival", "r"), ("default", "r"), ("default", "r")]
+    ):
+        labels = {"run": run, "tag.run": "r", "agent": '"run":"r"'}
+        ledger.reserve(call(line(), id=f"c{number}", tenant=tenant, at_ns=START_NS + 9 - number, labels=labels))
+    ledger.reserve(call(line(), id="none", labels={"agent": "r"}))
+    ledger.close("c3", Verb.RELEASE, START_NS + 9)
+
+    def listed(since_ns: int, until_ns: int, most: int) -> list[str]:
+        return [row.id for row in ledger.run_calls("default", "r", since_ns, until_ns, most)]
+
+    assert listed(0, START_NS + 10, 9) == ["c4", "c3", "c0"]
+    assert listed(0, START_NS + 10, 2) == ["c4", "c3"]
+    assert listed(START_NS + 6, START_NS + 9, 9) == ["c3"]
+    for nothing in ("", "(none)", "(other)"):
+        assert list(ledger.run_calls("default", nothing, 0, START_NS + 10, 9)) == []
+
+
 def test_no_tenant_sees_anything_of_another(ledger: Ledger) -> None:
     """P8: not even that it exists."""
     ledger.reserve(call(line(), id="mine"))

@@ -17,7 +17,8 @@ from bursar.testing import Script, ToolCall
 SEARCHES = Script(tool_call=ToolCall("search", '{"q": "x"}'), output_tokens=8)
 opened: list[openai.OpenAI] = []
 """What a test has made; its end closes them."""
-OFF = ("tool_calls", "tokens", "seconds", "cost", "steps", "depth", "children", "parallel", "spend_per_minute")
+OFF = ("tool_calls", "tokens", "seconds", "cost", "steps", "depth", "children", "parallel", "spend_per_minute",
+       "loops")  # fmt: skip
 TOOLS: Any = [{"type": "function", "function": {"name": "search", "parameters": {"type": "object", "properties": {}}}}]
 
 
@@ -52,9 +53,12 @@ def row_of(made: House, run: str = "r") -> RunRow:
 
 
 def agent(
-    client: openai.OpenAI, turns: int = 100, system: str = "be brief"
+    client: openai.OpenAI, turns: int = 100, system: str = "be brief", found: str = ""
 ) -> tuple[int, openai.APIStatusError | None]:
-    """Be an agent that calls its tool whenever the model asks: how many tools it ran, and what stopped it."""
+    """Be an agent that calls its tool whenever the model asks: how many tools it ran, and what stopped it.
+
+    The tool finds the same each time where `found` says what; else something new.
+    """
     messages: list[Any] = [{"role": "system", "content": system}, {"role": "user", "content": "find x"}]
     ran = 0
     for _ in range(turns):
@@ -68,5 +72,5 @@ def agent(
         messages.append(message.model_dump(exclude_none=True))
         for call in message.tool_calls:
             ran += 1
-            messages.append({"role": "tool", "tool_call_id": call.id, "content": "nothing"})
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": found or f"page {'i' * ran}"})
     return ran, None

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar.core.usage import Usage
+from bursar.wire.acts import marks_of
 from bursar.wire.base import Answer, Refusal, StreamReader
 from bursar.wire.openai_responses import OpenAIResponses
 
@@ -211,8 +212,10 @@ def whole(**fields: Any) -> Answer | None:
 
 def test_a_whole_answer_is_read() -> None:
     output = [{**MESSAGE, "content": [{**PART, "text": "é" * 30}]}, {**CALL, "arguments": "{}"}]
+    asked = marks_of([{**CALL, "arguments": " { } "}])
+    assert [mark.name for mark in asked] == [CALL["name"]]
     assert whole(output=output, usage=TOLD, service_tier="default") == Answer(
-        usage=USAGE, visible_tokens=12 + 24 + 22, model="m-1", tool_calls=1, response_id="resp_1"
+        usage=USAGE, visible_tokens=12 + 24 + 22, model="m-1", tool_calls=1, response_id="resp_1", asked=asked
     )
     capped = whole(status="incomplete", incomplete_details={"reason": "max_output_tokens"}, usage=TOLD)
     assert capped is not None and capped.is_capped

@@ -199,7 +199,13 @@ def pause_of(document: Document) -> Pause:
     match = read_match(tree_of(body["match"], problems), problems)
     problems.raise_any()
     return Pause(
-        document.name, document.tenant, match, _text(body["reason"]), _text(body["actor"]), _whole(body["at_ns"])
+        document.name,
+        document.tenant,
+        match,
+        _text(body["reason"]),
+        _text(body["actor"]),
+        _whole(body["at_ns"]),
+        body.get("now") is True,
     )
 
 

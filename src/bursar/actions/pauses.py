@@ -45,6 +45,8 @@ class PauseWish:
     match: Mapping[str, Any] = field(default_factory=dict)
     """Labels with a value or a list of values, as `match:` of a budget."""
     reason: str = ""
+    is_now: bool = False
+    """End the streams that run, too."""
 
 
 def pause(ledger: Ledger, wish: PauseWish, by: By) -> Pause:
@@ -57,7 +59,7 @@ def pause(ledger: Ledger, wish: PauseWish, by: By) -> Pause:
     problems = Problems()
     match = read_match(tree_of(wish.match, problems, "match"), problems)
     refuse_any(problems)
-    found = Pause(new_id(by.at_ns), wish.tenant, match, wish.reason.strip(), by.actor, by.at_ns)
+    found = Pause(new_id(by.at_ns), wish.tenant, match, wish.reason.strip(), by.actor, by.at_ns, wish.is_now)
 
     def plan(documents: Sequence[Document]) -> tuple[list[Change], None]:
         _check_room(documents, found, by)
@@ -108,6 +110,7 @@ def pause_json(row: Pause) -> dict[str, Any]:
         "reason": row.reason,
         "actor": row.actor,
         "at_ns": row.at_ns,
+        "now": row.is_now,
     }
 
 

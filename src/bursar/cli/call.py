@@ -174,6 +174,7 @@ def _explain(row: HoldRow, parts: Anatomy, zone: ZoneInfo) -> None:
         ("held", f"{money(row.held.cost_nano)} for up to {row.held.output_tokens:,} tokens of output"),
         ("cap sent", f"{note.cap:,} tokens of output" if note.cap else ""),
         ("process", row.process if row.state is State.OPEN else ""),
+        ("loop", note.seen),
     )
     for name, value in row.labels.items():
         if name not in ("model", "provider", "wire"):

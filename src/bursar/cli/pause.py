@@ -48,6 +48,7 @@ COLUMNS = (
 )
 @click.option("--label", "labels", multiple=True, metavar="LABEL=VALUE", help="Calls with this label; repeatable.")
 @click.option("--all", "everything", is_flag=True, help="Every call.")
+@click.option("--now", "is_now", is_flag=True, help="End the streams that run, too.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it stands in every refusal.")
 @tenant_option("Whose calls; * is everybody's.", EVERY_TENANT)
 @source_options
@@ -56,7 +57,8 @@ COLUMNS = (
 def pause(ctx: click.Context, /, source: Source, as_json: bool, **said: Any) -> None:
     """Stop calls until somebody resumes them: `bursar pause --agent researcher --reason "it loops"`.
 
-    New calls that match all that is said are refused; what is in flight ends by itself.
+    New calls that match all that is said are refused within a second, in every process; what is in flight ends by
+    itself, or with --now at once where it streams.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -67,7 +69,7 @@ def pause(ctx: click.Context, /, source: Source, as_json: bool, **said: Any) -> 
         raise UsageError("say which calls: --agent or --label, or --all for every call")
     settings = source.load()
     with ledger_to_change(settings) as ledger:
-        found = pause_calls(ledger, PauseWish(said["tenant"], match, said["reason"]), acting(ledger))
+        found = pause_calls(ledger, PauseWish(said["tenant"], match, said["reason"], said["is_now"]), acting(ledger))
     if as_json:
         echo_json(pause_shown(found))
     else:

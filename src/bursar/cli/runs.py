@@ -1,10 +1,11 @@
-"""`bursar runs`: what each run of an agent has cost, the latest first.
+"""`bursar runs`: what each run of an agent has cost, the latest first; and the group of what is asked of runs.
 
-Owns the table; the sums are `reports/runs.py`.
+Owns the list's table; the sums are `reports/runs.py`, the acts `cli/run_acts.py`.
 """
 
 from __future__ import annotations
 
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -20,6 +21,9 @@ from bursar.cli.options import (
     tz_option,
     zone_of,
 )
+from bursar.cli.run_acts import approve, finish, stop
+from bursar.cli.run_show import compare, show
+from bursar.cli.run_tasks import tasks
 from bursar.cli.table import Column, echo_json, echo_table
 from bursar.cli.when import EXAMPLES, parse_instant
 from bursar.cli.words import instant, short_money
@@ -32,6 +36,7 @@ COLUMNS = (
     Column("run", is_text=True),
     Column("agent", is_text=True),
     Column("task", is_text=True),
+    Column("state", is_text=True),
     Column("steps"),
     Column("in flight"),
     Column("input"),
@@ -42,24 +47,27 @@ COLUMNS = (
 )
 
 
-@click.command()
+@click.group(invoke_without_command=True, subcommand_metavar="[COMMAND]")
 @click.option("--since", default="7d", show_default=True, metavar="TIME", help=f"Active from then on: {EXAMPLES}.")
 @click.option("--top", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="The latest N.")
 @tenant_option("Whose runs.")
 @source_options
 @tz_option
 @json_option
-def runs(since: str, top: int, tenant: str, source: Source, tz: str | None, as_json: bool) -> None:
+@click.pass_context
+def runs(ctx: click.Context, /, source: Source, tz: str | None, as_json: bool, **said: Any) -> None:
     """Runs of agents: steps, tokens, cost and last activity; the run that did something last comes first.
 
     A run is what calls share under the label `run` (the header x-bursar-run, and what some clients send).
     """
-    settings = source.load()
+    if ctx.invoked_subcommand is not None:
+        return
+    settings, top = source.load(), said["top"]
     zone = zone_of(tz, settings)
     with ledger_of(settings) as ledger:
-        found = runs_since(ledger, tenant, parse_instant(since, zone, now(ledger)))
+        found = runs_since(ledger, said["tenant"], parse_instant(said["since"], zone, now(ledger)))
         if not found.rows:
-            hint_elsewhere(ledger, tenant)
+            hint_elsewhere(ledger, said["tenant"])
     if as_json:
         echo_json([run_json(row) for row in found.rows[:top]])
     elif found.rows:
@@ -74,8 +82,16 @@ def runs(since: str, top: int, tenant: str, source: Source, tz: str | None, as_j
         )
 
 
+for each in (show, tasks, compare, approve, stop, finish):
+    runs.add_command(each)
+
+
 def _cells(row: Run, zone: ZoneInfo) -> list[str]:
     amounts = row.amounts
     numbers = [f"{count:,}" for count in (row.steps, row.in_flight, amounts.input_tokens, amounts.output_tokens)]
     times = [instant(at_ns, zone, "%m-%d %H:%M:%S") for at_ns in (row.began_ns, row.active_ns)]
-    return [row.run, row.agent, row.task, *numbers, short_money(amounts.cost_nano), *times]
+    return [row.run, row.agent, row.task, _state(row), *numbers, short_money(amounts.cost_nano), *times]
+
+
+def _state(row: Run) -> str:
+    return f"{row.state} ({row.guard})" if row.guard else row.state

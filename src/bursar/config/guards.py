@@ -13,6 +13,7 @@ from functools import partial
 from types import MappingProxyType
 
 from bursar.config.budgets import read_match
+from bursar.config.loops import Match, read_loops
 from bursar.config.problems import Problems, near, show
 from bursar.config.read import Fields, Read, at, entries, fields, scalar
 from bursar.config.short import parse_amount
@@ -20,7 +21,7 @@ from bursar.config.tree import Items, Node, Scalar, Table
 from bursar.config.values import seconds, whole
 from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.control import EVERY_TENANT
-from bursar.core.guards import BUDGET_PREFIX, Act, GuardRule, Guards, LadderStep
+from bursar.core.guards import BUDGET_PREFIX, Act, GuardRule, Guards, LadderStep, LoopRule
 from bursar.core.labels import VALUE_LENGTH_MAX
 from bursar.core.window import Window, WindowKind
 
@@ -138,6 +139,7 @@ RULE_KEYS: Mapping[str, Read] = {
 """The keys of one guard where it is more than its limit."""
 GUARD_KEYS: Mapping[str, Read] = {
     **{guard: partial(_rules, guard) for guard in DEFAULTS},
+    "loops": partial(read_loops, rung=_rung),
     "match": read_match,
     "on_trip": _ladder,
     "park_wait_s": scalar(seconds(0, PARK_WAIT_MAX_S)),
@@ -175,12 +177,16 @@ def _guards(read: Fields, problems: Problems) -> Guards:
                 budgets.append(budget)
                 whole_rule = replace(whole_rule, budget=budget.name)
             rules.append(whole_rule)
-    return Guards(tuple(rules), tuple(budgets), read.get("park_wait_s", 0.0))
+    return Guards(tuple(rules), tuple(budgets), read.get("park_wait_s", 0.0), _loops(read, shared, ladder))
 
 
-def _both(
-    shared: tuple[tuple[str, tuple[str, ...]], ...], own: tuple[tuple[str, tuple[str, ...]], ...]
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _loops(read: Fields, shared: Match, ladder: tuple[LadderStep, ...]) -> LoopRule | None:
+    """Lay what the section says under what `loops` says of itself."""
+    rules: tuple[LoopRule, ...] = read.get("loops", (LoopRule(ladder=()),))
+    return next((replace(rule, match=_both(shared, rule.match), ladder=rule.ladder or ladder) for rule in rules), None)
+
+
+def _both(shared: Match, own: Match) -> Match:
     """Lay a guard's own labels over those of the section."""
     return tuple({**dict(shared), **dict(own)}.items())
 

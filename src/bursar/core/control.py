@@ -55,6 +55,8 @@ class Kind(StrEnum):
     TOP_UP = "top_up"
     PRICE = "price"
     PAUSE = "pause"
+    RUN = "run"
+    """No document: what was done to a run stands in the audit log alone."""
 
 
 class Condition(StrEnum):
@@ -190,6 +192,8 @@ class Pause:
     reason: str
     actor: str
     at_ns: int
+    is_now: bool = False
+    """What streams when it is set ends as well."""
 
     def stops(self, tenant: str, labels: Labels) -> bool:
         """Tell whether a call is paused."""

@@ -12,9 +12,10 @@ from enum import StrEnum
 
 from bursar.core.budget import Budget, fits
 from bursar.core.labels import Labels
+from bursar.core.loops import LOOPS, LoopSettings
 from bursar.core.run import Guard, RunLimit
 
-__all__ = ["BUDGET_PREFIX", "MONEY_GUARDS", "ROW_GUARDS", "Act", "GuardRule", "Guards", "LadderStep"]
+__all__ = ["BUDGET_PREFIX", "MONEY_GUARDS", "ROW_GUARDS", "Act", "GuardRule", "Guards", "LadderStep", "LoopRule"]
 
 ROW_GUARDS = tuple(str(guard) for guard in Guard)
 """Guards that a run's row is measured by."""
@@ -81,6 +82,19 @@ class GuardRule:
 
 
 @dataclass(frozen=True, slots=True)
+class LoopRule:
+    """The guard `loops`: what it calls a loop, in which runs, and what it does; each finding is one rung further."""
+
+    settings: LoopSettings = LOOPS
+    match: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    ladder: tuple[LadderStep, ...] = STOPPING
+
+    def matches(self, labels: Labels) -> bool:
+        """Tell whether it looks at calls with these labels."""
+        return all(fits(labels[label], patterns) for label, patterns in self.match)
+
+
+@dataclass(frozen=True, slots=True)
 class Guards:
     """The guards of a configuration. Empty: none is on, and no call costs anything for them."""
 
@@ -89,13 +103,19 @@ class Guards:
     """Those of the rules that budgets count; they are in force beside all others."""
     park_wait_s: float = 0.0
     """How long a call of a parked run waits for a person before it is refused."""
+    loops: LoopRule | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.rules)
+        return bool(self.rules) or self.loops is not None
 
-    def limits(self, labels: Labels) -> tuple[RunLimit, ...]:
-        """Give the limits of a call's run that the ledger checks; of one guard the strictest that matches counts."""
-        return _strictest(rule.limit() for rule in self.rules if rule.matches(labels))
+    def limits(self, labels: Labels) -> tuple[RunLimit, ...] | None:
+        """Give the limits of a call's run that the ledger checks; of one guard the strictest that matches counts.
+
+        None where no guard looks at such calls.
+        """
+        matching = [rule for rule in self.rules if rule.matches(labels)]
+        is_watched = bool(matching) or (self.loops is not None and self.loops.matches(labels))
+        return _strictest(rule.limit() for rule in matching) if is_watched else None
 
     def of_budget(self, name: str) -> GuardRule | None:
         """Find the rule behind a budget."""

@@ -98,7 +98,7 @@ class Refused:
 def refuse_run(asked: Reservation, denial: RunDenial) -> Refused:
     """Say that a run refused: its line is no budget's, it only names the place in which its calls wait."""
     scope = f"run={denial.row.run}"
-    line = Line(denial.guard or str(denial.row.state), "guard", scope, 0, FOREVER_NS, Unit.REQUESTS, denial.most)
+    line = Line(f"guard {denial.guard or denial.row.state}", "guard", scope, 0, FOREVER_NS, Unit.REQUESTS, denial.most)
     return Refused(line, Balance(held=denial.figure), not denial.is_contended, denial)
 
 
@@ -137,6 +137,8 @@ class Note:
     """How much of the input was an earlier response that the body only named."""
     tool_calls: int = 0
     """How many tool calls the answer asked for."""
+    seen: str = ""
+    """What a guard saw in the request, in few words; empty for nothing."""
 
     def as_list(self) -> list[int | str]:
         """Give the fields in their order, as rows keep them."""

@@ -95,6 +95,7 @@ class RunRow:
     since_ns: int = 0
     """When the state was last set; with it a link to approve is for one stop only."""
     last_ns: int = 0
+    """When its first call began or its last one ended, whichever is later; what is in flight is counted beside it."""
     steps: int = 0
     tool_calls: int = 0
     in_flight: int = 0
@@ -166,6 +167,8 @@ class RunEntry:
     parent: RunRow | None = None
     """The parent, where it has one child more now."""
     denial: RunDenial | None = None
+    is_new: bool = False
+    """The run begins with this call."""
     is_tripped: bool = False
     """The denial changed the state: its row is to be written although nothing is held."""
 
@@ -187,12 +190,14 @@ def admit_run(ask: RunAsk, tenant: str, at_ns: int, row: RunRow | None, above: S
     held = next((each for each in (row, *above) if each.state in (RunState.PARKED, RunState.STOPPED)), None)
     if held is not None:
         return RunEntry(row, denial=RunDenial(held, held.guard, held.figure))
-    seen = replace(row, tool_calls=max(row.tool_calls, ask.tool_calls), steps=max(row.steps, ask.turns))
+    seen = row
+    if ask.tool_calls > row.tool_calls or ask.turns > row.steps:
+        seen = replace(row, tool_calls=max(row.tool_calls, ask.tool_calls), steps=max(row.steps, ask.turns))
     denied = _denied(ask, seen, parent if is_new else None, at_ns)
     if denied is not None:
         return denied
-    entered = replace(seen, steps=seen.steps + 1, in_flight=row.in_flight + 1, last_ns=max(row.last_ns, at_ns))
-    return RunEntry(entered, parent if is_new else None)
+    entered = replace(seen, steps=seen.steps + 1, in_flight=row.in_flight + 1)
+    return RunEntry(entered, parent if is_new else None, is_new=is_new)
 
 
 def _begun(ask: RunAsk, tenant: str, at_ns: int, parent: RunRow | None) -> RunRow:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any
 
+from bursar.actions.links import PATH as LINKS
 from bursar.config.settings import Settings
 from bursar.core.control import Role
 from bursar.errors import BursarError, NotFound, StoreUnavailable
@@ -22,6 +24,8 @@ from bursar.gateway.doorkeeper import Doorkeeper
 from bursar.gateway.exchange import Exchange, Receive, Send
 from bursar.gateway.free import FreeRoutes
 from bursar.gateway.health import Readiness, health, metrics
+from bursar.gateway.links import BODY_BYTES_MAX as LINK_BODY_BYTES_MAX
+from bursar.gateway.links import RunLinks
 from bursar.gateway.protocol import IdleConnections
 from bursar.gateway.relay import relay
 from bursar.gateway.shares import RETRY_S, Shares
@@ -65,6 +69,7 @@ class App:
         self._engine = Engine(settings)
         self._door = Doorkeeper(settings, self._engine)
         self._admin = AdminApi(self._engine, settings)
+        self._links = RunLinks(self._engine, settings)
         self._ready = Readiness(self._is_ready)
         self._calls = CallMaker(self._engine)
         self._free = FreeRoutes(self._engine, settings.limits)
@@ -137,6 +142,10 @@ class App:
         if page is not None:
             await relay(page, exchange, self.limits)
             return
+        if exchange.path.startswith(LINKS) and exchange.method in ("GET", "POST"):
+            # Whoever has the link may: it is asked for before a key is.
+            await relay(await self._decide(exchange), exchange, self.limits)
+            return
         if exchange.path.startswith(ADMIN):
             await self._administer(exchange)
             return
@@ -148,6 +157,11 @@ class App:
         arrival = Arrival(place, headers, query_of(exchange.query, place.route), caller)
         with self._shares.taken(caller.tenant):
             await relay(await self._answer(arrival, exchange), exchange, self.limits)
+
+    async def _decide(self, exchange: Exchange) -> Reply:
+        limits = replace(self.limits, body_bytes_max=min(LINK_BODY_BYTES_MAX, self.limits.body_bytes_max))
+        body = await read_body(exchange, limits) if exchange.method == "POST" else b""
+        return await self._links(exchange.method, exchange.path, body)
 
     def _let_in(self, headers: Mapping[str, str]) -> Caller:
         """Say who sends a request. Raises BadRequest, Unauthorized."""

@@ -24,8 +24,8 @@ class RunLimits:
 
     async def __call__(self, call: Call, following: Next) -> Reply:
         run = call.labels["run"]
-        limits = self.guards.limits(call.labels) if run != NONE else ()
-        if not limits:
+        limits = self.guards.limits(call.labels) if run != NONE else None
+        if limits is None:
             return await following(call)
         ask = call.run if call.run is not None else RunAsk(run)
         talk = conversation_of(call.request)

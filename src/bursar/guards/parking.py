@@ -7,9 +7,8 @@ that has gone.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from bursar.core.guards import Guards
@@ -17,18 +16,22 @@ from bursar.core.labels import NONE
 from bursar.core.run import RunChange, RunState, RunVerb
 from bursar.core.window import NS
 from bursar.errors import HoldConflict, NotFound, StoreUnavailable
-from bursar.guards.ports import Clock, Runs
+from bursar.guards.parked import ParkedStream
+from bursar.guards.ports import Clock, Runs, Sleep
 from bursar.pipeline.call import Call, Next, Reply
 
-__all__ = ["LOOK_S", "PARKED", "Parking", "Pause"]
+__all__ = ["PARKED", "Parking"]
 
 PARKED = "run_parked"
 """The code of the refusal that a parked run's calls get."""
 LOOK_S = 0.25
 """How often a waiting call looks whether somebody decided."""
+QUIET_S = 10.0
+"""A stream's head is sent only after so much waiting: what is decided before can still be a proper refusal."""
+SETTLING_S = 1.5
+"""A top-up counts in every process within this time."""
 KNOWN_MAX = 10_000
-Pause = Callable[[float], Awaitable[None]]
-"""Wait so many seconds, in whatever way a call is driven."""
+_HEAD = (("content-type", "text/event-stream; charset=utf-8"), ("x-bursar-run-state", str(RunState.PARKED)))
 
 
 @dataclass(slots=True)
@@ -38,52 +41,83 @@ class Parking:
     guards: Guards
     runs: Runs
     clock: Clock
-    pause: Pause = asyncio.sleep
-    _parked: dict[tuple[str, str], None] = field(default_factory=dict)
-    """Runs that were parked when this process last heard of them, so that their next call asks before it is refused."""
+    sleep: Sleep
+    _parked: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
+    """Runs that were parked when this process last heard of them: their next call looks before it asks."""
 
     async def __call__(self, call: Call, following: Next) -> Reply:
-        key = (call.tenant, call.labels["run"])
-        if key[1] == NONE:
+        if call.labels["run"] == NONE:
             return await following(call)
-        if key in self._parked and self.guards.park_wait_s > 0:
-            await self._wait(call, key)
-        reply = await following(call)
-        reply = await self._parking(call, reply, following)
-        if reply.refusal is not None and reply.refusal.code == PARKED:
+        if self.guards.park_wait_s <= 0:
+            return await self._asked(call, following)
+        return await self._waiting(call, following)
+
+    async def _waiting(self, call: Call, following: Next) -> Reply:
+        """Ask again whenever somebody has decided, until the time is over; a stream is kept alive meanwhile."""
+        key, now_ns = (call.tenant, call.labels["run"]), self.clock()
+        ends_ns = now_ns + int(self.guards.park_wait_s * NS)
+        may_comment = call.request.is_stream and call.request.takes_comments
+        quiet_ns = min(ends_ns, now_ns + int(QUIET_S * NS)) if may_comment else ends_ns
+        if key in self._parked:
+            await self.wait(call, quiet_ns)
+        reply = await self._asked(call, following)
+        while reply.refusal is not None and reply.refusal.code == PARKED:
             self._note(key)
-            if self.guards.park_wait_s > 0 and await self._wait(call, key):
-                return await following(call)
+            if not await self.wait(call, quiet_ns):
+                if self.clock() >= ends_ns or call.is_gone():
+                    return reply
+                head = (("x-bursar-call", call.id), *_HEAD)
+                return Reply(200, head, ParkedStream(call, following, self.wait, self.clock, ends_ns))
+            reply = await self._asked(call, following)
         return reply
 
-    async def _parking(self, call: Call, reply: Reply, following: Next) -> Reply:
-        """Park a run that a guard's budget refused, where its ladder ends so; its call is then refused as parked."""
+    async def _asked(self, call: Call, following: Next) -> Reply:
+        """Pass on; park a run that a guard's budget refused, where its ladder ends so, and let the call hear of it."""
+        reply = await following(call)
         name = reply.refusal.headers.get("x-bursar-budget", "") if reply.refusal is not None else ""
         rule = self.guards.of_budget(name) if name else None
-        if rule is None or not rule.is_parking or reply.refusal is None or reply.refusal.code != "budget_exceeded":
+        if rule is None or not rule.is_parking or not _is_spent(reply):
             return reply
+        if await self._is_just_approved(call):
+            # What was given with the approval is in force here within a second.
+            reply = await following(call)
+            if not _is_spent(reply):
+                return reply
         change = RunChange(RunVerb.PARK, self.clock(), rule.guard, f"{rule.guard} used up")
         with contextlib.suppress(NotFound, HoldConflict, StoreUnavailable):
             await self.runs.change(call.tenant, call.labels["run"], change)
             return await following(call)
         return reply
 
+    async def _is_just_approved(self, call: Call) -> bool:
+        """Tell whether somebody let the run go on a moment ago, having waited for that moment to pass."""
+        with contextlib.suppress(StoreUnavailable):
+            row = await self.runs.row(call.tenant, call.labels["run"])
+            left_s = SETTLING_S - (self.clock() - row.since_ns) / NS if row is not None else 0.0
+            if row is not None and row.state is RunState.RUNNING and row.since_ns > row.began_ns and left_s > 0:
+                await self.sleep(left_s)
+                return True
+        return False
+
     def _note(self, key: tuple[str, str]) -> None:
         self._parked[key] = None
         while len(self._parked) > KNOWN_MAX:
-            del self._parked[next(iter(self._parked))]
+            self._parked.popitem(last=False)
 
-    async def _wait(self, call: Call, key: tuple[str, str]) -> bool:
-        """Wait while the run is parked; True when somebody let it go on."""
-        ends_ns = self.clock() + int(self.guards.park_wait_s * NS)
+    async def wait(self, call: Call, until_ns: int) -> bool:
+        """Wait while the call's run is parked; False when it still is at that instant, or nobody waits any more."""
+        key = (call.tenant, call.labels["run"])
         while True:
-            try:
+            # While the ledger is down nobody can decide, and nobody is let through.
+            with contextlib.suppress(StoreUnavailable):
                 row = await self.runs.row(*key)
-            except StoreUnavailable:
+                if row is None or row.state is not RunState.PARKED:
+                    self._parked.pop(key, None)
+                    return True
+            if self.clock() >= until_ns or call.is_gone():
                 return False
-            if row is None or row.state is not RunState.PARKED:
-                self._parked.pop(key, None)
-                return row is not None and row.state is RunState.RUNNING
-            if self.clock() >= ends_ns or call.is_gone():
-                return False
-            await self.pause(LOOK_S)
+            await self.sleep(LOOK_S)
+
+
+def _is_spent(reply: Reply) -> bool:
+    return reply.refusal is not None and reply.refusal.code == "budget_exceeded"

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from bursar.core.run import RunChange, RunRow
-from bursar.pipeline.call import Call, Reply
-from bursar.wire.base import Refusal
 
-__all__ = ["Clock", "Refuse", "Runs"]
+__all__ = ["Clock", "Runs", "Sleep"]
 
 Clock = Callable[[], int]
 """Nanoseconds since 1970, UTC; never runs back."""
-Refuse = Callable[[Call, Refusal], Reply]
-"""Refuses a call for which nothing is held, in its API's words, and tells the observers."""
+Sleep = Callable[[float], Awaitable[None]]
+"""Lets seconds pass: an event loop's, or one that blocks where there is no loop."""
 
 
 class Runs(Protocol):

@@ -15,10 +15,10 @@ from bursar.core.admission import UNBOUNDED, Balance, Line
 from bursar.core.budget import Budget
 from bursar.core.charge import ZERO, Charge
 from bursar.core.hold import Verb
-from bursar.core.ledger import Closed, Extension, Granted, Note, Refused, Reservation
+from bursar.core.ledger import Closed, Extension, Granted, Note, Refused
 from bursar.core.meter import Close, Cut, Extend, MeteredCall, Phase
-from bursar.core.value import value
 from bursar.errors import HoldConflict, NotFound, StoreUnavailable
+from bursar.guards.board import RunBoard
 from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
 from bursar.pipeline.call import Call
@@ -29,6 +29,7 @@ from bursar.pipeline.ratelimit import POLICIES_MAX, part_left, ratelimit_headers
 from bursar.pipeline.refusals import balance_headers, plain_usd
 from bursar.pipeline.settlement import estimated, told, told_in_part
 from bursar.pipeline.telling import closed_record
+from bursar.pipeline.unclosed import Unclosed
 from bursar.pipeline.watch import RunWatch
 from bursar.pricing.facts import FactsBook
 from bursar.telemetry.record import Observer, tell
@@ -43,17 +44,6 @@ WITHOUT_LIMIT = 2**62
 """A limit that no sum of the ledger can pass."""
 
 
-@value
-class Unclosed:
-    """A close, kept until the store has taken it."""
-
-    asked: Reservation
-    verb: Verb
-    at_ns: int
-    charge: Charge | None
-    note: Note
-
-
 @dataclass(frozen=True, slots=True)
 class Accounts:
     """What every account needs; one for a process."""
@@ -65,9 +55,11 @@ class Accounts:
     usuals: UsualAnswers
     clock: Clock
     observers: tuple[Observer, ...] = ()
-    held: set[str] = field(default_factory=set)
-    """The ids of the calls that hold money now."""
+    held: dict[str, Account] = field(default_factory=dict)
+    """The calls that hold money now, by id."""
     unclosed: deque[Unclosed] = field(default_factory=lambda: deque(maxlen=UNCLOSED_MAX))
+    board: RunBoard = field(default_factory=RunBoard)
+    """Where runs stand that a guard looks at."""
 
     def open(self, call: Call, quote: Quote) -> Account:
         return Account(self, call, quote)
@@ -76,7 +68,7 @@ class Accounts:
         """Close a hold; None when the store cannot take it now and it is kept for later.
 
         A hold that the store never saw (it was down, and a setting let the call through) is recorded first, without
-        limits: truth beats policy.
+        limits, a budget's or a run's: truth beats policy.
         """
         asked = unclosed.asked
         args = (asked.id, unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note)
@@ -87,7 +79,7 @@ class Accounts:
                 if unclosed.verb is Verb.RELEASE:
                     return None
                 lines = tuple(line._replace(limit=WITHOUT_LIMIT) for line in asked.lines)
-                await self.store.reserve(replace(asked, lines=lines))
+                await self.store.reserve(replace(asked, lines=lines, run=None))
                 return await self.store.close(*args)
         except StoreUnavailable:
             self.unclosed.append(unclosed)
@@ -139,6 +131,10 @@ class Account:
         return self._machine.phase is Phase.CLOSED
 
     @property
+    def call(self) -> Call:
+        return self._call
+
+    @property
     def charge(self) -> Charge | None:
         """What it came to, once it is settled."""
         return self._charge
@@ -162,9 +158,10 @@ class Account:
         return verdict
 
     def _take(self, granted: Granted) -> None:
-        self._accounts.held.add(self._call.id)
+        self._accounts.held[self._call.id] = self
         self._balances = granted.balances
         self.watch.enter(granted.run, self._quote.reservation.run)
+        self._accounts.board.note(granted.run, self._lines, granted.balances)
         self._machine.granted(granted.tokens, granted.room)
         if granted.room >= UNBOUNDED:
             self._machine.uncap()
@@ -214,11 +211,17 @@ class Account:
         if offer.maximum is not None:
             self._machine.bound_cap(offer.maximum)
 
+    def is_cut(self, visible: int) -> bool:
+        """Tell whether something else than money ends the answer here; then it is charged as a cut stream is."""
+        if not self.watch.is_over(self._accounts.clock()):
+            return False
+        self._machine.see(visible)
+        self._machine.cut()
+        return True
+
     async def progress(self, visible: int) -> bool:
         """Take what a stream shows so far (tokens over all choices); True when it must be cut."""
-        if self.watch.is_over(self._accounts.clock()):
-            self._machine.see(visible)
-            self._machine.cut()
+        if self.is_cut(visible):
             return True
         command = self._machine.progress(visible, self._accounts.clock())
         while isinstance(command, Extend):
@@ -243,7 +246,7 @@ class Account:
     async def settle(self, answer: Answer, *, status: int) -> None:
         """Close with the provider's word; what it did not tell is estimated from what was visible."""
         self._machine.see(answer.visible_tokens)
-        self.watch.tool_calls = answer.tool_calls
+        self.watch.hear(answer)
         self._response_id = answer.response_id if len(answer.response_id) <= RESPONSE_ID_LENGTH_MAX else ""
         card, cover = self._offer.card(answer.service_tier), self._offer.cover
         charge = None
@@ -263,7 +266,7 @@ class Account:
     async def lose(self, answer: Answer | None = None, *, status: int = 0, ended: str = "lost") -> None:
         """Close without the provider's last word; `answer` is what a stream had told by then."""
         close = self._machine.lost(self._accounts.clock(), is_streaming=answer is not None)
-        self.watch.tool_calls = answer.tool_calls if answer is not None else 0
+        self.watch.hear(answer)
         charge = None
         if close.verb is Verb.SETTLE:
             card, cover = self._offer.card(answer.service_tier if answer else ""), self._offer.cover
@@ -306,11 +309,13 @@ class Account:
             closed = await self._accounts.close(unclosed)
             if closed is not None:
                 self._balances = closed.balances
+                self._accounts.board.note(self.watch.row, self._lines, closed.balances)
         finally:
             self._accounts.waiting.freed(self._lines)
-            self._accounts.held.discard(self._call.id)
+            self._accounts.held.pop(self._call.id, None)
             told = charge or (self._presumed() if verb is Verb.PRESUME else Charge(ZERO))
-            tell(self._accounts.observers, closed_record(self._call, self._offer.target, verb, told, note, at_ns))
+            record = closed_record(self._call, self._offer.target, verb, told, note, at_ns)
+            tell(self._accounts.observers, self.watch.told(record))
 
     def _presumed(self) -> Charge:
         """Say what the ledger charges where nobody told the truth: all that is held."""
@@ -349,6 +354,7 @@ class Account:
             self._response_id,
             self._call.earlier_tokens,
             self.watch.tool_calls,
+            self._call.seen,
         )
 
     @property

@@ -64,6 +64,8 @@ class Call:
     """What is asked of its run; None where nothing is."""
     parent_run: str = ""
     """The run that began this call's run, as the client says."""
+    seen: str = ""
+    """What a guard saw in it, in few words; the ledger keeps it beside the call."""
     budgets: tuple[Budget, ...] = ()
     """Budgets that this call brings along: the scopes that are open around it. They count beside those in force."""
     is_interruptible: bool = True

@@ -31,6 +31,7 @@ class MeteredStream:
         self._call = call
         self._account = account
         self._answer = answer
+        account.watch.wake = answer.abort
         self._reader: StreamReader = call.wire.reader(call.request)
         self._status = answer.status
         self._is_over = False
@@ -108,6 +109,8 @@ class MeteredStream:
                 await self._account.lose(self._reader.answer(), status=self._status, ended="error")
             return rest
         if not self._account.is_closed:
+            if self._account.is_cut(self._reader.visible_tokens):
+                return rest + await self._cut()
             if not self._reader.is_complete:
                 return rest + await self._break(f"{self._call.provider.name} broke off in the middle of its answer")
             await self._settle()

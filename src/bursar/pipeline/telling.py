@@ -34,6 +34,7 @@ def closed_record(call: Call, target: Target, verb: Verb, charge: Charge, note: 
         note.ended,
         note.duration_ms,
         call.request.is_stream,
+        response_id=note.response_id,
     )
 
 

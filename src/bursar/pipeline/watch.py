@@ -5,10 +5,13 @@ Owns the end that a guard or a person sets to an answer that runs. It decides no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from bursar.core.run import RunAsk, RunRow
 from bursar.pipeline.refusals_run import run_headers
+from bursar.telemetry.record import CallRecord
+from bursar.wire.base import Answer, CallMark
 
 __all__ = ["RunWatch"]
 
@@ -21,12 +24,31 @@ class RunWatch:
     """The run as it was when the call was held."""
     tool_calls: int = 0
     """What the answer asked for, as far as it has come."""
+    wake: Callable[[], object] | None = None
+    """Lets whoever waits for the answer look up."""
+    asked: tuple[CallMark, ...] = ()
+    """Digests of these calls, where a later request shows them no more."""
     _ends_ns: int | None = None
+
+    def hear(self, answer: Answer | None) -> None:
+        """Take what an answer asked for; None for no answer."""
+        if answer is not None:
+            self.tool_calls, self.asked = answer.tool_calls, answer.asked
+
+    def told(self, record: CallRecord) -> CallRecord:
+        """Lay what the answer asked for beside what observers are told of the call."""
+        return replace(record, asked=self.asked) if self.asked else record
 
     def enter(self, row: RunRow | None, asked: RunAsk | None) -> None:
         """Take the store's word of the run, and with it the end of its seconds."""
         if row is not None and asked is not None:
             self.row, self._ends_ns = row, row.ends_ns(asked.limits)
+
+    def end(self, at_ns: int, *, is_waking: bool) -> None:
+        """Let the answer end now, or with its next bytes where nobody may be woken."""
+        self._ends_ns = at_ns
+        if is_waking and self.wake is not None:
+            self.wake()
 
     def is_over(self, at_ns: int) -> bool:
         """Tell whether the answer is to end now."""

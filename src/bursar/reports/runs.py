@@ -14,6 +14,7 @@ from bursar.core.charge import Amounts
 from bursar.core.hold import State
 from bursar.core.labels import NONE, Labels
 from bursar.core.ledger import HoldRow
+from bursar.core.run import RunRow, RunState
 from bursar.reports.anatomy import amounts_of
 
 __all__ = ["CALLS_MOST", "Ledger", "Run", "Runs", "runs_since"]
@@ -27,6 +28,7 @@ class Ledger(Protocol):
     """What this reads."""
 
     def holds(self, tenant: str, states: Sequence[State], most: int) -> Sequence[HoldRow]: ...
+    def run_rows(self, tenant: str, states: Sequence[RunState], since_ns: int, most: int) -> Sequence[RunRow]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class Run:
     presumed_nano: int
     began_ns: int
     active_ns: int
+    state: str = ""
+    """running, parked, stopped or finished; empty where no guard looks at it."""
+    guard: str = ""
+    """What parked or stopped it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +69,15 @@ def runs_since(ledger: Ledger, tenant: str, since_ns: int = 0, most: int = CALLS
         run = Labels(row.labels)["run"]
         if run != NONE:
             groups.setdefault(run, []).append(row)
-    rows = [_run(name, group) for name, group in groups.items()]
+    stands = {row.run: row for row in ledger.run_rows(tenant, tuple(RunState), since_ns, most)} if groups else {}
+    rows = [_run(name, group, stands.get(name)) for name, group in groups.items()]
     recent = [row for row in rows if row.active_ns >= since_ns]
     recent.sort(key=lambda row: (-row.active_ns, row.run))
     is_cut = len(calls) >= most and calls[-1].opened_ns >= since_ns
     return Runs(tuple(recent), is_cut)
 
 
-def _run(name: str, calls: Sequence[HoldRow]) -> Run:
+def _run(name: str, calls: Sequence[HoldRow], stand: RunRow | None) -> Run:
     ended = [row for row in calls if row.state is not State.OPEN]
     latest = Labels(calls[0].labels)
     return Run(
@@ -83,6 +90,8 @@ def _run(name: str, calls: Sequence[HoldRow]) -> Run:
         presumed_nano=sum(row.held.cost_nano for row in ended if row.state is State.PRESUMED),
         began_ns=min(row.opened_ns for row in calls),
         active_ns=max(max(row.opened_ns, row.closed_ns) for row in calls),
+        state="" if stand is None else str(stand.state),
+        guard="" if stand is None else stand.guard,
     )
 
 

@@ -131,6 +131,8 @@ def run_json(row: Run) -> dict[str, Any]:
         "task": row.task,
         "steps": row.steps,
         "in_flight": row.in_flight,
+        "state": row.state,
+        "guard": row.guard,
         **row.amounts.as_dict(),
         "cost_usd": plain_usd(row.amounts.cost_nano),
         "presumed_nano": row.presumed_nano,

@@ -34,7 +34,6 @@ from bursar.core.ledger import (
 )
 from bursar.core.window import FOREVER_NS, Span
 from bursar.errors import HoldConflict, NotFound
-from bursar.stores.memory_control import MemoryControl
 from bursar.stores.memory_read import Account, Key, MemoryReads, Record, fold
 from bursar.stores.memory_run import MemoryRuns
 
@@ -46,7 +45,7 @@ _NOTHING = Balance()
 _LimitName: TypeAlias = tuple[str, str, Unit]
 
 
-class MemoryLedger(MemoryReads, MemoryRuns, MemoryControl):
+class MemoryLedger(MemoryReads, MemoryRuns):
     """A ledger in this process. All verbs are atomic; see `pipeline/ports.py` for the contract."""
 
     def __init__(self) -> None:

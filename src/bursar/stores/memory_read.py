@@ -140,6 +140,18 @@ class MemoryReads:
         found = [row for row in rows if since_ns <= row.closed_ns < until_ns]
         return sorted(found, key=lambda row: (row.closed_ns, row.id), reverse=True)[:most]
 
+    def run_calls(self, tenant: str, run: str, since_ns: int, until_ns: int, most: int) -> Sequence[HoldRow]:
+        """List the calls of a run that were opened in `[since, until)`, the first first."""
+        with self._lock:
+            rows = [
+                _row(record)
+                for record in self._records.values()
+                if record.reservation.tenant == tenant
+                and record.reservation.labels.get("run") == run
+                and since_ns <= record.reservation.at_ns < until_ns
+            ]
+        return sorted(rows, key=lambda row: (row.opened_ns, row.id))[:most]
+
     def spend(self, query: SpendQuery) -> Sequence[SpendRow]:
         groups: dict[tuple[str, ...], list[Hold]] = {}
         with self._lock:

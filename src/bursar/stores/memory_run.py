@@ -5,21 +5,20 @@ Owns both, under the ledger's lock. It never decides anything, `core/run.py` doe
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
+from bursar.core.control import Change
 from bursar.core.hold import State
 from bursar.core.ledger import Note, Reservation
 from bursar.core.run import ANCESTORS_MAX, RunChange, RunEntry, RunRow, RunState, admit_run, changed, left
 from bursar.errors import NotFound
+from bursar.stores.memory_control import MemoryControl
 
 __all__ = ["MemoryRuns"]
 
 
-class MemoryRuns:
+class MemoryRuns(MemoryControl):
     """The part of a MemoryLedger that keeps runs. `pipeline/ports.py` has the contract."""
-
-    _lock: threading.RLock
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,13 +44,15 @@ class MemoryRuns:
             ]
         return sorted(found, key=lambda row: (-row.last_ns, row.run))[:most]
 
-    def change_run(self, tenant: str, run: str, change: RunChange) -> RunRow:
+    def change_run(self, tenant: str, run: str, change: RunChange, audit: Change | None = None) -> RunRow:
         with self._lock:
             row = self._runs.get((tenant, run))
             if row is None:
                 raise NotFound(f"no run {run}")
             after = changed(row, change)
             self._put_run(after)
+            if audit is not None:
+                self.change([audit])
             return after
 
     def look_up_run(self, asked: Reservation) -> RunEntry | None:

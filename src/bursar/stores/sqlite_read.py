@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -102,10 +102,16 @@ class SqliteReads(SqliteFork):
         span = {"since_ns": since_ns, "until_ns": until_ns}
         return [_hold_row(row) for row in self._read("hold_ended", tenant=tenant, most=most, **span)]
 
+    def run_calls(self, tenant: str, run: str, since_ns: int, until_ns: int, most: int) -> Sequence[HoldRow]:
+        """List the calls of a run that were opened in `[since, until)`, the first first."""
+        span = {"tenant": tenant, "needle": _needle({"run": run}), "since_ns": since_ns, "until_ns": until_ns}
+        rows = (_hold_row(row) for row in self._read("hold_of_run", most=most, **span))
+        return [row for row in rows if row.labels.get("run") == run]
+
     def spend(self, query: SpendQuery) -> Sequence[SpendRow]:
         sums: dict[tuple[str, ...], tuple[Amounts, Amounts, int]] = {}
         span = {"tenant": query.tenant, "since_ns": query.since_ns, "until_ns": query.until_ns}
-        rows = self._read("spend_read", needle=_needle(query), **span)
+        rows = self._read("spend_read", needle=_needle(query.match), **span)
         for packed, state, *numbers in rows:
             labels = Labels(json.loads(packed))
             if any(labels[name] != value for name, value in query.match.items()):
@@ -152,9 +158,9 @@ class SqliteReads(SqliteFork):
             yield 2, _held(*numbers), packed
 
 
-def _needle(query: SpendQuery) -> str:
+def _needle(match: Mapping[str, str]) -> str:
     """Give a text that the labels of every matching call contain, as the ledger writes them; "" for none."""
-    for name, value in query.match.items():
+    for name, value in match.items():
         if value not in (NONE, OTHER):
             return json.dumps({name: value}, separators=(",", ":"), ensure_ascii=False)[1:-1]
     return ""

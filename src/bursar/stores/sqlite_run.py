@@ -10,9 +10,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from bursar.core.control import Change
 from bursar.core.hold import State
 from bursar.core.ledger import Note, Reservation
-from bursar.core.run import ANCESTORS_MAX, RunChange, RunEntry, RunRow, RunState, admit_run, changed, left
+from bursar.core.run import ANCESTORS_MAX, RunChange, RunEntry, RunRow, RunState, admit_run, changed
 from bursar.errors import NotFound
 from bursar.stores.sqlite_control import SqliteControl
 
@@ -42,8 +43,9 @@ class SqliteRuns(SqliteControl):
         names = json.dumps([str(state) for state in states])
         return [_row(row) for row in self._read("run_list", tenant=tenant, states=names, since_ns=since_ns, most=most)]
 
-    def change_run(self, tenant: str, run: str, change: RunChange) -> RunRow:
-        """Do one explicit act. Raises NotFound for a run that no guard has seen, HoldConflict by the table."""
+    def change_run(self, tenant: str, run: str, change: RunChange, audit: Change | None = None) -> RunRow:
+        """Do one explicit act, and record who did it. Raises NotFound for a run that no guard has seen, HoldConflict by
+        the table."""
         with self.transaction():
             row = self._run_row(tenant, run)
             if row is None:
@@ -51,6 +53,8 @@ class SqliteRuns(SqliteControl):
             after = changed(row, change)
             if after != row:
                 self._put_run(after)
+            if audit is not None:
+                self.change([audit])
             return after
 
     def look_up_run(self, asked: Reservation) -> RunEntry | None:
@@ -76,9 +80,14 @@ class SqliteRuns(SqliteControl):
         """Count a call that is held now in its run."""
         if entry is None:
             return None
-        self._put_run(entry.row)
-        if entry.parent is not None:
-            self._put_run(entry.parent)
+        row = entry.row
+        if entry.is_new:
+            self._put_run(row)
+            if entry.parent is not None:
+                self._put_run(entry.parent)
+        else:
+            counts = {"steps": row.steps, "tool_calls": row.tool_calls, "in_flight": row.in_flight}
+            self.run_aside("run_step", tenant=row.tenant, run=row.run, **counts)
         self.run_aside("run_hold_insert", hold_id=asked.id, tenant=asked.tenant, run=entry.row.run)
         self._has_run_holds = True
         self._runs_version = self._version
@@ -94,11 +103,8 @@ class SqliteRuns(SqliteControl):
         found = self.run_aside("run_hold_take", hold_id=hold_id).fetchone()
         if found is None:
             return
-        self.run_aside("run_hold_delete", hold_id=hold_id)
-        row = self._run_row(*found)
-        assert row is not None, found
-        tool_calls = note.tool_calls if note is not None else 0
-        self._put_run(left(row, at_ns, tool_calls=tool_calls, is_released=state is State.RELEASED))
+        ended = {"tool_calls": note.tool_calls if note is not None else 0, "is_released": state is State.RELEASED}
+        self.run_aside("run_left", tenant=found[0], run=found[1], at_ns=at_ns, **ended)
 
     def _run_row(self, tenant: str, run: str) -> RunRow | None:
         found = self.run_aside("run_find", tenant=tenant, run=run).fetchone()

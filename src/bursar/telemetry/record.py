@@ -12,6 +12,7 @@ from typing import Protocol
 
 from bursar.core.charge import ZERO, Amounts
 from bursar.core.value import value
+from bursar.wire.base import CallMark
 
 __all__ = ["PRESUMED", "REFUSED", "RELEASED", "SETTLED", "CallRecord", "Observer", "tell"]
 
@@ -54,6 +55,10 @@ class CallRecord:
     """Why it was refused, as in the refusal; empty for all others."""
     budget: str = ""
     """The budget that refused it."""
+    response_id: str = ""
+    """The name under which a later request can continue its answer; it stays in the process."""
+    asked: tuple[CallMark, ...] = ()
+    """Digests of the tool calls of such an answer; they stay in the process."""
 
 
 class Observer(Protocol):

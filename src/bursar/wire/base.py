@@ -14,7 +14,7 @@ from bursar.core.money import Nano
 from bursar.core.usage import Usage
 from bursar.core.value import value
 
-__all__ = ["Anatomy", "Answer", "Refusal", "Request", "StreamReader", "Wire"]
+__all__ = ["Anatomy", "Answer", "CallMark", "Refusal", "Request", "StreamReader", "Wire"]
 
 
 @value
@@ -83,6 +83,16 @@ class Request:
 
 
 @value
+class CallMark:
+    """One tool call of the model, as a digest: enough to know the same one again, and no text but the tool's name."""
+
+    id: str
+    name: str
+    key: int
+    """64 bits of name and arguments."""
+
+
+@value
 class Answer:
     """What a provider's answer says of itself, whole or at the end of a stream."""
 
@@ -101,6 +111,8 @@ class Answer:
     """The input side alone, where it was told before the output was (a stream cut short); output leaves are 0."""
     response_id: str = ""
     """The name under which a later request can continue this answer (`Request.previous_id`)."""
+    asked: tuple[CallMark, ...] = ()
+    """Its tool calls, where a later request shows them no more (`response_id`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from bursar.core.usage import Usage
+from bursar.wire.acts import marks_of
 from bursar.wire.base import Answer
 from bursar.wire.openai_stream import tier_name
 from bursar.wire.text import text_bytes, visible_tokens
@@ -55,6 +56,7 @@ def read_response(value: Mapping[str, Any]) -> Answer | None:
         cost_reported=openai_cost(value.get("usage")),
         tool_calls=sum(item.get("type") in CALLS for item in items),
         response_id=response_id if isinstance(response_id, str) else "",
+        asked=marks_of(item for item in items if item.get("type") in CALLS),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -64,6 +64,8 @@ class LiveControl:
     clock: Clock
     has_door: bool = True
     """Keys are asked for here; without a door their pepper is not needed either."""
+    on_change: Callable[[], Awaitable[None]] | None = None
+    """Called when something that was set is in force here."""
     in_force: InForce = field(init=False)
     keyring: Keyring = field(init=False)
     state: ControlState = field(init=False)
@@ -103,6 +105,8 @@ class LiveControl:
             if version != self.state.version:
                 self._take(await self.face.run(partial(state_of, self.ledger)))
                 self._has_news.set()
+                if self.on_change is not None:
+                    await self.on_change()
 
     def _take(self, state: ControlState) -> None:
         was = self.state

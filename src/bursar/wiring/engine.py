@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 from bursar.config.settings import Settings
 from bursar.errors import StoreUnavailable
+from bursar.guards.loops.watch import Loops
 from bursar.jobs.upkeep import Upkeep
 from bursar.pipeline.account import Accounts
 from bursar.pipeline.call import Call, Next, Reply
 from bursar.pipeline.hold import HoldStage
-from bursar.pipeline.stages import chained, stages
+from bursar.pipeline.stages import StageParts, chained, stages
 from bursar.pipeline.waiting import WaitingRoom
 from bursar.stores.memory import MemoryLedger
 from bursar.stores.sqlite import SqliteLedger
@@ -21,8 +22,10 @@ from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.upstream.choice import ProviderChoice
 from bursar.upstream.http import HttpUpstream
 from bursar.wiring.control import LiveControl
+from bursar.wiring.ending import Ending
 from bursar.wiring.ledger import StoreClock
-from bursar.wiring.parts import UpkeepStore, open_parts
+from bursar.wiring.parts import UpkeepStore, open_loops, open_parts
+from bursar.wiring.retarget import Retarget
 from bursar.wiring.runs import StoredRuns
 from bursar.wiring.telemetry import Scraper, open_telemetry
 from bursar.wiring.wires import Wires
@@ -75,9 +78,10 @@ class Engine:
         self.choice = ProviderChoice(settings.providers)
         self.upstream = HttpUpstream(limits.connections_max)
         await self.upstream.start()
-        accounts = self._accounts = Accounts(
-            self._face, waiting, parts.facts, parts.estimates, parts.usuals, self.clock, telemetry.observers
-        )
+        loops = open_loops(settings)
+        observers = (*telemetry.observers, *((loops,) if loops else ()))
+        learnt = (parts.facts, parts.estimates, parts.usuals)
+        accounts = self._accounts = Accounts(self._face, waiting, *learnt, self.clock, observers)
         self.scraper = Scraper(
             telemetry,
             accounts,
@@ -90,8 +94,8 @@ class Engine:
         )
         quoter = parts.quoter(in_force)
         self._stage = HoldStage(quoter, accounts, waiting, self.upstream, limits.answer_bytes_max)
-        before = stages(settings.guards, StoredRuns(ledger, self._face), self.clock, lambda: in_force.budgets.has_runs)
-        self._way = chained(before, self._hold)
+        self.control.on_change = Ending(accounts, in_force, ledger, self._face)
+        self._way = chained(stages(self._parts(accounts, loops)), self._hold)
         self._upkeep = Upkeep(
             UpkeepStore(ledger, self._face),
             process,
@@ -104,6 +108,18 @@ class Engine:
         self._jobs = (
             asyncio.create_task(self._upkeep.run(self._stopping)),
             asyncio.create_task(self.control.run(self._stopping)),
+        )
+
+    def _parts(self, accounts: Accounts, loops: Loops | None) -> StageParts:
+        in_force = self.control.in_force
+        return StageParts(
+            guards=self.settings.guards,
+            runs=StoredRuns(self.ledger, self._face),
+            clock=self.clock,
+            board=accounts.board,
+            is_run_counted=lambda: in_force.budgets.has_runs,
+            retarget=Retarget(self.choice, self.wires),
+            loops=loops,
         )
 
     async def stop(self) -> None:

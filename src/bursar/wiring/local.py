@@ -25,16 +25,19 @@ from bursar.core.labels import Labels
 from bursar.core.ledger import SpendQuery, SpendRow
 from bursar.core.provider import Provider
 from bursar.errors import BursarError, StoreUnavailable
+from bursar.guards.board import RunBoard
+from bursar.guards.loops.watch import Loops
 from bursar.jobs.upkeep import Upkeep
-from bursar.pipeline.account import Accounts, Unclosed
+from bursar.pipeline.account import Account, Accounts
 from bursar.pipeline.budgets import Budgets
 from bursar.pipeline.call import Call, Reply, Stage
 from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.patience import AsyncioPatience, PlainPatience
 from bursar.pipeline.ports import Upstream, Waiting
 from bursar.pipeline.quote import Quoter
-from bursar.pipeline.stages import chained, stages
+from bursar.pipeline.stages import StageParts, chained, stages
 from bursar.pipeline.turns import ThreadTurn
+from bursar.pipeline.unclosed import Unclosed
 from bursar.pipeline.waiting import Queues, WaitingRoom
 from bursar.stores.memory import MemoryLedger
 from bursar.stores.sqlite import SqliteLedger
@@ -43,9 +46,11 @@ from bursar.telemetry.outbox import Outbox
 from bursar.telemetry.record import Observer
 from bursar.upstream.choice import ProviderChoice
 from bursar.wiring.control import LiveControl
+from bursar.wiring.ending import Ending
 from bursar.wiring.events import open_events
 from bursar.wiring.ledger import TENANT, StoreClock
-from bursar.wiring.parts import Parts, UpkeepStore, open_parts
+from bursar.wiring.parts import Parts, UpkeepStore, open_loops, open_parts
+from bursar.wiring.retarget import Retarget
 from bursar.wiring.runs import StoredRuns
 from bursar.wiring.wires import Wires
 
@@ -128,6 +133,7 @@ class LocalEngine:
         self._quoter = parts.quoter(self.control.in_force)
         self._ports = self._open_ports()
         asyncio_accounts = self._ports[Way.ASYNCIO].accounts
+        self.control.on_change = Ending(asyncio_accounts, self.control.in_force, ledger, self._face, is_waking=False)
         upkeep = Upkeep(
             UpkeepStore(ledger, self._face),
             parts.process,
@@ -142,15 +148,17 @@ class LocalEngine:
     def _open_ports(self) -> dict[Way, _Ports]:
         """Make the ways of driving; they share one order of waiting, and what could not be closed."""
         limits, parts, queues = self.settings.limits, self._parts, Queues()
-        observers: tuple[Observer, ...] = () if self._events is None else (self._events,)
-        held: set[str] = set()
+        held: dict[str, Account] = {}
+        board, loops = RunBoard(), open_loops(self.settings)
+        heard: tuple[Observer | None, ...] = (self._events, loops)
+        observers = tuple(each for each in heard if each is not None)
         unclosed: deque[Unclosed] = deque(maxlen=UNCLOSED_MAX)
 
         def ports(face: ThreadedStore | DirectStore, waiting: Waiting, way: Way) -> _Ports:
             learnt = (parts.facts, parts.estimates, parts.usuals, parts.clock)
-            accounts = Accounts(face, waiting, *learnt, observers, held, unclosed)
+            accounts = Accounts(face, waiting, *learnt, observers, held, unclosed, board)
             patience = AsyncioPatience() if way is Way.ASYNCIO else PlainPatience()
-            return _Ports(accounts, waiting, patience, self._stages(face, way))
+            return _Ports(accounts, waiting, patience, self._stages(face, way, board, loops))
 
         direct, wait_s, most = DirectStore(parts.ledger), limits.hold_wait_s, limits.waiting_max
         blocking = WaitingRoom(wait_s, most, ThreadTurn, queues)
@@ -160,13 +168,24 @@ class LocalEngine:
             Way.FOREIGN: ports(direct, WaitingRoom(0, most, ThreadTurn, queues), Way.FOREIGN),
         }
 
-    def _stages(self, face: ThreadedStore | DirectStore, way: Way) -> tuple[Stage, ...]:
+    def _stages(
+        self, face: ThreadedStore | DirectStore, way: Way, board: RunBoard, loops: Loops | None
+    ) -> tuple[Stage, ...]:
         guards, in_force = self.settings.guards, self.control.in_force
         if way is Way.FOREIGN:
             # There, nothing of ours can wait without holding up everybody else.
             guards = replace(guards, park_wait_s=0.0)
-        runs, pause = StoredRuns(self._parts.ledger, face), asyncio.sleep if way is Way.ASYNCIO else _block
-        return stages(guards, runs, self.clock, lambda: in_force.budgets.has_runs, pause)
+        parts = StageParts(
+            guards=guards,
+            runs=StoredRuns(self._parts.ledger, face),
+            clock=self.clock,
+            board=board,
+            is_run_counted=lambda: in_force.budgets.has_runs,
+            retarget=Retarget(self.choice, self.wires, is_in_place=True),
+            sleep=asyncio.sleep if way is Way.ASYNCIO else _block,
+            loops=loops,
+        )
+        return stages(parts)
 
     async def handle(self, call: Call, upstream: Upstream, way: Way) -> Reply:
         """Run a call through the stages, and send it by `upstream`."""

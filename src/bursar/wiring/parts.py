@@ -14,6 +14,7 @@ from bursar.config.settings import Settings
 from bursar.core.ledger import ProcessRow
 from bursar.core.window import NS
 from bursar.failpoints import arm
+from bursar.guards.loops.watch import Loops
 from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
 from bursar.metering.warm import CALLS_MOST, learn_from
@@ -27,7 +28,7 @@ from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.wiring.ledger import StoreClock, open_ledger
 from bursar.wiring.prices import open_facts
 
-__all__ = ["Parts", "UpkeepStore", "open_parts"]
+__all__ = ["Parts", "UpkeepStore", "open_loops", "open_parts"]
 
 log = logging.getLogger("bursar.engine")
 
@@ -67,6 +68,11 @@ def open_parts(settings: Settings) -> Parts:
     estimates, usuals = InputEstimates(), UsualAnswers()
     learn_from(reversed(ledger.latest(CALLS_MOST)), estimates, usuals)
     return Parts(ledger, clock, process, open_facts(settings), estimates, usuals)
+
+
+def open_loops(settings: Settings) -> Loops | None:
+    """Make what remembers runs for the guard `loops`; None where that is off. It must hear of calls that ended."""
+    return Loops(settings.guards.loops.settings) if settings.guards.loops else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.gateway.house import Got, House, house, until, usd
 from tests.gateway.keyed import SECRET, bearer, give_key
+from tests.guards.kit import only
 
 from bursar.config.settings import KeyPolicy
 from bursar.core.budget import Budget
@@ -56,6 +57,7 @@ class Office:
 def office(path: Path, *, keyed: bool = True, **more: Any) -> Iterator[Office]:
     """Open an office. With keys: `acme` and `rival` have one of each role, and a call each."""
     budgets: list[Budget] = more.pop("budgets", [usd(tenant=EVERY_TENANT, link="https://bursar.example/more")])
+    more.setdefault("guards", only(steps="1000"))  # so that the ledger has the row of each run
     if keyed:
         more |= {"keys": KeyPolicy.REQUIRED, "admin_secret": SECRET}
     with house(path, budgets, **more) as home:

@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import GenerationMode
 from tests.gateway.admin.fuzz import attack, can_be_broken, operations_of
 from tests.gateway.admin.office import PREFIX, Office
-from tests.gateway.admin.test_rights import BODIES, path_of
+from tests.gateway.admin.test_rights import BODIES, extra, path_of
 from tests.gateway.keyed import bearer
 
 from bursar.gateway.admin.openapi import document
@@ -57,7 +57,7 @@ def answers_of(shared: Office) -> Iterator[tuple[str, Any, Any]]:
     for method, path in sorted(NEEDS, key=lambda route: route[0] == "DELETE"):
         if path == "/openapi.json":
             continue
-        where = path_of(shared, path, "acme") + ("?model=gpt-4o" if path == "/prices/lookup" else "")
+        where = path_of(shared, path, "acme") + (f"?{extra(path)}" if extra(path) else "")
         if "tenant" in str(told["paths"][PREFIX + path][method.lower()]["parameters"]):
             where += f"{'&' if '?' in where else '?'}tenant=acme"
         got = shared.ask(method, where, BODIES.get((method, path)))

@@ -150,6 +150,31 @@ def test_spend_and_runs_are_summed(shared: Office) -> None:
     assert shared.get("/spend?by=day", "acme read")["total"]["calls"] == 1
 
 
+def test_the_story_of_a_run_is_told_and_two_are_compared(desk: Office) -> None:
+    caller = bearer(desk.tokens["acme call"])
+    for _ in range(2):
+        desk.home.ask(headers={**caller, "x-bursar-run": "a/b run"})
+    story = desk.get("/runs/a%2Fb%20run", "acme read")
+    assert (story["run"], story["steps"], story["state"], story["is_cut"]) == ("a/b run", 2, "running", False)
+    assert [step["number"] for step in story["calls"]] == [1, 2]
+    assert story["cost_nano"] == sum(step["call"]["cost_nano"] for step in story["calls"]) > 0
+    found = desk.get("/run-comparison?first=a%2Fb%20run&second=run-of-acme", "acme read")
+    assert (found["first"]["steps"], found["second"]["steps"], len(found["pairs"])) == (2, 1, 2)
+    assert found["more_nano"] == found["second"]["cost_nano"] - found["first"]["cost_nano"]
+    assert desk.ask("GET", "/runs/run-of-rival", who="acme read").status == 404, "it is told to nobody else"
+    assert desk.ask("GET", "/run-comparison?first=run-of-acme&second=run-of-rival", who="acme read").status == 404
+    assert desk.ask("GET", "/runs/run-of-acme", who="acme call").status == 403
+
+
+def test_what_tasks_cost_is_summed_by_any_label(desk: Office) -> None:
+    found = desk.get("/tasks?by=agent&days=1", "acme read")
+    (row,) = found["rows"]
+    assert (row["agent"], row["runs"], row["finished"], row["per_finished_nano"]) == ("agent-of-acme", 1, 0, None)
+    assert row["per_run_nano"] == row["cost_nano"] == found["total"]["cost_nano"] > 0
+    assert desk.ask("GET", "/tasks?by=run", who="acme read").status == 400
+    assert desk.get("/tasks?offset=1", "acme read")["rows"] == []
+
+
 def test_lists_are_paged_and_no_row_is_lost_or_doubled(desk: Office) -> None:
     for number in range(5):
         desk.ask("PUT", f"/budgets/b{number}", {"limit": "$9 / day"}, who="acme admin")

@@ -24,6 +24,10 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/pauses"): PAUSE,
     ("POST", "/holds/{id}/correct"): {"cost_nano": 1},
     ("POST", "/config/check"): {"text": "budgets: []"},
+    ("POST", "/runs/{run}/approve"): {},
+    ("POST", "/runs/{run}/stop"): {},
+    ("POST", "/runs/{run}/finish"): {"outcome": "ok"},
+    ("POST", "/runs/{run}/link"): {},
 }
 ROLES = [*Role, "operator", "nobody"]
 ALLOWED = {
@@ -42,12 +46,14 @@ def path_of(office: Office, path: str, tenant: str) -> str:
         "name": f"of-{tenant}",
         "provider": "openai",
         "model": "matrix-model",
+        "run": f"run-of-{tenant}",
     }
     return re.sub(r"\{(\w+)\}", lambda found: known[found[1]], path)
 
 
 def extra(path: str) -> str:
-    return "model=m" if path == "/prices/lookup" else ""
+    more = {"/prices/lookup": "model=gpt-4o", "/run-comparison": "first=run-of-acme&second=run-of-acme"}
+    return more.get(path, "")
 
 
 def send(office: Office, route: tuple[str, str], who: str, tenant: str, said: str = "") -> Got:
@@ -115,7 +121,12 @@ def test_another_tenants_things_are_told_as_what_does_not_exist(shared: Office, 
         for where in (path_of(shared, path, "rival"), re.sub(r"\{\w+\}", "0000000000", path))
     )
     assert (theirs.status, missing.status) == (404, 404)
-    names = (*(shared.ids[f"rival {kind}"] for kind in ("hold", "spare", "pause")), "of-rival", "0000000000")
+    names = (
+        *(shared.ids[f"rival {kind}"] for kind in ("hold", "spare", "pause")),
+        "run-of-rival",
+        "of-rival",
+        "0000000000",
+    )
     texts = [re.sub("|".join(map(re.escape, names)), "X", each.json["error"]["message"]) for each in (theirs, missing)]
     assert texts[0] == texts[1]
 

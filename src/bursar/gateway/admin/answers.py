@@ -257,6 +257,7 @@ class Pause(Struct):
     actor: str
     at_ns: Ns
     at: Utc | None
+    now: Annotated[bool, Meta(description="Streams that ran when it was set have ended.")]
 
 
 class Resumed(Struct):

@@ -148,8 +148,8 @@ async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _pattern(path: str) -> str:
-    """Write a path as Starlette does. Names of budgets and models may hold slashes."""
-    return re.sub(r"\{(name|model)\}", r"{\1:path}", path)
+    """Write a path as Starlette does. Names of budgets, models and runs may hold slashes."""
+    return re.sub(r"\{(name|model|run)\}", r"{\1:path}", path)
 
 
 def _rank(route: BaseRoute) -> tuple[bool, int, int]:

@@ -18,16 +18,20 @@ from bursar.core.control import Role
 from bursar.core.money import AMOUNT_MAX
 
 __all__ = [
+    "ApproveBody",
     "AuditQuery",
     "BudgetBody",
     "BudgetQuery",
     "BudgetsQuery",
     "CallsQuery",
     "CheckBody",
+    "ComparisonQuery",
     "CorrectBody",
+    "FinishBody",
     "ForceQuery",
     "HoldsQuery",
     "KeyBody",
+    "LinkBody",
     "ListQuery",
     "LookupQuery",
     "MeQuery",
@@ -37,6 +41,9 @@ __all__ = [
     "RotateBody",
     "RunsQuery",
     "SpendQuery",
+    "StopBody",
+    "StoryQuery",
+    "TasksQuery",
     "TenantQuery",
     "TopQuery",
     "TopUpBody",
@@ -138,6 +145,33 @@ class RunsQuery(TopQuery):
 
     since: Annotated[Instant, Meta(description="Runs that did something from then on.")] | UnsetType = UNSET
     days: Annotated[int, Meta(ge=1, le=3_660, description="Without since: in so many times 24 hours.")] = 7
+    offset: Offset = 0
+
+
+class StoryQuery(TenantQuery):
+    """Where a run's calls are looked for."""
+
+    since: Annotated[Instant, Meta(description="Calls from then on.")] | UnsetType = UNSET
+    days: Annotated[int, Meta(ge=1, le=3_660, description="Without since: in so many times 24 hours.")] = 30
+
+
+class ComparisonQuery(StoryQuery, kw_only=True):
+    """Which two runs."""
+
+    first: Label
+    second: Label
+
+
+class TasksQuery(TopQuery):
+    """Which tasks."""
+
+    by: Annotated[str, Meta(max_length=128, description="The label that runs are grouped by.")] = "task"
+    since: Annotated[Instant, Meta(description="From then on; this month by default.")] | UnsetType = UNSET
+    until: Annotated[Instant, Meta(description="Up to, not including, then; now by default.")] | UnsetType = UNSET
+    days: Annotated[int, Meta(ge=1, le=3_660, description="Instead of since: so many times 24 hours.")] | UnsetType = (
+        UNSET
+    )
+    timezone: Annotated[str, Meta(max_length=64, description="Where a day begins, such as Europe/Paris.")] = "UTC"
     offset: Offset = 0
 
 
@@ -265,6 +299,35 @@ class PauseBody(_Said):
 
     match: Match = {}
     reason: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)] = ""
+    now: Annotated[bool, Meta(description="End the streams that run, too.")] = False
+
+
+class ApproveBody(_Said):
+    """What a run gets when it goes on; without anything as much again of what stopped it."""
+
+    add: Annotated[
+        list[Annotated[str, Meta(max_length=100)]],
+        Meta(max_length=10, description="Such as $2, 50k tokens, 10 steps, 5 tool calls, 60 seconds."),
+    ] = []
+    reason: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)] = ""
+
+
+class StopBody(_Said):
+    """Why a run is stopped."""
+
+    reason: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)] = ""
+
+
+class FinishBody(_Said):
+    """How a run ended."""
+
+    outcome: Annotated[str, Meta(min_length=1, max_length=REASON_LENGTH_MAX, description="Such as ok or failed.")]
+
+
+class LinkBody(_Said):
+    """How long a link is good for."""
+
+    seconds: Annotated[int, Meta(ge=1, le=7 * 86_400)] = 86_400
 
 
 class CorrectBody(_Said):

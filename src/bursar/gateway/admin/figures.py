@@ -142,8 +142,39 @@ class Run(Spent):
     task: str
     steps: int
     in_flight: int
+    state: Annotated[str, Meta(description="running, parked, stopped, finished; empty where no guard looks at it.")]
+    guard: Annotated[str, Meta(description="What parked or stopped it.")]
     began: Utc
     last_activity: Utc
+
+
+class RunState(Struct):
+    """Where a run stands that a guard looks at."""
+
+    run: str
+    tenant: str
+    state: Annotated[str, Meta(description="running, parked, stopped or finished.")]
+    guard: Annotated[str, Meta(description="What stopped or parked it.")]
+    reason: str
+    outcome: str
+    steps: int
+    tool_calls: int
+    in_flight: int
+    parent: str
+    depth: int
+    children: int
+    extras: Annotated[dict[str, int], Meta(description="What people granted beyond the limits, by guard.")]
+    is_inferred: bool
+    began_ns: Ns
+    last_ns: Ns
+
+
+class RunLink(Struct):
+    """A link with which whoever has it approves or stops one run, once."""
+
+    run: str
+    path: Annotated[str, Meta(description="Below the gateway's address.")]
+    expires: Utc
 
 
 class Runs(Struct):
@@ -176,7 +207,7 @@ class Change(Struct):
     tenant: str
     actor: str
     action: str
-    kind: Literal["key", "budget", "top_up", "price", "pause"]
+    kind: Literal["key", "budget", "top_up", "price", "pause", "run"]
     name: str
     before: Any
     after: Any

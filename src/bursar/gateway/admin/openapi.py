@@ -25,6 +25,7 @@ _NAMES = {
     "id": ("The id as a list shows it.", 64),
     "provider": ("The name of a provider, or * for all.", 64),
     "model": ("A model's name, or a glob.", 256),
+    "run": ("A run, as the label `run` names it.", 128),
 }
 _ERRORS = {
     400: "What was sent cannot be understood or done.",

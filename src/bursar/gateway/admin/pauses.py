@@ -25,7 +25,7 @@ async def list_pauses(desk: Desk, asked: Asked[PageQuery, None]) -> Answer:
 
 async def create(desk: Desk, asked: Asked[TenantQuery, PauseBody]) -> Answer:
     """Stop calls until somebody resumes them."""
-    wish = PauseWish(asked.tenant, asked.body.match, asked.body.reason)
+    wish = PauseWish(asked.tenant, asked.body.match, asked.body.reason, asked.body.now)
     return pause_shown(await desk.change(asked, lambda ledger, by: pause(ledger, wish, by)))
 
 

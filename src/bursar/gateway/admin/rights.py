@@ -70,6 +70,15 @@ NEEDS: Mapping[tuple[str, str], tuple[Need, Tenancy]] = MappingProxyType(
         ("GET", "/calls/{id}"): (Need.READ, Tenancy.ONE),
         ("GET", "/spend"): (Need.READ, Tenancy.ONE),
         ("GET", "/runs"): (Need.READ, Tenancy.ONE),
+        ("GET", "/runs/{run}"): (Need.READ, Tenancy.ONE),
+        ("GET", "/runs/{run}/state"): (Need.READ, Tenancy.ONE),
+        ("POST", "/runs/{run}/approve"): (Need.ADMIN, Tenancy.ONE),
+        ("POST", "/runs/{run}/stop"): (Need.ADMIN, Tenancy.ONE),
+        ("POST", "/runs/{run}/finish"): (Need.ADMIN, Tenancy.ONE),
+        # Whoever has the link gives what only the operator may: money of the guards' budgets.
+        ("POST", "/runs/{run}/link"): (Need.OPERATOR, Tenancy.ONE),
+        ("GET", "/run-comparison"): (Need.READ, Tenancy.ONE),
+        ("GET", "/tasks"): (Need.READ, Tenancy.ONE),
         ("GET", "/live"): (Need.READ, Tenancy.ONE),
         ("GET", "/audit"): (Need.READ, Tenancy.EVERY_TOO),
         # These tell of the whole installation: its files, its providers, every tenant's balances.

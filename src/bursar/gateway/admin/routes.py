@@ -10,7 +10,20 @@ from typing import Any
 
 from msgspec import Struct
 
-from bursar.gateway.admin import answers, bodies, budgets, calls, figures, keys, pauses, prices, system
+from bursar.gateway.admin import (
+    answers,
+    bodies,
+    budgets,
+    calls,
+    figures,
+    keys,
+    pauses,
+    prices,
+    run_acts,
+    run_figures,
+    runs,
+    system,
+)
 from bursar.gateway.admin.desk import Handler
 from bursar.gateway.admin.me import me
 from bursar.gateway.admin.rights import NEEDS, Need, Tenancy
@@ -62,6 +75,7 @@ def operations(openapi: Handler, views: system.LiveViews) -> tuple[Operation, ..
         *_prices(),
         *_pauses(),
         *_calls(),
+        *_runs(),
         *_system(views),
     )
 
@@ -165,7 +179,38 @@ def _calls() -> tuple[Operation, ...]:
         Operation("GET", "/calls", "List calls.", calls.list_calls, some, bodies.CallsQuery),
         Operation("GET", "/calls/{id}", "Explain one call.", calls.get_call, figures.Explained, whose),
         Operation("GET", "/spend", "Who spent what.", calls.spend, figures.Spend, bodies.SpendQuery),
+    )
+
+
+def _runs() -> tuple[Operation, ...]:
+    one, whose, state = "/runs/{run}", bodies.TenantQuery, figures.RunState
+    return (
         Operation("GET", "/runs", "What each run came to.", calls.runs, figures.Runs, bodies.RunsQuery),
+        Operation("GET", f"{one}/state", "Where a run stands.", run_acts.get_run, state, whose),
+        Operation("POST", f"{one}/approve", "Let a run go on.", run_acts.approve, state, whose, bodies.ApproveBody),
+        Operation("POST", f"{one}/stop", "Stop a run.", run_acts.stop, state, whose, bodies.StopBody),
+        Operation("POST", f"{one}/finish", "Record how a run ended.", run_acts.finish, state, whose, bodies.FinishBody),
+        Operation(
+            "POST",
+            f"{one}/link",
+            "Make a link to approve it.",
+            run_acts.make_link,
+            figures.RunLink,
+            whose,
+            bodies.LinkBody,
+        ),
+        Operation("GET", "/runs/{run}", "The story of a run.", runs.story, run_figures.Story, bodies.StoryQuery),
+        Operation(
+            "GET",
+            "/run-comparison",
+            "Two runs side by side.",
+            runs.comparison,
+            run_figures.Comparison,
+            bodies.ComparisonQuery,
+        ),
+        Operation(
+            "GET", "/tasks", "What a task costs, and a finished one.", runs.tasks, run_figures.Tasks, bodies.TasksQuery
+        ),
     )
 
 

@@ -196,6 +196,15 @@ FROM hold
 WHERE closed_ns >= :since_ns AND closed_ns < :until_ns AND closed_ns > 0 AND tenant = :tenant AND state > 0
 ORDER BY closed_ns DESC, id DESC LIMIT :most;
 
+-- name: hold_of_run
+-- List the calls of a tenant whose labels hold a needle, opened in a time, the first first.
+SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,
+       attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests,
+       flags, price, note
+FROM hold
+WHERE opened_ns >= :since_ns AND opened_ns < :until_ns AND tenant = :tenant AND instr(labels, :needle) > 0
+ORDER BY opened_ns, id LIMIT :most;
+
 -- name: hold_open_all
 -- Read what every open hold sets aside, for verify.
 SELECT fixed_pico, output_pico, cover_input, choices, tokens, attempts, balances FROM hold WHERE state = 0;

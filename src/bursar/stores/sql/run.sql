@@ -31,6 +31,16 @@ SET state = excluded.state, since_ns = excluded.since_ns, last_ns = excluded.las
     guard = excluded.guard, reason = excluded.reason, outcome = excluded.outcome, figure = excluded.figure,
     extras = excluded.extras;
 
+-- name: run_step
+-- Count one call more in a run that is there.
+UPDATE run SET steps = :steps, tool_calls = :tool_calls, in_flight = :in_flight WHERE tenant = :tenant AND run = :run;
+
+-- name: run_left
+-- Count a call that ended in its run no longer, as `left` in core/run.py does.
+UPDATE run SET in_flight = max(0, in_flight - 1), steps = max(0, steps - :is_released),
+               tool_calls = tool_calls + :tool_calls, last_ns = max(last_ns, :at_ns)
+WHERE tenant = :tenant AND run = :run;
+
 -- name: run_hold_insert
 -- Count an open hold as in flight in its run.
 INSERT INTO run_hold (hold_id, tenant, run) VALUES (:hold_id, :tenant, :run);
@@ -40,9 +50,5 @@ INSERT INTO run_hold (hold_id, tenant, run) VALUES (:hold_id, :tenant, :run);
 SELECT EXISTS (SELECT 1 FROM run_hold);
 
 -- name: run_hold_take
--- Find the run that counts an open hold.
-SELECT tenant, run FROM run_hold WHERE hold_id = :hold_id;
-
--- name: run_hold_delete
--- Count a hold as in flight no longer.
-DELETE FROM run_hold WHERE hold_id = :hold_id;
+-- Count a hold as in flight no longer, and name the run that did.
+DELETE FROM run_hold WHERE hold_id = :hold_id RETURNING tenant, run;

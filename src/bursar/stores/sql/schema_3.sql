@@ -24,7 +24,7 @@ CREATE TABLE run (
     PRIMARY KEY (tenant, run)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX run_last ON run (tenant, last_ns);
+-- None by last_ns: it changes with every call, and only lists for people are sorted by it.
 CREATE INDEX run_prefix ON run (tenant, prefix, began_ns) WHERE prefix <> '';
 
 -- One row per open hold that a run's row counts as in flight.

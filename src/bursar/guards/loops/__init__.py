@@ -1,0 +1,1 @@
+"""Loops: an agent that does the same again and again, found from what its requests show."""
