@@ -74,7 +74,12 @@ def body_of(kind: str) -> bytes:
     told = "You are a careful assistant. Answer briefly and say what you do not know."
     options: dict[str, object] = {"stream": True, "stream_options": {"include_usage": True}} if kind == "stream" else {}
     frame = json.dumps(_chat(kind, told, "") | options)
-    return json.dumps(_chat(kind, told, _prose(random.Random(1), WHOLE_BYTES - len(frame))) | options).encode()
+    return _written(_chat(kind, told, _prose(random.Random(1), WHOLE_BYTES - len(frame))) | options)
+
+
+def _written(body: object) -> bytes:
+    """Write a body as the SDKs do: compact, in UTF-8."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _chat(kind: str, told: str, asked: str) -> dict[str, object]:
@@ -102,7 +107,7 @@ def _agent() -> bytes:
         left -= len(json.dumps(said)) + len(json.dumps(gave)) + 4
         number += 1
     messages.append({"role": "user", "content": _prose(some, left - 40)})
-    return json.dumps(body | {"messages": messages}).encode()
+    return _written(body | {"messages": messages})
 
 
 def _tool(some: random.Random, number: int) -> dict[str, object]:

@@ -17,6 +17,7 @@ from bursar.config.settings import Settings
 from bursar.core.control import Role
 from bursar.errors import BursarError, NotFound, StoreUnavailable
 from bursar.gateway.admin.api import AdminApi
+from bursar.gateway.alone import settle_in
 from bursar.gateway.arrival import Arrival, Place, hint_of, place_of, query_of, refuse_foreign
 from bursar.gateway.body import read_body
 from bursar.gateway.calls import CallMaker
@@ -63,8 +64,10 @@ class App:
     It holds settings only (and so can be pickled) until its worker starts it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, is_alone: bool = False) -> None:
+        """`is_alone`: its process serves and does nothing else, and is set up for that."""
         self.limits = settings.limits
+        self._is_alone = is_alone
         self.idle = IdleConnections()
         self._engine = Engine(settings)
         self._door = Doorkeeper(settings, self._engine)
@@ -90,6 +93,8 @@ class App:
         except BursarError as error:
             await send({"type": "lifespan.startup.failed", "message": error.message})
             return
+        if self._is_alone:
+            settle_in()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._ready.stop()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from bursar.config.settings import Limits
@@ -16,6 +17,11 @@ from bursar.gateway.exchange import Exchange
 __all__ = ["parsed", "read_body"]
 
 PARSED_AT_ONCE_BYTES = 2**18
+HUGE_BYTES = 2**21
+_large = ThreadPoolExecutor(1, "bursar-parse")
+_huge = ThreadPoolExecutor(1, "bursar-parse-huge")
+"""One thread each: several would parse no faster, and the loop would wait for the interpreter behind all of them. What
+takes seconds does not stand before what takes milliseconds."""
 T = TypeVar("T")
 
 
@@ -44,5 +50,8 @@ async def _arrived(exchange: Exchange, most: int, timeout_s: float) -> None:
 
 
 async def parsed(read: Callable[[bytes], T], body: bytes) -> T:
-    """Parse a body; a large one in a thread of its own, since it can take seconds and others are waiting."""
-    return read(body) if len(body) <= PARSED_AT_ONCE_BYTES else await asyncio.to_thread(read, body)
+    """Parse a body; a large one in a thread, since it can take long and others are waiting."""
+    if len(body) <= PARSED_AT_ONCE_BYTES:
+        return read(body)
+    thread = _large if len(body) <= HUGE_BYTES else _huge
+    return await asyncio.get_running_loop().run_in_executor(thread, read, body)

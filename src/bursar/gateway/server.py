@@ -51,7 +51,7 @@ def listen(settings: Settings) -> socket.socket:
 
 def serve(settings: Settings, listening: socket.socket) -> int:
     """Serve until told to stop; returns the exit code."""
-    config = make_config(settings)
+    config = make_config(settings, is_alone=True)
     if settings.server.workers > 1:
         Multiprocess(config, sockets=[listening]).run()
         return 0
@@ -61,12 +61,12 @@ def serve(settings: Settings, listening: socket.socket) -> int:
     return 0 if server.started else 1
 
 
-def make_config(settings: Settings) -> uvicorn.Config:
-    """Make the server's settings. Raises the limit of open files as far as the system lets it."""
+def make_config(settings: Settings, *, is_alone: bool = False) -> uvicorn.Config:
+    """Make the server's settings, for a process of its own or not. Raises the limit of open files as far as it goes."""
     connections_max = min(settings.limits.connections_max, max(1, (_files_max() - FILES_OWN) // 2))
     settings = replace(settings, limits=replace(settings.limits, connections_max=connections_max))
     return uvicorn.Config(
-        App(settings),
+        App(settings, is_alone=is_alone),
         http=LimitedProtocol,
         ws="none",
         loop="auto",

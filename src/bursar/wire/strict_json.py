@@ -78,6 +78,8 @@ def _fast(raw: bytes) -> dict[str, Any] | None:
         written = _encode(value)
     except _Unreadable:
         return None
+    if raw == written and type(value) is dict:
+        return value  # As the SDKs write: nothing is left to ask.
     # A number of thousands of digits is written in a few.
     may_be_long = len(raw) - len(written) >= DIGITS_MAX - _WRITTEN_MAX
     if type(value) is not dict or _has_twice(raw, written) or (may_be_long and _LONG_NUMBER.search(raw)):
