@@ -14,6 +14,7 @@ from google import genai
 from google.genai import errors as genai_errors
 from google.genai import types as genai_types
 from tests.client.house import ASKED, PRICES, House, house
+from tests.telemetry.sink import sink, values
 
 import bursar
 from bursar.config.settings import Settings
@@ -131,6 +132,20 @@ def test_a_pool_s_thread_keeps_nothing_of_a_block_that_it_was_in(home: House) ->
         thread.start()
         thread.join()
         assert (outer.calls, inner.calls, seen) == (2, 2, [0])
+
+
+def test_each_call_of_a_program_goes_out_as_an_event(home: House) -> None:
+    with sink() as receiver:
+        Path("bursar.yaml").write_text(f"{PRICES}telemetry:\n  otlp: {{endpoint: '{receiver.url}/v1/logs'}}\n")
+        with bursar.budget("$0.25", agent="reader") as budget:
+            ask(home)
+            with pytest.raises(bursar.BudgetExceeded):
+                ask(home)
+        assert budget.calls == 1
+        bursar.close()
+        events = [values(record.attributes) for record in receiver.records]
+        assert [event.get("bursar.cost_nano_usd", 0) for event in events] == [250_000_000, 0]
+        assert {event["bursar.label.agent"] for event in events} == {"reader"}
 
 
 def test_a_plain_client_is_metered_by_a_configuration_as_well(home: House) -> None:

@@ -29,6 +29,7 @@ providers:
         "openai",
         "anthropic",
         "gemini",
+        "bedrock",
         "zeta",
     ]
     assert providers[3] == BUILT_IN_PROVIDERS[0]
@@ -143,7 +144,7 @@ def test_what_is_local_may_be_in_the_operators_own_network(load_text: Load, writ
 
 def test_no_built_in_provider_but_the_local_one_may_be_inside(load_text: Load) -> None:
     assert not any(provider.allows_private for provider in load_text("").providers)
-    assert load_text("providers: {ollama: {base_url: 'http://gpu:11434/v1'}}").providers[-1].allows_private
+    assert load_text("providers: {ollama: {base_url: 'http://gpu:11434/v1'}}").providers[3].allows_private
 
 
 def test_a_fall_back_may_be_written_before_it_is_defined(load_text: Load) -> None:

@@ -20,7 +20,7 @@ from bursar.pipeline.call import Reply
 from bursar.pipeline.ports import Answering
 from bursar.wiring.local import Way
 
-__all__ = ["send"]
+__all__ = ["is_asyncio", "send"]
 
 FOREVER_S = 3600.0
 """A time limit from here on is none: it is not worth a task."""
@@ -28,7 +28,7 @@ FOREVER_S = 3600.0
 
 async def send(original: Callable[..., Awaitable[Any]], maker: CallMaker, exchange: Exchange, *, stream: bool) -> Any:
     """Send a request through the stages and give what `send` gives."""
-    way = _way()
+    way = Way.ASYNCIO if is_asyncio() else Way.FOREIGN
     metering = maker.metering(exchange, is_interruptible=way is Way.ASYNCIO)
     if not isinstance(metering, Metering):
         return metering
@@ -51,12 +51,13 @@ async def send(original: Callable[..., Awaitable[Any]], maker: CallMaker, exchan
     return response
 
 
-def _way() -> Way:
+def is_asyncio() -> bool:
+    """Tell whether asyncio's event loop runs here."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return Way.FOREIGN
-    return Way.ASYNCIO
+        return False
+    return True
 
 
 async def _given(metering: Metering, reply: Reply, exchange: Exchange, upstream: _Upstream) -> Any:

@@ -6,6 +6,7 @@ adds up a cost.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import os
@@ -15,6 +16,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
 
+from bursar.client.awaiting import is_asyncio
 from bursar.client.inherited import inherit, written
 from bursar.client.limits import Amount, Count, read_limits
 from bursar.client.patches import patches
@@ -140,6 +142,9 @@ class OpenBudget:
         return self._on_exceed == "stop" and isinstance(error, Exception) and is_of(error, scope)
 
     async def __aenter__(self) -> Self:
+        if not runtime.is_open and is_asyncio():
+            # Opening a ledger takes a while, and others have things to do in this loop.
+            await asyncio.to_thread(runtime.engine)
         return self.__enter__()
 
     async def __aexit__(

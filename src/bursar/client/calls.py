@@ -6,6 +6,7 @@ when it may not be made. From here on nobody looks at the program's request.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,8 @@ from bursar.pipeline.call import Call, Reply
 from bursar.pipeline.ports import Upstream
 from bursar.pipeline.refusals import harmless
 from bursar.wire.base import Refusal, Request, Wire
+from bursar.wire.bedrock_common import asked_by
+from bursar.wire.signed import Signed, is_signed
 from bursar.wiring.local import TENANT, LocalEngine, Way
 from bursar.wiring.wires import Named
 
@@ -32,6 +35,8 @@ __all__ = ["CallMaker", "Metering", "provider_at", "refuse"]
 _YEAR_S = 366 * 86_400.0
 _PATIENT = Deadlines(connect_s=_YEAR_S, first_byte_s=_YEAR_S, idle_s=_YEAR_S, total_s=_YEAR_S)
 """In a program its own client's time-outs count."""
+_AT_AWS = re.compile(r"https://bedrock[a-z-]*\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)(?:/|\Z)")
+"""Where AWS serves other makers' APIs as well: its own prices count there, which are not always theirs."""
 ADDRESSES_MAX = 1_000
 """How many addresses are remembered with whose prices count there."""
 
@@ -81,7 +86,7 @@ class CallMaker:
     def metering(self, exchange: Exchange, *, is_interruptible: bool) -> Metering | Any:
         """Give the call, or the response that refuses what cannot be parsed or bounded."""
         headers = _headers(exchange.request)
-        wire = self._wire(exchange)
+        wire = self._wire(exchange, headers)
         stopped = next((scope.stopped for scope in self.around.scopes if scope.stopped), "")
         if stopped:
             return self.refuse(exchange, wire, Refusal(402, "budget_exceeded", stopped))
@@ -93,7 +98,7 @@ class CallMaker:
         except BadRequest as error:
             refusal = Refusal(error.status, "bad_request", error.message, error.param)
             return self.refuse(exchange, wire, refusal)
-        spoken = self.engine.wires.spoken_by(wire, provider)
+        spoken = wire if isinstance(wire, Signed) else self.engine.wires.spoken_by(wire, provider)
         call = Call(
             new_id(self.engine.clock()),
             TENANT,
@@ -111,8 +116,15 @@ class CallMaker:
         )
         return Metering(self.engine, call, exchange, self.around)
 
-    def _wire(self, exchange: Exchange) -> Wire:
+    def _wire(self, exchange: Exchange, headers: Mapping[str, str]) -> Wire:
+        wire = self._plain_wire(exchange, headers)
+        return Signed(wire, exchange.content) if is_signed(headers.get("authorization", "")) else wire
+
+    def _plain_wire(self, exchange: Exchange, headers: Mapping[str, str]) -> Wire:
         route, names = self.aimed.route, self.aimed.names
+        if self.aimed.is_bedrock:
+            asked = asked_by(names["model"], headers, is_stream=route.is_stream)
+            return self.engine.wires.bedrock(route.wire, asked)
         if route.path == COMPACT:
             return self.engine.wires.compact
         if "model" not in names:
@@ -132,6 +144,11 @@ class CallMaker:
     def refuse(self, exchange: Exchange, wire: Wire, refusal: Refusal) -> Any:
         """Refuse a request for which there is no call."""
         return refuse(exchange, wire.refusal(harmless(refusal)), refusal, self.around.scopes)
+
+    def unreadable(self, exchange: Exchange) -> Any:
+        """Refuse a request whose body only its client could write."""
+        refusal = Refusal(400, "bad_request", "a body that is a form, a file or an iterator cannot be bounded")
+        return self.refuse(exchange, self._plain_wire(exchange, {}), refusal)
 
     @property
     def is_known(self) -> bool:
@@ -190,6 +207,8 @@ def _found(engine: LocalEngine, base: str, wire: str) -> Provider:
     for provider in providers:
         if provider.base_url.rstrip("/").lower() == base:
             return replace(provider, deadlines=_PATIENT)
+    if _AT_AWS.match(base) is not None:
+        return Provider("bedrock", base, (wire,), deadlines=_PATIENT)
     usual = next((each for each in providers if not each.is_free and not each.models), None)
     usual = usual or next((each for each in providers if not each.is_free), None)
     if usual is None:

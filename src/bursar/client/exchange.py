@@ -83,7 +83,10 @@ class Feed:
     """The decoding of one stream as it is read."""
 
     def __init__(self, encoding: str) -> None:
-        self._decoder: Decoder = decoder(encoding)
+        try:
+            self._decoder: Decoder = decoder(encoding)
+        except ValueError as error:
+            raise UpstreamFailed("the answer comes in an encoding that nobody reads", is_sent=True) from error
 
     def feed(self, piece: bytes) -> bytes:
         try:

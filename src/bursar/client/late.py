@@ -22,14 +22,23 @@ class Watch(importlib.abc.MetaPathFinder):
 
     def __init__(self, wanted: Mapping[str, Callable[[ModuleType], None]]) -> None:
         self._wanted = wanted
+        self._done: set[str] = set()
 
     def start(self) -> None:
-        """Do it for what is loaded already, and watch for the rest."""
+        """Watch from now on; `look` sees to what is loaded already."""
         sys.meta_path.insert(0, self)
-        for name, then in self._wanted.items():
+
+    def look(self) -> None:
+        """Do it for what has been loaded meanwhile: what another thread was just loading was not seen."""
+        for name in self._wanted:
             module = sys.modules.get(name)
             if module is not None and not getattr(module.__spec__, "_initializing", False):
-                then(module)
+                self._loaded(module)
+
+    def _loaded(self, module: ModuleType) -> None:
+        if module.__name__ not in self._done:
+            self._done.add(module.__name__)
+            self._wanted[module.__name__](module)
 
     def stop(self) -> None:
         """Be gone from the import system."""
@@ -39,12 +48,11 @@ class Watch(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        then = self._wanted.get(fullname)
-        if then is None:
+        if fullname not in self._wanted:
             return None
         spec = self._found(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Then(spec.loader, then)
+            spec.loader = _Then(spec.loader, self._loaded)
         return spec
 
     def _found(

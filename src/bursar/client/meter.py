@@ -18,24 +18,22 @@ from bursar.client.runtime import runtime
 from bursar.client.scopes import around
 from bursar.errors import BursarError
 from bursar.wire.base import Refusal
+from bursar.wire.bedrock_common import bedrock_refusal
 from bursar.wire.refusals import openai_refusal
-from bursar.wire.routes import ROUTES
 from bursar.wire.strict_json import parse
 
-__all__ = ["meter", "meter_async"]
-
-_ANY = next(route for route in ROUTES if route.is_billable)
+__all__ = ["aimed_at", "maker_of", "meter", "meter_async"]
 
 
 def meter(
     original: Callable[..., Any], kit: Kit, client: Any, request: Any, stream: bool, options: Mapping[str, Any]
 ) -> Any:
     """Send a request of a client that blocks, metered where that is to be."""
-    aimed = _aimed(request)
+    aimed = aimed_at(request)
     if aimed is None:
         return original(client, request, stream=stream, **options)
     exchange = Exchange(kit, client, request, request.read(), options)
-    maker = _maker(exchange, aimed)
+    maker = maker_of(exchange, aimed)
     if isinstance(maker, CallMaker):
         return blocking.send(original, maker, exchange, stream=stream)
     return maker if maker is not None else original(client, request, stream=stream, **options)
@@ -50,17 +48,17 @@ async def meter_async(
     options: Mapping[str, Any],
 ) -> Any:
     """Send a request of a client that does not block, metered where that is to be."""
-    aimed = _aimed(request)
+    aimed = aimed_at(request)
     if aimed is None:
         return await original(client, request, stream=stream, **options)
     exchange = Exchange(kit, client, request, await request.aread(), options)
-    maker = _maker(exchange, aimed)
+    maker = maker_of(exchange, aimed)
     if isinstance(maker, CallMaker):
         return await awaiting.send(original, maker, exchange, stream=stream)
     return maker if maker is not None else await original(client, request, stream=stream, **options)
 
 
-def _aimed(request: Any) -> Aimed | None:
+def aimed_at(request: Any) -> Aimed | None:
     """Say which API a request may ask; None for what passes untouched."""
     if request.method != "POST" or is_inside():
         return None
@@ -69,7 +67,7 @@ def _aimed(request: Any) -> Aimed | None:
     if aimed is not None:
         return aimed
     is_free = is_free_at_provider(path)
-    return Aimed(_ANY, "", {"unknown": path}) if is_unbounded(path) or (not is_free and _is_provider(request)) else None
+    return Aimed.unbounded(path) if is_unbounded(path) or (not is_free and _is_provider(request)) else None
 
 
 def _is_provider(request: Any) -> bool:
@@ -79,22 +77,27 @@ def _is_provider(request: Any) -> bool:
     return any(url.startswith(f"{provider.base_url.rstrip('/').lower()}/") for provider in providers)
 
 
-def _maker(exchange: Exchange, aimed: Aimed) -> CallMaker | Any:
+def maker_of(exchange: Exchange, aimed: Aimed) -> CallMaker | Any:
     """Give what makes the call; a response where there can be none; None where the request is nobody's business."""
     here = around()
     try:
         engine = runtime.engine()
     except BursarError as error:
         refusal = Refusal(503, "store_unavailable", error.message)
-        return refuse(exchange, openai_refusal(refusal), refusal, here.scopes)
+        return refuse(exchange, _written(aimed, refusal), refusal, here.scopes)
     maker = CallMaker(engine, aimed, here, base_of(exchange.request, aimed))
     if "unknown" in aimed.names:
         message = (
             f"nothing bounds what a POST to {aimed.names['unknown']} costs, so it is refused while a budget is open"
         )
         refusal = Refusal(404, "not_found", message)
-        return refuse(exchange, openai_refusal(refusal), refusal, here.scopes)
-    return maker if maker.is_known or _is_model_call(exchange.content) else None
+        return refuse(exchange, _written(aimed, refusal), refusal, here.scopes)
+    is_meant = aimed.is_bedrock or maker.is_known or _is_model_call(exchange.content)
+    return maker if is_meant else None
+
+
+def _written(aimed: Aimed, refusal: Refusal) -> bytes:
+    return bedrock_refusal(refusal) if aimed.is_bedrock else openai_refusal(refusal)
 
 
 def _is_model_call(content: bytes) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 from bursar.client.kit import kit_of
 from bursar.client.late import Watch
 from bursar.client.meter import meter, meter_async
+from bursar.client.others import OTHERS
 from bursar.client.refused import as_sdk_error
 
 __all__ = ["Patches", "patches"]
@@ -59,8 +60,11 @@ class Patches:
             if self._users == 1:
                 self.is_active = True
                 wanted: dict[str, Callable[[ModuleType], None]] = dict.fromkeys(LIBRARIES, self._library)
-                self._watch = Watch(wanted | dict.fromkeys(SDKS, self._sdk))
+                others = {name: functools.partial(change, self._put, self) for name, change in OTHERS.items()}
+                self._watch = Watch(wanted | dict.fromkeys(SDKS, self._sdk) | others)
                 self._watch.start()
+            if self._watch is not None:
+                self._watch.look()
 
     def release(self) -> None:
         """Meter no longer, unless somebody else needs it."""

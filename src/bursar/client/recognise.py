@@ -25,6 +25,25 @@ class Aimed:
     """What stands before the route's own path: the path of the provider's base URL."""
     names: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def unbounded(cls, what: str, route: Route | None = None) -> Aimed:
+        """Give what nothing bounds, so that it is refused."""
+        return cls(route or _ANY, "", {"unknown": what})
+
+    @property
+    def is_bedrock(self) -> bool:
+        return self.route.wire.startswith("bedrock.")
+
+
+_ANY = next(route for route in ROUTES if route.is_billable)
+BEDROCK = (
+    Route("POST", "/model/{model}/converse", "bedrock.converse", is_billable=True),
+    Route("POST", "/model/{model}/converse-stream", "bedrock.converse", is_billable=True, is_stream=True),
+    Route("POST", "/model/{model}/invoke", "bedrock.invoke", is_billable=True),
+    Route("POST", "/model/{model}/invoke-with-response-stream", "bedrock.invoke", is_billable=True, is_stream=True),
+)
+"""AWS's paths. They are the library's alone: a gateway would have to sign anew what its clients have signed."""
+
 
 def _below(route: Route) -> str:
     """Give the path below a provider's base URL; OpenAI's holds its version, whatever others call theirs."""
@@ -33,7 +52,7 @@ def _below(route: Route) -> str:
 
 _BILLABLE = tuple(
     (re.compile(f"(?P<prefix>.*?){pattern(_below(each)).pattern}"), each) for each in ROUTES if each.is_billable
-)
+) + tuple((re.compile("(?P<prefix>.*?)" + each.path.replace("{model}", "(?P<model>.+)")), each) for each in BEDROCK)
 _FREE = re.compile(
     "|".join(
         [
@@ -41,18 +60,18 @@ _FREE = re.compile(
             for each in ROUTES
             if not each.is_billable and each.method == "POST"
         ]
-        + [r".*/(?:moderations|files|uploads|conversations)(?:/[^/]+)*"]
+        + [r".*/(?:moderations|files|uploads|conversations)(?:/[^/]+)*|.*/model/.+/count-tokens"]
     )
 )
 """What a model API does for nothing: it counts tokens, checks a text, keeps a file."""
 _UNBOUNDED = re.compile(
     r".*(?:/images/(?:generations|edits|variations)|/audio/(?:speech|transcriptions|translations)|/videos"
     r"|/fine_tuning/jobs|/batches|/v1/complete|/v1/messages/batches|/threads/runs|/threads/[^/]+/runs"
-    r"|/model/[^/]+/(?:invoke|invoke-with-response-stream|converse|converse-stream)"
+    r"|/guardrail/[^/]+/version/[^/]+/apply|/async-invoke|/model/.+/invoke-with-bidirectional-stream"
     r"|:(?:rawPredict|streamRawPredict|batchGenerateContent|embedContent|batchEmbedContents|predictLongRunning))"
 )
 """Billable paths of model APIs whose cost nothing in the request bounds, wherever they are served."""
-_HINT = re.compile(r"completions|responses|embeddings|messages|compact|enerateContent")
+_HINT = re.compile(r"completions|responses|embeddings|messages|compact|enerateContent|/model/")
 
 
 @lru_cache(maxsize=512)

@@ -35,6 +35,11 @@ class Runtime:
     _left_behind: list[Any] = field(default_factory=list)
     """A parent's engine, in its forked child: its file must be neither used nor closed here."""
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the engine is open."""
+        return self._engine is not None
+
     def engine(self) -> LocalEngine:
         """Give the engine; open it when it is not. Raises StoreUnavailable and ConfigError."""
         return self._engine or self._open()

@@ -37,9 +37,11 @@ BUILT_IN_PROVIDERS = (
     Provider("anthropic", "https://api.anthropic.com", ("anthropic.messages",), top_speed=300),
     Provider("gemini", "https://generativelanguage.googleapis.com", ("gemini.generate",), price_as="google"),
     Provider("ollama", "http://127.0.0.1:11434/v1", _OPENAI, is_free=True, cap_parameter="max_tokens"),
+    Provider("bedrock", "https://bedrock-runtime.us-east-1.amazonaws.com", ("bedrock.converse", "bedrock.invoke")),
 )
 """What is known without configuration. A known top speed lets a stream begin with a usual answer's hold and be
-extended while it runs; a base URL of one's own has none until `top_speed` says so."""
+extended while it runs; a base URL of one's own has none until `top_speed` says so. Bedrock is the library's alone, and
+in whatever region: its requests are signed by whoever has the key."""
 
 
 class StoreKind(StrEnum):

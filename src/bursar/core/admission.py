@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias, assert_never
 from bursar.core.budget import Unit
 from bursar.core.charge import AMOUNT_COUNTABLE_MAX, Amounts
 from bursar.core.money import ceil_nano
+from bursar.core.value import value
 from bursar.errors import BadRequest
 
 __all__ = ["UNBOUNDED", "Ask", "Balance", "Cover", "Denial", "Grant", "Line", "admit", "room_for"]
@@ -21,7 +22,7 @@ UNBOUNDED = 2**53
 """More output tokens than any answer has: the room of a line that output does not touch."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cover:
     """What one attempt of a call can cost at most, as a line in the output cap.
 
@@ -112,7 +113,7 @@ class Balance(NamedTuple):
     held: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ask:
     """How many output tokens (per choice) a call would like to have covered.
 
@@ -138,7 +139,7 @@ class Ask:
         return max(self.at_least, min(self.middle, share_room))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Grant:
     """The call is admitted: `tokens` of output are covered, and `room` is the largest cap that would still fit."""
 

@@ -5,12 +5,12 @@ Owns the sums that budgets and entries count, and the flags that say where a fig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from bursar.core.budget import Unit
 from bursar.core.money import Nano
 from bursar.core.usage import Usage
+from bursar.core.value import value
 
 __all__ = ["AMOUNT_COUNTABLE_MAX", "FLAGS", "ZERO", "Amounts", "Charge"]
 
@@ -107,7 +107,7 @@ class Amounts(NamedTuple):
 ZERO = Amounts()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Charge:
     """The amounts of one call, never negative; flags out of FLAGS; and the source and version of the price:
     `genai-prices 0.2.3`, `override 1f0c…`, `provider`, `free`, or `` when unknown."""

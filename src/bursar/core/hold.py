@@ -6,13 +6,14 @@ late truth never is. Expiry never refunds: what was sent and not answered for is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, assert_never
 
 from bursar.core.admission import Cover
 from bursar.core.budget import Unit
 from bursar.core.charge import ZERO, Amounts, Charge
+from bursar.core.value import value
 from bursar.errors import HoldConflict
 
 __all__ = ["TABLE", "Book", "Effect", "Hold", "Move", "Outcome", "Posting", "State", "Verb", "apply"]
@@ -71,7 +72,7 @@ TABLE: dict[tuple[State, Verb], Outcome] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hold:
     """Money set aside for one call, and what became of it."""
 
@@ -104,7 +105,7 @@ class Book(StrEnum):
 _SETTLED = Book.SETTLED
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Posting:
     """One entry to be written: signed amounts on one side of the balances."""
 
@@ -122,7 +123,7 @@ class Move(NamedTuple):
     presumed: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Effect:
     """What a verb does: the hold as it is afterwards, the amounts no longer held, and the entries to write."""
 

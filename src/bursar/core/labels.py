@@ -7,7 +7,8 @@ values beyond a budget's `values_max`. Where labels come from is `identity/`'s m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from bursar.core.value import value
 
 __all__ = ["LABEL_NAMES", "NONE", "OTHER", "VALUE_LENGTH_MAX", "Labels", "is_label"]
 
@@ -37,7 +38,7 @@ def is_label(name: str) -> bool:
     return name in LABEL_NAMES or (name.startswith(TAG_PREFIX) and len(name) > len(TAG_PREFIX) and name.isprintable())
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Labels(Mapping[str, str]):
     """An immutable set of labels; reading a missing one gives `(none)`."""
 
@@ -48,14 +49,14 @@ class Labels(Mapping[str, str]):
         """Keep the known names with a printable, non-empty value, cut to VALUE_LENGTH_MAX characters."""
         kept: dict[str, str] = {}
         tags = 0
-        for name, value in values.items():
-            if not is_label(name) or not value:
+        for name, text in values.items():
+            if not is_label(name) or not text:
                 continue
             if name.startswith(TAG_PREFIX):
                 tags += 1
                 if tags > TAGS_MAX:
                     continue
-            clean = value[:VALUE_LENGTH_MAX].strip()
+            clean = text[:VALUE_LENGTH_MAX].strip()
             if not clean.isprintable():
                 clean = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in clean)
             if clean and clean not in (NONE, OTHER):

@@ -6,13 +6,15 @@ Owns the shapes only. The contract of the verbs stands in `pipeline/ports.py`, i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 
 from bursar.core.admission import Ask, Balance, Cover, Line
 from bursar.core.budget import Unit
 from bursar.core.charge import Amounts
 from bursar.core.hold import State
 from bursar.core.run import RunAsk, RunDenial, RunRow
+from bursar.core.value import value
 from bursar.core.window import FOREVER_NS
 
 __all__ = [
@@ -43,7 +45,7 @@ LAST_PLACE = (2**63 - 1, "")
 """An instant of opening and an id behind those of every call: where the list of calls, the latest first, begins."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reservation:
     """Everything a store needs to admit one call. The same id again must carry the same everything."""
 
@@ -67,7 +69,7 @@ class Reservation:
         return self.tenant == tenant and self.cover == cover and self.ask == ask and dict(self.labels) == dict(labels)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Granted:
     """The call is held. `balances` go with the reservation's lines and include this hold.
 
@@ -82,7 +84,7 @@ class Granted:
     """The call's run with this call in it, where something was asked of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refused:
     """The call is not held; nothing was changed, but for a run that a guard parked or stopped."""
 
@@ -100,7 +102,7 @@ def refuse_run(asked: Reservation, denial: RunDenial) -> Refused:
     return Refused(line, Balance(held=denial.figure), not denial.is_contended, denial)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Extension:
     """The answer to an extension: `tokens` are covered in all now; the same as before when it was refused."""
 
@@ -108,7 +110,7 @@ class Extension:
     is_granted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Note:
     """What the ledger keeps of a call beside the money: where its input sat, in bytes of text, and how it went."""
 
@@ -140,10 +142,13 @@ class Note:
 
     def as_list(self) -> list[int | str]:
         """Give the fields in their order, as rows keep them."""
-        return [getattr(self, name) for name in self.__slots__]
+        return list(_NOTE_FIELDS(self))
 
 
-@dataclass(frozen=True, slots=True)
+_NOTE_FIELDS = attrgetter(*(each.name for each in fields(Note)))
+
+
+@value
 class Closed:
     """A hold as it is after settle, release, presume or correct, with the balances of its lines.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bursar.core.hold import Verb
+from bursar.core.value import value
 from bursar.core.window import NS
 
 __all__ = ["Close", "Cut", "Extend", "MeteredCall", "Phase", "Send", "Terms"]
@@ -32,7 +33,7 @@ class Phase(StrEnum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Terms:
     """What a call is planned with. Tokens are output tokens per choice."""
 
@@ -53,14 +54,14 @@ class Terms:
             raise ValueError("only a known top speed makes a stream extendable")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Send:
     """Send the request with this output cap (None: as the client wrote it, since nothing is held against it)."""
 
     cap: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Extend:
     """Ask the store to cover more: between `at_least` and `at_most` tokens in all."""
 
@@ -73,7 +74,7 @@ class Cut:
     """Stop reading and end the client's stream as its API ends an answer that reached its cap."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Close:
     """End the hold by this verb. For settle without the provider's word, `tokens` is the upper estimate per choice."""
 

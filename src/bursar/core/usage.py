@@ -6,7 +6,9 @@ input that includes cached audio) are split before a Usage is made; a negative l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import fields
+
+from bursar.core.value import value
 
 __all__ = ["COUNT_MAX", "Usage"]
 
@@ -14,7 +16,7 @@ COUNT_MAX = 2**63 - 1
 """The largest counter that a ledger column can hold."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """Disjoint counts of one answer (or the sum of several), in tokens unless the name says otherwise."""
 
@@ -35,7 +37,7 @@ class Usage:
     def __post_init__(self) -> None:
         for at, count in enumerate(self.counts):
             if type(count) is not int or not 0 <= count <= COUNT_MAX:
-                raise ValueError(f"{self.__slots__[at]} is {count!r}: a whole number from 0 to 2^63-1 is needed")
+                raise ValueError(f"{fields(self)[at].name} is {count!r}: a whole number from 0 to 2^63-1 is needed")
 
     @property
     def counts(self) -> tuple[int, ...]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from bursar.core.value import value
 from bursar.errors import BadRequest
 from bursar.gateway.routes import FAMILIES, Found, Route, find_route, split_prefix
 from bursar.identity.caller import Caller
@@ -20,7 +20,7 @@ __all__ = ["Arrival", "Place", "hint_of", "place_of", "query_of", "refuse_foreig
 QUERY_FIELDS_MAX = 20
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """Where a request wants to go: its route, the names in its path, and the provider before it ("" for none)."""
 
@@ -29,7 +29,7 @@ class Place:
     forced: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Arrival:
     """A request before its body was read."""
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from bursar.core.value import value
 
 __all__ = ["EstimateKey", "InputEstimates"]
 
@@ -23,7 +24,7 @@ COLD_SLACK = 1500
 """First call of a shape: bytes/2 + 1,500 covered 99.4 % of real calls."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EstimateKey:
     """What makes two requests alike enough to calibrate each other."""
 

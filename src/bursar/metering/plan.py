@@ -6,10 +6,9 @@ and everything else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bursar.core.admission import Ask
 from bursar.core.meter import Terms
+from bursar.core.value import value
 
 __all__ = ["CAP_SMALL", "MAXIMUM_UNKNOWN", "Wish", "plan"]
 
@@ -19,7 +18,7 @@ MAXIMUM_UNKNOWN = 128_000
 """The maximum output of a model that no data file knows; the provider names the true one when this is too much."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wish:
     """What a call would like, in output tokens per choice."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+
+from bursar.core.value import value
 
 __all__ = ["UsualAnswers", "UsualKey"]
 
@@ -19,7 +20,7 @@ LEAST = 1024
 UNKNOWN = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsualKey:
     """Whose answers are alike."""
 

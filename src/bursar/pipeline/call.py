@@ -7,13 +7,14 @@ whole or as a body that is read piece by piece.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 from bursar.core.budget import Budget
 from bursar.core.labels import Labels
 from bursar.core.provider import Provider
 from bursar.core.run import RunAsk
+from bursar.core.value import value
 from bursar.upstream.headers import bare
 from bursar.wire.base import Refusal, Request, Wire
 
@@ -24,7 +25,7 @@ def _here() -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Target:
     """Where a call can be answered: a provider, its name for the model, and the wire as it speaks it."""
 
@@ -35,7 +36,7 @@ class Target:
     """Below the provider's base URL, with the query."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """One request to a model API, on its way."""
 
@@ -104,7 +105,7 @@ class Body(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """What the client gets."""
 

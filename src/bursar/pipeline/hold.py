@@ -210,7 +210,7 @@ class HoldStage:
 
     async def _answered(self, call: Call, account: Account, answer: Answering) -> Reply:
         kind = next((value for name, value in answer.headers if name.lower() == "content-type"), "")
-        if call.request.is_stream and "event-stream" in kind:
+        if call.request.is_stream and ("event-stream" in kind or "eventstream" in kind):  # AWS has its own word.
             stream = MeteredStream(call, account, answer)
             return Reply(answer.status, (*down(answer.headers), *account.headers()), stream)
         try:

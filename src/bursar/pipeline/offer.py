@@ -12,6 +12,7 @@ from functools import partial
 
 from bursar.core.admission import Cover
 from bursar.core.rates import Card
+from bursar.core.value import value
 from bursar.core.window import to_datetime
 from bursar.metering.estimate import EstimateKey, InputEstimates
 from bursar.metering.usual import UsualKey
@@ -24,7 +25,7 @@ from bursar.wire.base import Request
 __all__ = ["Offer", "OfferMaker", "dearest", "speed"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Offer:
     """One provider's terms for a call."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from bursar.core.budget import Budget, Policy, Unit
 from bursar.core.ledger import Reservation
 from bursar.core.meter import Terms
+from bursar.core.value import value
 from bursar.metering.estimate import InputEstimates
 from bursar.metering.plan import Wish, plan
 from bursar.metering.usual import UsualAnswers
@@ -23,7 +24,7 @@ from bursar.wire.base import Refusal
 __all__ = ["Quote", "Quoter"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quote:
     """One call's terms before it is held."""
 

@@ -41,14 +41,14 @@ def part_left(pair: tuple[Line, Balance]) -> float:
 
 
 def ratelimit_headers(pairs: Sequence[tuple[Line, Balance]], at_ns: int) -> dict[str, str]:
-    """Write both fields for a few lines, the tightest first; none where nothing limits the call.
+    """Write both fields; none where nothing limits the call.
 
     `q` is the limit, `w` the window's length and `t` the time to its end in seconds (neither for a budget without an
     end), `r` what is left beside everything held, rounded down.
     """
     if not pairs:
         return {}
-    tightest = pairs[:POLICIES_MAX]
+    tightest = sorted(pairs, key=part_left)[:POLICIES_MAX]
     return {
         "ratelimit-policy": ", ".join([_policy(line) for line, _ in tightest]),
         "ratelimit": ", ".join([_state(line, balance, at_ns) for line, balance in tightest]),

@@ -74,7 +74,7 @@ class MeteredStream:
     async def _feed(self, piece: bytes) -> bytes:
         try:
             out = self._reader.feed(piece)
-        except TooLarge as error:
+        except (TooLarge, UpstreamFailed) as error:
             return await self._break(error.message)
         failpoint("mid_stream")
         if self._reader.is_finished:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Note, Reservation
+from bursar.core.value import value
 
 __all__ = ["Unclosed"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unclosed:
     """A close, kept until the store has taken it."""
 

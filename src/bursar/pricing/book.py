@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from types import MappingProxyType
 
+from bursar.core.bedrock_names import listed_names
 from bursar.core.rates import Card
 from bursar.pricing.names import MODEL_CHARS_MAX, fold_tier
 from bursar.pricing.override import FREE, LongContext, PriceOverride, choose
@@ -44,7 +45,7 @@ GENAI_IDS: Mapping[str, str] = MappingProxyType(
 )
 """Names of providers in a configuration that the price list calls otherwise. Any other name is taken as it is."""
 
-
+_BEDROCK = "aws"
 _ALWAYS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
@@ -60,10 +61,14 @@ class _Found:
 def _list_card(genai_id: str, names: tuple[str, str, str], at: datetime) -> _Found:
     # Late, because genai-prices takes about 260 ms to import, most of it pydantic: a book of overrides, and a command
     # that prices nothing, need not pay that. Python's import lock makes it safe from several threads.
-    from bursar.pricing.listed import SOURCE, edition, look_up  # noqa: PLC0415
+    from bursar.pricing.listed import NOT_LISTED, SOURCE, edition, look_up  # noqa: PLC0415
 
     provider, model, tier = names
-    listing = look_up(genai_id, model, tier, at)
+    listing = NOT_LISTED
+    for name in listed_names(model) if genai_id == _BEDROCK else (model,):
+        listing = look_up(genai_id, name, tier, at)
+        if listing.tiers:
+            break
     card = Card(provider, model, SOURCE, edition(), listing.tiers) if listing.tiers else None
     return _Found(card, listing.valid_from, listing.valid_until)
 

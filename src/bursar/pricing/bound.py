@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bursar.core.money import Pico
 from bursar.core.rates import Card, Rates
+from bursar.core.value import value
 
 __all__ = ["Asked", "Bound", "bound"]
 
@@ -34,7 +35,7 @@ class Asked:
             raise ValueError(f"{self!r}: input and searches are not negative, and there is at least one choice")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bound:
     """The most a call can cost: ceil((fixed_pico + output tokens of one choice × output_pico) / 1000) nano-USD."""
 

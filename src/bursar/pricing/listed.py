@@ -43,7 +43,7 @@ from bursar.core.rates import Rates, Tier
 from bursar.errors import ConfigError
 from bursar.pricing.override import RATE_MAX
 
-__all__ = ["SOURCE", "Listing", "compile_price", "edition", "look_up", "model_names"]
+__all__ = ["NOT_LISTED", "SOURCE", "Listing", "compile_price", "edition", "look_up", "model_names"]
 
 SOURCE = "genai-prices"
 _DATA_FILE = "genai_prices/data.py"
@@ -60,6 +60,7 @@ class Listing:
     valid_until: datetime
 
 
+NOT_LISTED = Listing(None, _BEGIN, _END)
 _UNITS = UnitRegistry(unit_data)
 _PROVIDERS: Mapping[str, Provider] = {provider.id: provider for provider in providers}
 
@@ -199,7 +200,7 @@ def look_up(provider_id: str, model: str, tier: str, at: datetime) -> Listing:
     provider = _PROVIDERS.get(provider_id)
     found = provider.find_model(model, all_providers=providers) if provider else None
     if provider is None or found is None:
-        return Listing(None, _BEGIN, _END)
+        return NOT_LISTED
     at = at.astimezone(UTC)
     context = _context(provider, found, tier, at)
     tiers = None if context is None else compile_price(found.get_prices(at, context))

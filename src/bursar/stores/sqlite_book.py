@@ -179,17 +179,6 @@ class SqliteBook:
         self.pending.write(str(self.path))
         self._written += self.db.total_changes - before
 
-    def check_file(self) -> None:
-        """Stop writing when the path no longer leads to the file that is open: nobody would ever find the entries.
-
-        Raises StoreUnavailable then, and from every later verb.
-        """
-        try:
-            found = self.path.stat()
-            self._is_lost = (found.st_dev, found.st_ino) != self._file
-        except OSError:
-            self._is_lost = True
-
     def _roll_back(self) -> None:
         """Undo what was not committed; harmless when all was."""
         try:

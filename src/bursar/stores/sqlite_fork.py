@@ -1,7 +1,7 @@
-"""A SQLite ledger while its process is copied: shut before a fork, open again in the parent.
+"""A SQLite ledger and its file: gone or replaced while it is in use, and shut while the process is copied.
 
-Owns why. SQLite counts in memory what a process has locked, and a forked child would believe that it has it, too: it
-would lock nothing. So no child may be born with the file open; it opens the file by itself.
+SQLite counts in memory what a process has locked, and a forked child would believe that it has it, too: it
+would lock nothing. So no child may be born with the file open; it opens the file by itself. It never opens another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ __all__ = ["SqliteFork"]
 
 
 class SqliteFork(SqliteBook):
-    """The part of a ledger that a fork needs."""
+    """The part of a ledger that knows whether its file is still the one that it opened."""
+
+    def check_file(self) -> None:
+        """Stop writing when the path no longer leads to the file that is open: nobody would ever find the entries.
+
+        Raises StoreUnavailable then, and from every later verb.
+        """
+        try:
+            found = self.path.stat()
+            self._is_lost = (found.st_dev, found.st_ino) != self._file
+        except OSError:
+            self._is_lost = True
 
     def let_go(self) -> None:
         """Close the file until `take_up`, and let nobody near it meanwhile."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from bursar.core.charge import ZERO, Amounts
+from bursar.core.value import value
 from bursar.wire.base import CallMark
 
 __all__ = ["PRESUMED", "REFUSED", "RELEASED", "SETTLED", "CallRecord", "Observer", "tell"]
@@ -24,7 +24,7 @@ RELEASED = "released"
 REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallRecord:
     """One call that was closed, or refused before anything was held."""
 

@@ -15,7 +15,7 @@ from bursar.wire.base import Answer, Refusal, Request
 from bursar.wire.refusals import anthropic_refusal, is_anthropic_error
 from bursar.wire.strict_json import dump_parsed
 
-__all__ = ["AnthropicMessages"]
+__all__ = ["AnthropicMessages", "with_thinking_below"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class AnthropicMessages(Adapter):
         body["model"] = model
         if cap is not None and cap != request.cap:
             body["max_tokens"] = cap
-            body = _with_thinking_below(body, cap)
+            body = with_thinking_below(body, cap)
         return dump_parsed(body)
 
     def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
@@ -55,7 +55,7 @@ class AnthropicMessages(Adapter):
         return anthropic_refusal(refusal)
 
 
-def _with_thinking_below(body: dict[str, Any], cap: int) -> dict[str, Any]:
+def with_thinking_below(body: dict[str, Any], cap: int) -> dict[str, Any]:
     """Lower `budget_tokens` below the cap and leave the answer a quarter of it, or 1,024 tokens if that is more."""
     thinking = body.get("thinking")
     if not isinstance(thinking, dict) or thinking.get("type") != "enabled":

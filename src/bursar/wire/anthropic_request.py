@@ -34,7 +34,7 @@ from bursar.wire.images import anthropic_image, image_size, pdf_cost
 from bursar.wire.strict_json import dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 
-__all__ = ["THINKING_LEAST", "THINKING_ROOM", "read_request"]
+__all__ = ["THINKING_LEAST", "THINKING_ROOM", "read_extra", "read_request"]
 
 THINKING_LEAST = 1_024
 """The smallest thinking budget that the API takes; the cap must be larger."""
@@ -91,6 +91,20 @@ def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
         passes_most=2 if _compacts(body) else 1,
         dropped=dropped,
     )
+
+
+def read_extra(fields: dict[str, Any]) -> tuple[int, int]:
+    """Read fields of this API that travel inside another one (Bedrock's): the least cap, and how often input is billed.
+
+    Raises BadRequest for what cannot be bounded; searches and other models are not offered there.
+    """
+    _refuse_unbounded(fields)
+    if fields.get("fallbacks"):
+        raise BadRequest("`fallbacks` let another model answer than the one priced", param="fallbacks")
+    if _searches(list_field(fields, "tools")):
+        raise BadRequest("a web search inside of additional fields is not modelled", param="tools")
+    _service_tiers({"speed": fields.get("speed")})
+    return _cap_least(fields), 2 if _compacts(fields) else 1
 
 
 def _without_other_models(body: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 from bursar.core.money import Nano
 from bursar.core.usage import Usage
+from bursar.core.value import value
 
 __all__ = ["Anatomy", "Answer", "CallMark", "Refusal", "Request", "StreamReader", "Wire"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Anatomy:
     """Where the input of a request sits, in bytes of text (images and files in their token estimate × 4)."""
 
@@ -32,7 +33,7 @@ class Anatomy:
         return self.system + self.tools + self.history + self.user
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """One request to a model API, parsed once. Counts are tokens unless the name says bytes."""
 
@@ -81,7 +82,7 @@ class Request:
     """The API's readers pass over comments in a stream; google-genai raises on one, so nothing may be appended."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallMark:
     """One tool call of the model, as a digest: enough to know the same one again, and no text but the tool's name."""
 
@@ -91,7 +92,7 @@ class CallMark:
     """64 bits of name and arguments."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """What a provider's answer says of itself, whole or at the end of a stream."""
 
@@ -130,13 +131,13 @@ class Refusal:
 
 
 class StreamReader(Protocol):
-    """Read one answer's server-sent events as they pass. Pure: bytes in, bytes out."""
+    """Read one answer as it streams, event by event. Pure: bytes in, bytes out."""
 
     def feed(self, chunk: bytes) -> bytes:
         """Take bytes as they came; return those for the client, unchanged and in order.
 
         Held back are only an incomplete event and the usage chunk that bursar asked for and the client did not.
-        Raises TooLarge when one line or event passes its limit.
+        Raises TooLarge when one line or event passes its limit, UpstreamFailed for one that is damaged.
         """
         ...
 

@@ -85,8 +85,10 @@ def _plain(content: Any) -> Any:
 
 
 def _is_volatile(item: Any) -> bool:
-    text = item.get("text") if isinstance(item, dict) else None
-    return isinstance(text, str) and text.startswith("x-anthropic-billing-header")
+    if not isinstance(item, dict):
+        return False
+    text = item.get("text")
+    return "cachePoint" in item or (isinstance(text, str) and text.startswith("x-anthropic-billing-header"))
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -154,9 +156,22 @@ def _gemini(body: Mapping[str, Any]) -> Iterator[_Turn]:
             yield _Turn(_USER, parts, is_result=is_result)
 
 
+def _converse(body: Mapping[str, Any]) -> Iterator[_Turn]:
+    if body.get("system"):
+        yield _Turn(_SYSTEM, body["system"])
+    for message in _objects(body.get("messages")):
+        blocks = list(_objects(message.get("content")))
+        if message.get("role") == "assistant":
+            yield _Turn(_MODEL, blocks, sum("toolUse" in block for block in blocks))
+        elif message.get("role") == "user":
+            yield _Turn(_USER, blocks, is_result=any("toolResult" in block for block in blocks))
+
+
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[_Turn]]] = {
     "openai.chat": _chat,
     "openai.responses": _responses,
     "anthropic.messages": _anthropic,
     "gemini.generate": _gemini,
+    "bedrock.converse": _converse,
+    "bedrock.invoke": _anthropic,
 }

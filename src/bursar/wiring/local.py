@@ -42,10 +42,12 @@ from bursar.pipeline.waiting import Queues, WaitingRoom
 from bursar.stores.memory import MemoryLedger
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import DirectStore, ThreadedStore
+from bursar.telemetry.outbox import Outbox
 from bursar.telemetry.record import Observer
 from bursar.upstream.choice import ProviderChoice
 from bursar.wiring.control import LiveControl
 from bursar.wiring.ending import Ending
+from bursar.wiring.events import open_events
 from bursar.wiring.ledger import TENANT, StoreClock
 from bursar.wiring.parts import Parts, UpkeepStore, open_loops, open_parts
 from bursar.wiring.retarget import Retarget
@@ -106,7 +108,6 @@ class LocalEngine:
     """One process's engine. Make it, `start` it, `handle` calls from any thread or loop, `stop` it."""
 
     settings: Settings
-    observers: tuple[Observer, ...] = ()
     addresses: dict[tuple[str, str], Provider] = field(default_factory=dict)
     """By base URL and wire: whose prices count there, as far as it was asked."""
     wires: Wires = field(init=False)
@@ -117,11 +118,13 @@ class LocalEngine:
     _quoter: Quoter = field(init=False)
     _ports: dict[Way, _Ports] = field(init=False)
     _keeper: _Keeper = field(init=False)
+    _events: Outbox | None = field(init=False)
 
     def start(self) -> None:
-        """Open the ledger, begin the budgets, start the thread. Raises StoreUnavailable."""
+        """Open the ledger, begin the budgets, start the thread. Raises StoreUnavailable and UsageError."""
         settings = self.settings
         self.wires, self.choice = Wires(settings.limits.body_bytes_max), ProviderChoice(settings.providers)
+        self._events = open_events(settings.telemetry.otlp)
         parts = self._parts = open_parts(settings)
         ledger = parts.ledger
         self._face = ThreadedStore(ledger) if isinstance(ledger, SqliteLedger) else DirectStore(ledger)
@@ -145,9 +148,10 @@ class LocalEngine:
     def _open_ports(self) -> dict[Way, _Ports]:
         """Make the ways of driving; they share one order of waiting, and what could not be closed."""
         limits, parts, queues = self.settings.limits, self._parts, Queues()
+        events: tuple[Observer, ...] = () if self._events is None else (self._events,)
         held: dict[str, Account] = {}
         board, loops = RunBoard(), open_loops(self.settings)
-        observers = (*self.observers, *((loops,) if loops else ()))
+        observers = (*events, *((loops,) if loops else ()))
         unclosed: deque[Unclosed] = deque(maxlen=UNCLOSED_MAX)
 
         def ports(face: ThreadedStore | DirectStore, waiting: Waiting, way: Way) -> _Ports:
@@ -231,6 +235,8 @@ class LocalEngine:
         if isinstance(self._face, ThreadedStore):
             self._face.stop()
         self._parts.ledger.close_store()
+        if self._events is not None:
+            self._events.stop()
 
 
 class _Keeper:

@@ -7,7 +7,6 @@ answers whatever happens: a ledger that is down is itself a figure.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +19,14 @@ from bursar.core.budget import Budget, Unit
 from bursar.core.control import EVERY_TENANT
 from bursar.core.ledger import BalanceRow
 from bursar.core.window import NS
-from bursar.errors import StoreUnavailable, UsageError
+from bursar.errors import StoreUnavailable
 from bursar.pipeline.account import Accounts
 from bursar.pipeline.waiting import WaitingRoom
 from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.telemetry.metrics import BudgetFigures, Metrics, Snapshot
 from bursar.telemetry.outbox import Outbox
 from bursar.telemetry.record import Observer
+from bursar.wiring.events import open_events
 
 __all__ = ["Scraper", "Telemetry", "budget_figures", "open_telemetry"]
 
@@ -69,17 +69,7 @@ def open_telemetry(settings: Settings) -> Telemetry:
     told = settings.telemetry
     worker = str(os.getpid()) if settings.server.workers > 1 else ""
     metrics = Metrics(told.metrics, worker) if told.metrics.enabled else None
-    if not told.otlp.endpoint:
-        return Telemetry(metrics)
-    try:
-        otlp = importlib.import_module("bursar.telemetry.otlp")
-    except ImportError as error:
-        raise UsageError(
-            "telemetry.otlp has an endpoint, but the OpenTelemetry packages are not installed: "
-            "pip install 'bursar[otel]', or write telemetry: {otlp: {enabled: false}}"
-        ) from error
-    outbox: Outbox = otlp.open_outbox(told.otlp)
-    return Telemetry(metrics, outbox)
+    return Telemetry(metrics, open_events(told.otlp))
 
 
 @dataclass(slots=True)

@@ -11,6 +11,10 @@ from dataclasses import dataclass, replace
 from bursar.core.provider import Provider
 from bursar.wire.anthropic_messages import AnthropicMessages
 from bursar.wire.base import Wire
+from bursar.wire.bedrock_common import Asked
+from bursar.wire.bedrock_converse import BedrockConverse
+from bursar.wire.bedrock_embed import TitanEmbed, is_titan_embed
+from bursar.wire.bedrock_invoke import BedrockInvoke
 from bursar.wire.gemini_generate import GeminiGenerate
 from bursar.wire.openai_chat import OpenAIChat
 from bursar.wire.openai_completions import OpenAICompletions
@@ -34,6 +38,7 @@ class Wires:
     """Every wire, for bodies up to a size."""
 
     def __init__(self, body_bytes_max: int) -> None:
+        self._body_bytes_max = body_bytes_max
         self._gemini = GeminiGenerate("", is_stream=False, body_bytes_max=body_bytes_max)
         self._chats = {
             (is_older, takes_options): OpenAIChat(
@@ -67,6 +72,14 @@ class Wires:
             is_stream=named.is_stream,
             is_sse=named.is_sse,
         )
+
+    def bedrock(self, name: str, asked: Asked) -> Wire:
+        """Give one of Bedrock's wires, of a request whose path and headers say much of it."""
+        if name == "bedrock.invoke" and is_titan_embed(asked.model):
+            return TitanEmbed(asked, body_bytes_max=self._body_bytes_max)
+        if name == "bedrock.invoke":
+            return BedrockInvoke(asked, body_bytes_max=self._body_bytes_max)
+        return BedrockConverse(asked, body_bytes_max=self._body_bytes_max)
 
     def spoken_by(self, wire: Wire, provider: Provider) -> Wire:
         """Give a wire as a provider speaks it: some know the cap under its older name alone, or no `stream_options`."""

@@ -1,7 +1,8 @@
-"""A provider that answers as scripted over real HTTP, as OpenAI, Anthropic and Gemini do, and bills truthfully.
+"""A provider that answers as scripted over real HTTP, as OpenAI, Anthropic, Gemini and Bedrock do. It bills truthfully.
 
-It speaks OpenAI's chat, Responses, embeddings and legacy completions, Anthropic's messages and Gemini's generated
-content; OpenAI's base URL ends in `/v1`, the others' is the root.
+It speaks OpenAI's chat, Responses, embeddings and legacy completions, Anthropic's messages, Gemini's generated
+content, and Bedrock's Converse and InvokeModel (of Anthropic's models); OpenAI's base URL ends in `/v1`, the
+others' is the root.
 
 Its invoice is the judge of money tests: what it says was spent was spent, whatever the caller saw, stored or lost.
 """

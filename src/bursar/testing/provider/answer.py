@@ -16,7 +16,7 @@ from bursar.testing.provider.script import Script
 
 __all__ = ["Answer", "Ask", "Wire", "content_text", "plan", "prompt_tokens", "text_bytes"]
 
-Wire = Literal["openai", "anthropic", "responses", "embeddings", "completions", "gemini"]
+Wire = Literal["openai", "anthropic", "responses", "embeddings", "completions", "gemini", "bedrock"]
 
 BYTES_PER_TOKEN = 4
 PROMPT_OVERHEAD_TOKENS = 8
@@ -26,10 +26,24 @@ FILLER = b"the sun has set and the old dog ran far out for one red bag but not a
 
 STRUCTURE = frozenset(
     ("type", "id", "role", "status", "call_id", "tool_call_id", "tool_use_id", "cache_control", "signature",
-     "thoughtSignature", "thought_signature", "encrypted_content")
+     "thoughtSignature", "thought_signature", "encrypted_content",
+     "toolUseId", "cachePoint", "redactedContent")
 )  # fmt: skip
 BINARY = frozenset(
-    ("image_url", "input_audio", "file", "file_data", "source", "data", "url", "inlineData", "inline_data", "fileData")
+    (
+        "image_url",
+        "input_audio",
+        "file",
+        "file_data",
+        "source",
+        "data",
+        "url",
+        "inlineData",
+        "inline_data",
+        "fileData",
+        "bytes",
+        "s3Location",
+    )
 )
 NOT_TEXT = STRUCTURE | BINARY
 """Keys whose values are structure or binary data, never counted as text."""

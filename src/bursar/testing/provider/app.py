@@ -32,9 +32,9 @@ from bursar.testing.provider.state import State
 __all__ = ["ProviderApp"]
 
 JSON = (b"content-type", b"application/json")
-NOT_KEPT = ("x-api-key", "x-goog-api-key", "x-stainless-")
+NOT_KEPT = ("x-api-key", "x-goog-api-key", "x-stainless-", "x-amz-security-token")
 """Prefixes of headers that do not go on the invoice: keys, and the noise of SDKs."""
-CAP_NAMES = ("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens")
+CAP_NAMES = ("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens", "maxTokens")
 NS_PER_S = 1_000_000_000
 
 
@@ -101,7 +101,7 @@ class ProviderApp:
         if route.action == "count":
             return count_body(wire, {**_parse(body), **route.fields}, self._state.script)
         if route.action == "unknown":
-            is_openai = wire not in ("anthropic", "gemini")
+            is_openai = wire not in ("anthropic", "gemini", "bedrock")
             text = f"Invalid URL ({connection.method} {connection.path})" if is_openai else "Not found"
             raise Problem(404, text)
         return stored_body(self._kept, route, connection.headers, _loop_now_s())
@@ -185,7 +185,7 @@ def _what_can_be_read(arrival: Arrival) -> tuple[str, int | None, bool]:
     request = dict(arrival.route.fields)
     with contextlib.suppress(Problem):
         request = {**_parse(arrival.body), **request}
-    config = request.get("generationConfig")
+    config = request.get("generationConfig") or request.get("inferenceConfig")
     places = {**config, **request} if isinstance(config, dict) else request
     model, caps = request.get("model"), [places[name] for name in CAP_NAMES if name in places]
     cap = caps[0] if caps and isinstance(caps[0], int) and not isinstance(caps[0], bool) else None

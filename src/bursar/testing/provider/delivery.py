@@ -29,6 +29,7 @@ PAD_BYTES_PER_WRITE = 64 * 1024
 
 JSON = (b"content-type", b"application/json")
 EVENTS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
+FRAMES = ((b"content-type", b"application/vnd.amazon.eventstream"),)
 
 
 def natural_end(answer: Answer) -> tuple[int, Ended]:
@@ -151,7 +152,8 @@ class Delivery:
         try:
             if await self._wait_until(connection, self._generation.ready_at_s(head_tokens)):
                 return
-            await connection.start(200, [*headers, *EVENTS])
+            kind = FRAMES if self._answer.ask.wire == "bedrock" else EVENTS
+            await connection.start(200, [*headers, *kind])
             await connection.write(self._shape.opening(self._answer))
             if self._script.fault == "long_line":
                 await self._write_parts(connection, self._shape.long_line(self._script.fault_bytes))

@@ -9,13 +9,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from bursar.testing.provider.anthropic_shape import AnthropicShape
+from bursar.testing.provider.bedrock_shape import ConverseShape
 from bursar.testing.provider.completions_shape import CompletionsShape
 from bursar.testing.provider.connection import Connection
 from bursar.testing.provider.embeddings_shape import EmbeddingsShape
 from bursar.testing.provider.gemini_shape import GeminiShape
+from bursar.testing.provider.invoke_shape import InvokeShape
 from bursar.testing.provider.openai_shape import OpenAIShape
 from bursar.testing.provider.responses_shape import CompactShape, ResponsesShape
 from bursar.testing.provider.shape import Shape
@@ -26,6 +28,8 @@ OPENAI = OpenAIShape()
 ANTHROPIC = AnthropicShape()
 RESPONSES = ResponsesShape()
 GEMINI = GeminiShape()
+CONVERSE = ConverseShape()
+INVOKE = InvokeShape()
 
 Action = Literal["generate", "count", "models", "model", "retrieve", "delete", "cancel", "input_items", "unknown"]
 
@@ -63,6 +67,11 @@ GEMINI_CALL = re.compile(
     r"/v1(?:beta)?/models/(?P<model>[^:]+):(?P<verb>generateContent|streamGenerateContent|countTokens)\Z"
 )
 
+BEDROCK_CALL = re.compile(
+    r"/model/(?P<model>.+)/(?P<verb>converse|converse-stream|invoke|invoke-with-response-stream)\Z"
+)
+"""The model may be an ARN, whose slashes the server has decoded."""
+
 
 def find(connection: Connection) -> Route:
     """Return the route of a request; one that no wire has is `unknown`, in the wire that it seems to mean."""
@@ -74,7 +83,7 @@ def find(connection: Connection) -> Route:
     one = ONE_MODEL.match(connection.path) if connection.method == "GET" else None
     if one is not None:
         return Route(GEMINI if one["beta"] else _meant(connection), "model", {"model": one["model"]})
-    return _stored(connection) or _gemini(connection) or Route(_meant(connection), "unknown")
+    return _stored(connection) or _gemini(connection) or _bedrock(connection) or Route(_meant(connection), "unknown")
 
 
 def _stored(connection: Connection) -> Route | None:
@@ -95,10 +104,20 @@ def _gemini(connection: Connection) -> Route | None:
     return Route(GEMINI, "count" if match["verb"] == "countTokens" else "generate", fields)
 
 
+def _bedrock(connection: Connection) -> Route | None:
+    match = BEDROCK_CALL.match(connection.path)
+    if match is None or connection.method != "POST":
+        return None
+    shape: Shape = CONVERSE if match["verb"].startswith("converse") else INVOKE
+    return Route(shape, "generate", {"model": unquote(match["model"]), "stream": match["verb"].endswith("-stream")})
+
+
 def _meant(connection: Connection) -> Shape:
     """Return the wire in which to answer a path that several could have."""
     if connection.path.startswith("/v1beta/") or "x-goog-api-key" in connection.headers:
         return GEMINI
+    if connection.path.startswith("/model/"):
+        return CONVERSE
     if connection.path.startswith("/v1/messages") or "anthropic-version" in connection.headers:
         return ANTHROPIC
     return OPENAI
