@@ -50,6 +50,8 @@ class SqliteBook:
         self._balances: dict[int, Balance] = {}
         self._version = 0
         self._written = 0
+        self.is_batch = False
+        """The transaction that runs takes a new id for new."""
         self.is_open = False
         self._is_lost = False
         self._has_opened = False
@@ -134,6 +136,13 @@ class SqliteBook:
     def transaction(self) -> Transaction:
         """Run what is inside as one atomic write; inside another transaction it joins that one."""
         return Transaction(self)
+
+    def batch(self) -> Transaction:
+        """Run the verbs of many calls as one atomic write, taking each new id for new.
+
+        An id that is not fails the whole (StoreUnavailable): whoever asked does them again one by one.
+        """
+        return Transaction(self, is_batch=True)
 
     def begin_transaction(self) -> None:
         """Begin to write. Raises StoreUnavailable when the file is gone, or locked for too long."""
@@ -334,10 +343,11 @@ class SqliteBook:
 class Transaction:
     """One atomic write, or a part of one. What it raises: StoreUnavailable when it could not be written."""
 
-    __slots__ = ("_book", "_is_outer", "_writes")
+    __slots__ = ("_book", "_is_batch", "_is_outer", "_writes")
 
-    def __init__(self, book: SqliteBook) -> None:
+    def __init__(self, book: SqliteBook, *, is_batch: bool = False) -> None:
         self._book = book
+        self._is_batch = is_batch
 
     def __enter__(self) -> None:
         book = self._book
@@ -347,6 +357,7 @@ class Transaction:
             self._writes = book.writes
             return
         try:
+            book.is_batch = self._is_batch
             book.begin_transaction()
         except BaseException:
             book._lock.release()

@@ -52,6 +52,10 @@ class TransactionalLedger(Ledger, Protocol):
 
     def transaction(self) -> AbstractContextManager[None]: ...
 
+    def batch(self) -> AbstractContextManager[None]:
+        """Be a transaction of many verbs that may fail as a whole where one of them alone would not."""
+        ...
+
 
 class DirectStore:
     """The asynchronous face of a ledger that never blocks (memory): every verb is done before it first suspends."""
@@ -171,7 +175,7 @@ class ThreadedStore:
         results: list[Any] = []
         is_begun = False
         try:
-            with self._ledger.transaction():
+            with self._ledger.batch() if len(batch) > 1 else self._ledger.transaction():
                 is_begun = True
                 results = [_outcome(job.work) for job in batch]
         except Exception as error:  # noqa: BLE001 - the outermost frame of this thread: callers must hear of a bug

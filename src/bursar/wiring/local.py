@@ -148,10 +148,10 @@ class LocalEngine:
     def _open_ports(self) -> dict[Way, _Ports]:
         """Make the ways of driving; they share one order of waiting, and what could not be closed."""
         limits, parts, queues = self.settings.limits, self._parts, Queues()
-        events: tuple[Observer, ...] = () if self._events is None else (self._events,)
         held: dict[str, Account] = {}
         board, loops = RunBoard(), open_loops(self.settings)
-        observers = (*events, *((loops,) if loops else ()))
+        heard: tuple[Observer | None, ...] = (self._events, loops)
+        observers = tuple(each for each in heard if each is not None)
         unclosed: deque[Unclosed] = deque(maxlen=UNCLOSED_MAX)
 
         def ports(face: ThreadedStore | DirectStore, waiting: Waiting, way: Way) -> _Ports:
