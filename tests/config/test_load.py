@@ -137,7 +137,7 @@ def test_every_field_of_every_setting_can_be_set(load_text: Load) -> None:
     assert not _unset(vllm.deadlines, Deadlines())
     assert _unset(vllm, Provider("", "http://x", ("openai.chat",))) == ["price_as"]
     assert proxy.price_as == "openai"
-    assert not _unset(budget, plain)
+    assert _unset(budget, plain) == ["instance"], "that is for scopes of a program"
     assert not _unset(budget.window, plain.window)
     assert [(row.provider, row.model, row.is_free, row.rates) for row in settings.prices] == [
         ("vllm", "qwen*", True, ()),

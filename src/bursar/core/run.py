@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
+from bursar.core.value import value
 from bursar.core.window import NS
 from bursar.errors import HoldConflict
 
@@ -68,7 +69,7 @@ class RunLimit:
     is_parking: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunAsk:
     """What one call asks of its run: to be one step more of it, within these limits."""
 
@@ -84,7 +85,7 @@ class RunAsk:
     """What the run was inferred from; empty where somebody named it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunRow:
     """One run as the ledger keeps it. Counts are of calls; instants are nanoseconds since 1970, UTC."""
 
@@ -159,7 +160,7 @@ class RunDenial:
         return self.row.state is RunState.PARKED
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunEntry:
     """The decision about one call: the rows to write when it is held, or the denial."""
 

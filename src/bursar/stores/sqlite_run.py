@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from bursar.core.control import Change
@@ -18,6 +19,10 @@ from bursar.errors import NotFound
 from bursar.stores.sqlite_control import SqliteControl
 
 __all__ = ["SqliteRuns"]
+
+
+FIELDS = tuple(field.name for field in fields(RunRow))
+"""The columns of a run, in the order of its queries."""
 
 
 class SqliteRuns(SqliteControl):
@@ -111,13 +116,13 @@ class SqliteRuns(SqliteControl):
         return None if found is None else _row(found)
 
     def _put_run(self, row: RunRow) -> None:
-        values = {name: getattr(row, name) for name in RunRow.__slots__}
+        values = {name: getattr(row, name) for name in FIELDS}
         extras = json.dumps(dict(row.extras), separators=(",", ":")) if row.extras else ""
         self.run_aside("run_put", **{**values, "state": str(row.state), "extras": extras})
 
 
 def _row(found: tuple[Any, ...]) -> RunRow:
-    values = dict(zip(RunRow.__slots__, found, strict=True))
+    values = dict(zip(FIELDS, found, strict=True))
     values["state"] = RunState(values["state"])
     values["extras"] = json.loads(values["extras"]) if values["extras"] else {}
     return RunRow(**values)
