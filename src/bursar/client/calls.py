@@ -166,7 +166,8 @@ def told(exchange: Exchange, reply: Reply, refused: Refused) -> Any:
     """Make a response that says no; its extensions carry why, for whoever makes an error of it."""
     if refused.is_stop:
         for scope in refused.scopes:
-            scope.is_exceeded = True
+            scope.is_exceeded, scope.reason = True, refused.message
+            scope.refusals += 1
             if scope.react is not None:
                 scope.react(refused)
     return exchange.kit.response(
