@@ -119,6 +119,18 @@ def test_a_spent_budget_stops_a_step_before_it_is_tried(home: House) -> None:
     assert ", 1 refused" in str(budget.report())
 
 
+def test_a_while_later_the_ledger_is_asked_again_since_a_person_may_have_given_more(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bursar.budget("$0.25") as budget:
+        ask(home)
+        for pause_s, refused in ((naming.REFUSED_S, 1), (naming.REFUSED_S, 1), (0.0, 2)):
+            monkeypatch.setattr(naming, "REFUSED_S", pause_s)
+            with pytest.raises(bursar.BudgetExceeded), naming.step():
+                ask(home)
+            assert budget.report().refused == refused
+
+
 def test_what_a_framework_makes_of_a_refusal_leaves_as_bursars(home: House) -> None:
     with bursar.budget("$0.25"):
         ask(home)

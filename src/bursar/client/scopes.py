@@ -52,6 +52,8 @@ class Scope:
     """How many calls were refused because of it."""
     reason: str = ""
     """What the last of them was told."""
+    refused_at_s: float = 0.0
+    """When that was, by the monotonic clock."""
     react: Callable[[Any], None] | None = None
     """What the program wants done about a refusal that is this scope's, before it hears of it."""
     entries: int = field(default=0)

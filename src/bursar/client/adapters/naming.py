@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 TOOL = "tag.tool"
+REFUSED_S = 10.0
+"""So long a refusal is repeated without asking the ledger."""
 RUNS_MAX = 1_000
 """So many runs are remembered to number their steps."""
 
@@ -54,13 +57,14 @@ _steps = _Steps()
 
 
 def refusal() -> BudgetExceeded | None:
-    """Say why nothing more may be asked here; None while a call may be tried.
+    """Say why nothing more is asked here; None while a call may be tried.
 
-    A budget that has refused is spent for good: the hook stops the agent before it asks again.
+    A framework asks a model that refused again, at once and some times; its hook answers in the ledger's place. A while
+    after the last refusal the ledger is asked again, since a person may have given more meanwhile.
     """
     scopes = around().scopes
     for scope in scopes:
-        if scope.is_exceeded:
+        if scope.is_exceeded and (scope.stopped or time.monotonic() - scope.refused_at_s < REFUSED_S):
             error = BudgetExceeded(scope.reason, budget=scope.budget.name if scope.budget else "")
             error.scopes = scopes
             return error
