@@ -1,6 +1,7 @@
 """A researcher on LangChain, streamed."""
 
 import asyncio
+from typing import Any
 
 from langchain.agents import create_agent
 from langchain_core.tools import tool
@@ -20,7 +21,7 @@ agent = create_agent("openai:gpt-5-mini", name="researcher", tools=[look_up], mi
 
 async def main() -> None:
     with bursar.budget("$0.05", task="bridges"):
-        asked = {"messages": [{"role": "user", "content": "When?"}]}
+        asked: Any = {"messages": [{"role": "user", "content": "When?"}]}
         async for token, _ in agent.astream(asked, stream_mode="messages"):
             print(token.content if isinstance(token.content, str) else "", end="")
 
