@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import pytest
-from tests.client.house import ASKED, House
+from tests.client.house import ASKED, QUARTER, House
 
 import bursar
 from bursar.client.relay import HEAD_BYTES_MAX, Asked, Relay
+from bursar.testing import Script
 
 BODY = json.dumps(ASKED).encode()
 
@@ -75,6 +76,22 @@ def test_its_address_is_a_secret(home: House) -> None:
         assert send(f"http://{address.netloc}")[0] == 404
         assert send(f"http://{address.netloc}{address.path[:-1]}x")[0] == 404
     assert home.requests == 0
+
+
+def test_what_is_still_open_at_its_end_is_counted_and_nobody_waits_for_it(home: House) -> None:
+    home.provider.set("m", Script(output_tokens=5000, tokens_per_s=100, rates=QUARTER.rates))
+    streamed = json.dumps({**ASKED, "stream": True}).encode()
+    with bursar.budget("$1") as budget:
+        with Relay(home.provider.url) as relay:
+            address = urlsplit(relay.url)
+            connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+            connection.request("POST", f"{address.path}/v1/chat/completions", streamed)
+            assert connection.getresponse().readline()
+        connection.close()
+        assert budget.calls == 1
+    home.provider.wait(open_calls=0)
+    home.assert_sound()
+    assert home.provider.invoice(calls=0)["total_nano"] <= home.spent().settled + home.spent().presumed
 
 
 @pytest.mark.parametrize(

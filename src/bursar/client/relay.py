@@ -74,6 +74,8 @@ class Relay:
         self._thread = threading.Thread(target=here.run, args=(self._work,), name="bursar-relay", daemon=True)
         self._thread.start()
         self._is_ready.wait()
+        if not self._port:
+            raise OSError("nothing can listen on 127.0.0.1")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,15 +97,20 @@ class Relay:
         async with httpx2.AsyncClient(timeout=None, follow_redirects=False) as client:
 
             async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                with contextlib.suppress(ConnectionError):
-                    await self._serve(client, reader, writer)
-                writer.close()
+                try:
+                    with contextlib.suppress(ConnectionError):
+                        await self._serve(client, reader, writer)
+                    writer.close()
+                except BaseException:
+                    writer.transport.abort()  # Cancelled at the end of the block: what is cut must not look whole.
+                    raise
 
             server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=HEAD_BYTES_MAX)
             self._port = server.sockets[0].getsockname()[1]
             self._is_ready.set()
-            async with server:
-                await self._stopping.wait()
+            await self._stopping.wait()
+            # What is still open is cancelled with the loop, and settled: nobody waits for another program to be done.
+            server.close()
 
     async def _serve(
         self, client: httpx2.AsyncClient, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -147,7 +154,7 @@ class Relay:
         method, _, rest = first.partition(" ")
         path = rest.rpartition(" ")[0]
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        if not secrets.compare_digest(path[: len(self._secret)], self._secret):
+        if not secrets.compare_digest(path[: len(self._secret)].encode(), self._secret.encode()):
             raise _Refused(404)
         size = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not size.isdecimal():

@@ -22,7 +22,8 @@ agent = create_agent("openai:gpt-5-mini", name="researcher", tools=[look_up], mi
 async def main() -> None:
     with bursar.budget("$0.05", task="bridges"):
         asked: Any = {"messages": [{"role": "user", "content": "When?"}]}
-        async for token, _ in agent.astream(asked, stream_mode="messages"):
+        running: Any = agent.astream(asked, stream_mode="messages")
+        async for token, _ in running:
             print(token.content if isinstance(token.content, str) else "", end="")
 
 
