@@ -7,6 +7,7 @@ when it may not be made. From here on nobody looks at the program's request.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -166,7 +167,8 @@ def told(exchange: Exchange, reply: Reply, refused: Refused) -> Any:
     """Make a response that says no; its extensions carry why, for whoever makes an error of it."""
     if refused.is_stop:
         for scope in refused.scopes:
-            scope.is_exceeded = True
+            scope.is_exceeded, scope.reason, scope.refused_at_s = True, refused.message, time.monotonic()
+            scope.refusals += 1
             if scope.react is not None:
                 scope.react(refused)
     return exchange.kit.response(

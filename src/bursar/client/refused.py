@@ -14,7 +14,7 @@ from bursar.client.scopes import Scope
 from bursar.errors import BudgetExceeded, UnknownPrice
 from bursar.wire.base import Refusal
 
-__all__ = ["KEY", "Refused", "as_sdk_error", "error_of", "is_of", "refused_by"]
+__all__ = ["KEY", "Refused", "as_sdk_error", "error_of", "is_of", "refusal_in", "refused_by"]
 
 KEY = "bursar"
 """The name under which a response of bursar's own carries its refusal, in its extensions."""
@@ -89,10 +89,20 @@ _both = _Classes()
 
 def is_of(error: BaseException | None, scope: Scope) -> bool:
     """Tell whether an error, or what caused it, is a refusal of a call inside this scope."""
-    return any(scope in scopes for scopes in _scopes(error))
+    return any(scope in each.scopes for each in _refusals(error))
 
 
-def _scopes(error: BaseException | None) -> Iterator[tuple[Scope, ...]]:
+def refusal_in(error: BaseException | None) -> BudgetExceeded | None:
+    """Find the refusal that an error is, or that caused it; None where it is something else."""
+    for each in _refusals(error):
+        if isinstance(each, BudgetExceeded):
+            return each
+        if each.is_stop:
+            return error_of(each)
+    return None
+
+
+def _refusals(error: BaseException | None) -> Iterator[BudgetExceeded | Refused]:
     seen: set[int] = set()
     waiting = [error]
     while waiting:
@@ -101,10 +111,10 @@ def _scopes(error: BaseException | None) -> Iterator[tuple[Scope, ...]]:
             continue
         seen.add(id(each))
         if isinstance(each, BudgetExceeded):
-            yield each.scopes
+            yield each
         refused = getattr(getattr(each, "response", None), "extensions", {})
         if isinstance(refused, dict) and isinstance(refused.get(KEY), Refused):
-            yield refused[KEY].scopes
+            yield refused[KEY]
         waiting += [each.__cause__, each.__context__]
         if isinstance(each, BaseExceptionGroup):
             waiting += each.exceptions

@@ -48,6 +48,8 @@ class Report:
     limit: Decimal | None
     """USD; None without a limit in USD."""
     calls: int
+    refused: int
+    """Calls that were refused because of this budget."""
     tokens: int | None
     """Counted where there is a limit in tokens."""
     rows: tuple[Row, ...]
@@ -56,7 +58,8 @@ class Report:
     def __str__(self) -> str:
         of = f" of {_text(self.limit)}" if self.limit is not None else ""
         calls = f"{self.calls} call{'' if self.calls == 1 else 's'}"
-        lines = [f"{self.name}: {_text(self.spent)}{of}, {calls} (run {self.run})"]
+        refused = f", {self.refused} refused" if self.refused else ""
+        lines = [f"{self.name}: {_text(self.spent)}{of}, {calls}{refused} (run {self.run})"]
         for row in self.rows:
             who = " ".join(text for text in (row.agent, row.task, row.step) if text)
             what = f"{row.calls} x {row.model}, {row.input_tokens:,} in, {row.output_tokens:,} out"
@@ -75,7 +78,8 @@ def report_on(
     labels: dict[str, str] = {}
     for each in scope.chain:
         labels.update(each.labels)
-    match = {"run": labels["run"], **scope.labels}
+    # What is named inside may be called otherwise, so that a run's own budget asks for the run alone.
+    match = {"run": labels["run"], **({} if "run" in scope.labels else scope.labels)}
     query = SpendQuery(TENANT, BY, opened_ns, engine.clock() + 1, match)
     rows = []
     for found in engine.spend(query):
@@ -92,6 +96,7 @@ def report_on(
         _usd(sum(balance[:2])),
         _usd(line.limit) if Unit.USD in limited else None,
         sum(balances[Unit.REQUESTS][1][:2]),
+        scope.refusals,
         sum(counted[1][:2]) if counted else None,
         tuple(rows),
     )

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from bursar.client import names
 from bursar.core.budget import Budget
 from bursar.core.labels import Labels
 
@@ -23,6 +24,8 @@ __all__ = [
     "around",
     "close_scope",
     "labelled",
+    "name_here",
+    "named_here",
     "open_everywhere",
     "open_scope",
     "scopes_here",
@@ -45,6 +48,12 @@ class Scope:
     stopped: str = ""
     """Why no call inside it is let through any more; empty while it goes on by what the ledger says."""
     is_exceeded: bool = False
+    refusals: int = 0
+    """How many calls were refused because of it."""
+    reason: str = ""
+    """What the last of them was told."""
+    refused_at_s: float = 0.0
+    """When that was, by the monotonic clock."""
     react: Callable[[Any], None] | None = None
     """What the program wants done about a refusal that is this scope's, before it hears of it."""
     entries: int = field(default=0)
@@ -132,17 +141,29 @@ def scopes_open() -> tuple[Scope, ...]:
 def around() -> Around:
     """Say what a call made here counts against."""
     here = scopes_here()
+    name = names.given(here)
     if here:
-        return Around(here, _merged(here))
+        depth = len(name.inside)
+        return Around(here, {**_merged(here[:depth]), **name.labels, **_merged(here[depth:])})
     if not _open:
-        return NOTHING
+        return Around((), name.labels) if name.labels else NOTHING
     every = scopes_open()
     innermost = max(every, key=lambda scope: len(scope.parents), default=None)
     if innermost is None:
         return NOTHING
     if len(innermost.chain) == len(every):
-        return Around(every, _merged(every))
-    return Around(every, {**_common(every), "run": UNATTRIBUTED})
+        return Around(every, {**_merged(every), **name.labels})
+    return Around(every, {**_common(every), **name.labels, "run": UNATTRIBUTED})
+
+
+def name_here(labels: Mapping[str, str]) -> None:
+    """Give these labels, and no others, to what follows in this context, inside the scopes that are open here."""
+    names.give(scopes_here(), labelled(labels))
+
+
+def named_here() -> Mapping[str, str]:
+    """Say what was named here."""
+    return names.given(scopes_here()).labels
 
 
 def _all_of(scopes: Iterable[Scope]) -> tuple[Scope, ...]:

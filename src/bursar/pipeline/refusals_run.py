@@ -61,7 +61,7 @@ def _what(denial: RunDenial) -> str:
     if denial.is_parked:
         return f"waits for a person's approval{figures or reason}"
     if row.state is RunState.STOPPED:
-        by = f"was stopped by its guard {guard!r}" if guard else "was stopped"
+        by = f"was stopped by its guard '{guard}'" if guard else "was stopped"
         return f"{by}{figures or reason}"
     return f"may not begin{figures}" if guard in (Guard.DEPTH, Guard.CHILDREN) else f"is refused{figures}"
 

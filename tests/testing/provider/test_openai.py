@@ -78,6 +78,18 @@ def test_a_tool_call_arrives_whole_and_streamed(provider: ScriptedProvider, clie
     assert final.finish_reason == "tool_calls"
 
 
+def test_an_agent_may_find_what_it_wanted_after_some_tool_calls(
+    provider: ScriptedProvider, client: openai.OpenAI
+) -> None:
+    provider.set("m", Script(text="Found it.", tool_call=ToolCall("find"), tool_call_times=2))
+    answers = [client.chat.completions.create(model="m", messages=HELLO).choices[0] for _ in range(4)]
+    assert [answer.finish_reason for answer in answers] == ["tool_calls", "tool_calls", "stop", "stop"]
+    assert [answer.message.content for answer in answers] == [None, None, "Found it.", "Found it."]
+    provider.set("m", Script(tool_call=ToolCall("find"), tool_call_times=1))
+    again = client.chat.completions.create(model="m", messages=HELLO).choices[0]
+    assert again.finish_reason == "tool_calls", "a new script counts from the start"
+
+
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 def test_a_cap_ends_the_answer_for_its_length(provider: ScriptedProvider, client: openai.OpenAI, name: str) -> None:
     caps: Any = {name: 6}

@@ -82,6 +82,8 @@ class Script:
       input there.
     - `text`: the literal answer, spread evenly over `output_tokens`; None gives filler of four characters a token.
     - `tool_call`: the answer is this call instead of text.
+    - `tool_call_times`: only the first so many answers are the call, the rest is text, as of an agent that has found
+      what it wanted; None: all of them, as of one that never does.
     - `max_output_tokens`: the model's maximum; a higher cap is refused with 400. None: no maximum.
 
     The pace. Generation follows its own clock and never waits for the reader.
@@ -126,6 +128,7 @@ class Script:
     cache_write_tokens: int = 0
     text: str | None = None
     tool_call: ToolCall | None = None
+    tool_call_times: int | None = None
     max_output_tokens: int | None = None
     first_byte_s: float = 0.0
     tokens_per_s: float | None = None
@@ -166,20 +169,25 @@ class Script:
             _whole_number("input_tokens", self.input_tokens, least, TOKENS_MAX)
         if self.max_output_tokens is not None:
             _whole_number("max_output_tokens", self.max_output_tokens, 1, TOKENS_MAX)
-        if self.fault_times is not None:
-            _whole_number("fault_times", self.fault_times, 0, TOKENS_MAX)
+        for name in ("fault_times", "tool_call_times"):
+            if getattr(self, name) is not None:
+                _whole_number(name, getattr(self, name), 0, TOKENS_MAX)
         if self.retry_after_s is not None:
             _whole_number("retry_after_s", self.retry_after_s, 0, int(SECONDS_MAX))
         if self.tokens_per_s is not None and not (_is_number(self.tokens_per_s) and 0 < self.tokens_per_s <= 1e9):
             raise ValueError(f"tokens_per_s must be above 0 and at most 1e9, got {self.tokens_per_s!r}")
         if self.text is not None and not _is_text(self.text):
             raise ValueError("text must be text or null")
-        if self.text is not None and self.tool_call is not None:
-            raise ValueError("an answer is text or a tool_call, not both")
+        if self.text is not None and self.tool_call is not None and self.tool_call_times is None:
+            raise ValueError("an answer is text or a tool_call, not both, unless tool_call_times says how often")
 
     def without_fault(self) -> Script:
         """Return the same script with no fault."""
         return dataclasses.replace(self, fault="none")
+
+    def without_tool_call(self) -> Script:
+        """Return the same script, answering with text."""
+        return dataclasses.replace(self, tool_call=None, tool_call_times=None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form, which `from_json` reads back to an equal script."""

@@ -32,6 +32,7 @@ class State:
         """Begin with `scripts` by model; "*" is the script of every model that has none."""
         self._scripts: dict[str, Script] = {DEFAULT_MODEL: Script()}
         self._faults_left: dict[str, int | None] = {}
+        self._tool_calls_left: dict[str, int | None] = {}
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
         self._log: deque[dict[str, Any]] = deque()
         self._log_bytes = 0
@@ -42,25 +43,25 @@ class State:
             self.set_script(model, script)
 
     def set_script(self, model: str, script: Script) -> None:
-        """Let `model` answer as `script` says from now on; its fault counts from the start again."""
+        """Let `model` answer as `script` says from now on; its fault and tool call count from the start."""
         if model not in self._scripts and len(self._scripts) >= SCRIPTS_MAX:
             raise ValueError(f"at most {SCRIPTS_MAX} scripts")
         self._scripts[model] = script
         self._faults_left[model] = script.fault_times
+        self._tool_calls_left[model] = script.tool_call_times
 
     def script(self, model: str) -> Script:
         """Return the script of `model`, without using up a fault."""
         return self._scripts.get(model, self._scripts[DEFAULT_MODEL])
 
     def take_script(self, model: str) -> Script:
-        """Return the script for one request to `model`, using up one of its faults."""
+        """Return the script for one request to `model`, using up one of its faults or tool calls."""
         name = model if model in self._scripts else DEFAULT_MODEL
-        script, left = self._scripts[name], self._faults_left.get(name)
-        if script.fault == "none" or left is None:
-            return script
-        if left == 0:
-            return script.without_fault()
-        self._faults_left[name] = left - 1
+        script = self._scripts[name]
+        if script.fault != "none" and not _take(self._faults_left, name):
+            script = script.without_fault()
+        if script.tool_call is not None and not _take(self._tool_calls_left, name):
+            script = script.without_tool_call()
         return script
 
     @property
@@ -116,3 +117,12 @@ class State:
         for waiter, condition in self._waiters.items():
             if not waiter.done() and condition():
                 waiter.set_result(None)
+
+
+def _take(left: dict[str, int | None], name: str) -> bool:
+    """Use up one of what is left, and say whether there was one; None never ends."""
+    times = left.get(name)
+    if times is None:
+        return True
+    left[name] = max(0, times - 1)
+    return times > 0
