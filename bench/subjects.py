@@ -90,7 +90,7 @@ class Bench:
         if name == "nginx":
             command = ["nginx", "-c", str(write_proxy(place, port, self._upstream))]
         elif name == "bare":
-            command = [sys.executable, str(HERE / "subjects.py"), str(port), str(self._upstream)]
+            command = [sys.executable, str(HERE / "bare.py"), str(port), str(self._upstream)]
             url = f"http://127.0.0.1:{port}/"
         else:
             ledger, stalls, config = place / "ledger.db", place / "stalls", place / "bursar.yaml"
@@ -152,19 +152,3 @@ def stalls_of(subject: Subject) -> dict[str, float]:
         time.sleep(0.01)
     found: dict[str, float] = json.loads(subject.stalls.read_text())
     return found
-
-
-def serve_bare(port: int, upstream: int) -> None:
-    """Serve the bare proxy of bench/proxies.py on the server and client that bursar has."""
-    import proxies
-    import uvicorn
-
-    proxies.UPSTREAM = f"http://127.0.0.1:{upstream}"
-    uvicorn.run(
-        proxies.make_asgi(proxies.AiohttpClient), port=port, http="httptools", loop="uvloop", ws="none",
-        access_log=False, log_level="critical",
-    )  # fmt: skip
-
-
-if __name__ == "__main__":
-    serve_bare(int(sys.argv[1]), int(sys.argv[2]))

@@ -81,7 +81,7 @@ def test_help_starts_within_its_budget_and_imports_no_command() -> None:
 
 def test_a_missing_extra_is_named_with_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
-        raise ModuleNotFoundError(f"No module named {name!r}", name="aiohttp")
+        raise ModuleNotFoundError(f"No module named {name!r}", name="httptools")
 
     monkeypatch.setattr(importlib, "import_module", missing)
     result = run("serve")

@@ -23,8 +23,8 @@ from bursar.errors import BursarError, UsageError
 __all__ = ["Entry", "LazyGroup", "root"]
 
 EXTRAS = {
-    "aiohttp": "gateway",
     "httptools": "gateway",
+    "msgspec": "gateway",
     "prometheus_client": "gateway",
     "uvicorn": "gateway",
     "uvloop": "gateway",
