@@ -58,11 +58,13 @@ def test_a_place_is_free_again_when_its_call_ends_however_it_ends(tmp_path: Path
 
 def test_shares_are_counted_for_each_tenant_alone() -> None:
     shares = Shares(1)
-    with shares.taken("a"), shares.taken("b"):
-        with pytest.raises(Contended), shares.taken("a"):
-            pass
-        with pytest.raises(Contended), shares.taken("b"):
-            pass
-    with shares.taken("a"):
-        pass
+    shares.take("a")
+    shares.take("b")
+    for tenant in "ab":
+        with pytest.raises(Contended):
+            shares.take(tenant)
+    shares.give_back("a")
+    shares.take("a")
+    shares.give_back("a")
+    shares.give_back("b")
     assert not shares._in_flight, "a tenant without calls is forgotten"

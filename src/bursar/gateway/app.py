@@ -160,8 +160,11 @@ class App:
             raise NotFound(f"bursar does not serve {exchange.method} {exchange.path[:200]}")
         self._door.admit(caller, Role.CALL)
         arrival = Arrival(place, headers, query_of(exchange.query, place.route), caller)
-        with self._shares.taken(caller.tenant):
+        self._shares.take(caller.tenant)
+        try:
             await relay(await self._answer(arrival, exchange), exchange, self.limits)
+        finally:
+            self._shares.give_back(caller.tenant)
 
     async def _decide(self, exchange: Exchange) -> Reply:
         limits = replace(self.limits, body_bytes_max=min(LINK_BODY_BYTES_MAX, self.limits.body_bytes_max))

@@ -6,10 +6,6 @@ and all memory from the others. It must never make a call wait.
 
 from __future__ import annotations
 
-import contextlib
-from collections import Counter
-from collections.abc import Iterator
-
 from bursar.errors import Contended
 
 __all__ = ["RETRY_S", "Shares"]
@@ -23,17 +19,19 @@ class Shares:
 
     def __init__(self, calls_max: int) -> None:
         self._calls_max = calls_max
-        self._in_flight: Counter[str] = Counter()
+        self._in_flight: dict[str, int] = {}
 
-    @contextlib.contextmanager
-    def taken(self, tenant: str) -> Iterator[None]:
-        """Hold one place of a tenant's share while the context lasts. Raises Contended when all are taken."""
-        if self._in_flight[tenant] >= self._calls_max:
+    def take(self, tenant: str) -> None:
+        """Take one place of a tenant's share, to be given back. Raises Contended when all are taken."""
+        count = self._in_flight.get(tenant, 0)
+        if count >= self._calls_max:
             raise Contended(f"{self._calls_max:,} calls of yours are in flight, as many as may be at once")
-        self._in_flight[tenant] += 1
-        try:
-            yield
-        finally:
-            self._in_flight[tenant] -= 1
-            if not self._in_flight[tenant]:
-                del self._in_flight[tenant]  # Tenants come and go; only those with calls in flight are kept.
+        self._in_flight[tenant] = count + 1
+
+    def give_back(self, tenant: str) -> None:
+        """Give one place back."""
+        count = self._in_flight[tenant] - 1
+        if count:
+            self._in_flight[tenant] = count
+        else:
+            del self._in_flight[tenant]  # Tenants come and go; only those with calls in flight are kept.

@@ -54,7 +54,8 @@ def labels_of(headers: Headers, body_labels: Mapping[str, str]) -> Labels:
     """Collect the labels of a call from its headers (lower-case names) and what its body says."""
     found: dict[str, str] = {}
     # Most requests name nothing but by our own headers; what nobody sends need not be looked for one by one.
-    is_known = headers.get("user-agent", "").startswith(_CLAUDE) or any(map(_speaks, headers))
+    is_known = headers.get("user-agent", "").startswith(_CLAUDE) or not _HEARD.isdisjoint(headers)
+    is_known = is_known or any(name.startswith("helicone-property-") for name in headers)
     for source in _SOURCES if is_known else (_own,):
         for name, value in source(headers):
             found.setdefault(name, value)
@@ -128,11 +129,6 @@ def _programs(headers: Headers) -> Found:
         yield "agent", "codex"
     elif headers.get("user-agent", "").startswith(_CLAUDE) or "x-claude-code-session-id" in headers:
         yield "agent", "claude-code"
-
-
-def _speaks(header: str) -> bool:
-    """Tell whether a header is one that another source than our own reads."""
-    return header in _HEARD or header.startswith("helicone-property-")
 
 
 _HEARD = frozenset({"baggage", "x-portkey-metadata", "x-litellm-tags", "x-codex-turn-metadata", "originator", *_PLAIN})

@@ -25,7 +25,7 @@ from bursar.pipeline.call import Call
 from bursar.pipeline.offer import Offer
 from bursar.pipeline.ports import Clock, Store, Waiting
 from bursar.pipeline.quote import Quote
-from bursar.pipeline.ratelimit import POLICIES_MAX, part_left, ratelimit_headers
+from bursar.pipeline.ratelimit import part_left, ratelimit_headers, tightest
 from bursar.pipeline.refusals import balance_headers, plain_usd
 from bursar.pipeline.settlement import estimated, told, told_in_part
 from bursar.pipeline.telling import closed_record
@@ -386,8 +386,8 @@ class Account:
             headers["x-bursar-cost-usd"] = plain_usd(self._charge.amounts.cost_nano)
         if self._call.request.dropped:
             headers["x-bursar-dropped"] = ", ".join(self._call.request.dropped)
-        tightest = sorted(zip(self._lines, self._balances, strict=False), key=part_left)[:POLICIES_MAX]
-        if tightest:
-            headers |= balance_headers(*tightest[0])
-            headers |= ratelimit_headers(tightest, self._accounts.clock())
+        told = tightest(zip(self._lines, self._balances, strict=False))
+        if told:
+            headers |= balance_headers(*told[0])
+            headers |= ratelimit_headers(told, self._accounts.clock())
         return list(headers.items())

@@ -6,7 +6,7 @@ again (`retry-after`, `x-should-retry`) is the refusals' matter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ from bursar.core.admission import Balance, Line
 from bursar.core.budget import Unit
 from bursar.core.window import FOREVER_NS, NS
 
-__all__ = ["POLICIES_MAX", "part_left", "ratelimit_headers"]
+__all__ = ["POLICIES_MAX", "part_left", "ratelimit_headers", "tightest"]
 
 POLICIES_MAX = 3
 """How many budgets are told, the tightest first; a call may count against many."""
@@ -35,23 +35,27 @@ UNITS: Mapping[Unit, str] = MappingProxyType(
 """Quota units. The draft registers requests and bytes only, so ours carry our name, to be taken for nothing else."""
 
 
+def tightest(pairs: Iterable[tuple[Line, Balance]]) -> list[tuple[Line, Balance]]:
+    """Pick the lines that are told of: those that have the least left as a part of their limit, the tightest first."""
+    return sorted(pairs, key=part_left)[:POLICIES_MAX]
+
+
 def part_left(pair: tuple[Line, Balance]) -> float:
     """Say which part of its limit a line has left; only to compare, never to count."""
     return _left(*pair) / (pair[0].limit or 1)
 
 
 def ratelimit_headers(pairs: Sequence[tuple[Line, Balance]], at_ns: int) -> dict[str, str]:
-    """Write both fields; none where nothing limits the call.
+    """Write both fields for what `tightest` gave; none where nothing limits the call.
 
     `q` is the limit, `w` the window's length and `t` the time to its end in seconds (neither for a budget without an
     end), `r` what is left beside everything held, rounded down.
     """
     if not pairs:
         return {}
-    tightest = sorted(pairs, key=part_left)[:POLICIES_MAX]
     return {
-        "ratelimit-policy": ", ".join([_policy(line) for line, _ in tightest]),
-        "ratelimit": ", ".join([_state(line, balance, at_ns) for line, balance in tightest]),
+        "ratelimit-policy": ", ".join([_policy(line) for line, _ in pairs]),
+        "ratelimit": ", ".join([_state(line, balance, at_ns) for line, balance in pairs]),
     }
 
 

@@ -42,12 +42,12 @@ class Queues:
     """Why those in a queue wait: the last refusal, which one more than fit in is given as well."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def refusal(self, keys: Sequence[Key]) -> Refused | None:
+    def refusal(self, lines: Sequence[Line]) -> Refused | None:
         """Say why a newcomer has to wait behind others; None when nobody waits for these lines."""
         if not self._waiting:
             return None
         with self._lock:
-            return next((self._refusals[key] for key in keys if key in self._refusals), None)
+            return next((self._refusals[key] for key in map(_key, lines) if key in self._refusals), None)
 
     def enter(self, most: int) -> bool:
         """Count one more that waits; False when there is no room."""
@@ -126,7 +126,7 @@ class WaitingRoom:
         attempt: Callable[[], Awaitable[Granted | Refused]],
         is_gone: Callable[[], bool],
     ) -> Granted | Refused:
-        refused = self._queues.refusal([_key(line) for line in lines])
+        refused = self._queues.refusal(lines)
         if refused is None:
             verdict = await attempt()
             if isinstance(verdict, Granted) or verdict.is_exhausted:

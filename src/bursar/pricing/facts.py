@@ -135,6 +135,8 @@ class FactsBook:
 
     def stated_speed(self, provider: str, model: str) -> int | None:
         """Give the top speed that the operator states for a model, in tokens a second; None when none is stated."""
+        if not any(record.top_speed_tokens_per_s for record in self._overrides):
+            return None
         provider, model = _fold(provider), _fold(model)
         for record in self._overrides:
             is_meant = matches(_fold(record.provider), provider) and matches(_fold(record.model), model)

@@ -250,10 +250,8 @@ class SqliteBook:
 
     def put_balances(self, ids: Sequence[int], was: Sequence[Balance], now: Sequence[Balance]) -> None:
         """Let balances that were read in this transaction have other sums."""
-        known, pending = self._balances, self.pending
-        for number, before, after in zip(ids, was, now, strict=True):
-            known[number] = after
-            pending.put_balance(number, before, after)
+        self._balances.update(zip(ids, now, strict=True))
+        self.pending.put_balances(ids, was, now)
 
     def move_balances(self, moves: Sequence[tuple[int, int, int, int]]) -> None:
         """Add (held, settled, presumed) to the balance with the id that comes last, many of them at once."""

@@ -76,11 +76,13 @@ class Pending:
         if response_id:
             self._responses.append((row[0], response_id))
 
-    def put_balance(self, number: int, was: Balance, now: Balance) -> None:
-        """Let a balance have other sums."""
+    def put_balances(self, ids: Sequence[int], was: Sequence[Balance], now: Sequence[Balance]) -> None:
+        """Let balances have other sums; each is written over what it was when it was first changed."""
         self._note()
-        first = self._balances.get(number)
-        self._balances[number] = (was if first is None else first[0], now)
+        balances = self._balances
+        for number, before, after in zip(ids, was, now, strict=True):
+            first = balances.get(number)
+            balances[number] = (before if first is None else first[0], after)
 
     def write(self, where: str) -> None:
         """Write everything. Raises StoreUnavailable, naming the ledger, when a balance is not what it was."""

@@ -24,10 +24,21 @@ class BoundedLabels:
         self._series_max = series_max
         self._seen: dict[str, set[str]] = {name: set() for name in names}
         self._series: set[tuple[str, ...]] = set()
+        self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """What was found before for the same values: once it has a place it keeps it. `(other)` is not remembered."""
 
     def values(self, labels: Mapping[str, str], *, may_add: bool) -> tuple[str, ...]:
         """Give the values under which a call is counted, in the order of the names."""
-        found = tuple(self._value(name, labels.get(name) or NONE, may_add=may_add) for name in self._names)
+        given = tuple([labels.get(name) or NONE for name in self._names])
+        known = self._known.get(given)
+        if known is None:
+            known = self._counted(given, may_add=may_add)
+            if len(self._known) < self._series_max and OTHER not in known:
+                self._known[given] = known
+        return known
+
+    def _counted(self, given: tuple[str, ...], *, may_add: bool) -> tuple[str, ...]:
+        found = tuple(self._value(*each, may_add=may_add) for each in zip(self._names, given, strict=True))
         if found not in self._series:
             if len(self._series) >= self._series_max:
                 return (OTHER,) * len(found)

@@ -98,7 +98,9 @@ class Metrics:
     def call_ended(self, record: CallRecord) -> None:
         with self._lock:
             may_add = record.state in (SETTLED, PRESUMED)
-            labels = {**record.labels, "provider": record.provider, "model": record.model}
+            labels = record.labels
+            if labels.get("provider") != record.provider or labels.get("model") != record.model:
+                labels = {**labels, "provider": record.provider, "model": record.model}  # A fall-back answered.
             values = self._bounded.values(labels, may_add=may_add)
             series = self._series.get(values)
             if series is None:

@@ -15,12 +15,17 @@ from bursar.errors import BadRequest
 __all__ = ["ProviderChoice"]
 
 
+CHOSEN_MAX = 1_000
+"""How many choices are remembered; beyond it the memory starts anew."""
+
+
 class ProviderChoice:
     """The providers of a configuration, in its order."""
 
     def __init__(self, providers: tuple[Provider, ...]) -> None:
         self._by_name = {provider.name: provider for provider in providers}
         self._providers = providers
+        self._chosen: dict[tuple[str, str], tuple[Provider, str]] = {}
 
     @property
     def names(self) -> Collection[str]:
@@ -34,6 +39,15 @@ class ProviderChoice:
         """
         if forced:
             return self.named(forced, wire), model
+        chosen = self._chosen.get((wire, model))
+        if chosen is None:
+            chosen = self._choose(wire, model)
+            if len(self._chosen) >= CHOSEN_MAX:
+                self._chosen.clear()
+            self._chosen[wire, model] = chosen
+        return chosen
+
+    def _choose(self, wire: str, model: str) -> tuple[Provider, str]:
         named, slash, rest = model.partition("/")
         provider = self._by_name.get(named) if slash and rest else None
         if provider is not None and wire in provider.wires:

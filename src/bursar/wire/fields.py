@@ -63,13 +63,14 @@ CONTROL_FIELDS = (
     "vertex_credentials",
 )
 """None of them is a field of an API; other gateways, which may be upstream, obey them."""
+_CONTROL = frozenset(CONTROL_FIELDS)
 
 
 def refuse_control_fields(body: Mapping[str, Any]) -> None:
     """Refuse fields that some gateways obey: where a call goes and who pays is never the body's to say."""
-    for name in CONTROL_FIELDS:
-        if name in body:
-            raise BadRequest(f"`{name}` is not allowed in a body: the operator sets it", param=name)
+    if not _CONTROL.isdisjoint(body):
+        name = next(name for name in CONTROL_FIELDS if name in body)
+        raise BadRequest(f"`{name}` is not allowed in a body: the operator sets it", param=name)
 
 
 def model_field(body: Mapping[str, Any]) -> str:

@@ -29,7 +29,8 @@ def service_tiers(body: Mapping[str, Any], known: Mapping[str, tuple[str, ...]])
 
 def mentions_cache(body: dict[str, Any], raw: bytes) -> bool:
     """Tell whether a body asks for cache writes, however its names are written."""
-    if not has_hidden_names(raw) and not any(key.encode() in raw for key in _CACHE_KEYS):
+    # All of them have this word in them: a body is looked over once for it, and for each key only where it is there.
+    if (b"cache" not in raw or not any(key.encode() in raw for key in _CACHE_KEYS)) and not has_hidden_names(raw):
         return False
     return any(value is not None for key in _CACHE_KEYS for value in find_key(body, key))
 

@@ -169,15 +169,15 @@ class ChatReader(EventReader):
 def read_completion(body: Mapping[str, Any]) -> Answer | None:
     """Read a whole answer; None when it is no chat completion."""
     choices, usage = body.get("choices"), body.get("usage")
-    if not isinstance(choices, list) and not isinstance(usage, Mapping):
+    if not isinstance(choices, list) and not isinstance(usage, dict):
         return None
     size, tools, is_capped = 0, 0, False
     for choice in choices if isinstance(choices, list) else ():
-        if not isinstance(choice, Mapping):
+        if not isinstance(choice, dict):
             continue
         is_capped = is_capped or choice.get("finish_reason") == "length"
         message = choice.get("message")
-        if isinstance(message, Mapping):
+        if isinstance(message, dict):
             size += generated_bytes(message)
             calls = message.get("tool_calls")
             tools += len(calls) if isinstance(calls, list) else bool(message.get("function_call"))

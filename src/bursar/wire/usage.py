@@ -31,7 +31,7 @@ def openai_usage(raw: object) -> Usage | None:
     Where `total_tokens` is larger than prompt + completion, the rest was generated as well: xAI and Gemini leave
     reasoning out of `completion_tokens` and bill it.
     """
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, dict | Mapping):
         return None
     try:
         return _openai_usage(raw)
@@ -162,7 +162,7 @@ def _first(*counts: int | None) -> int:
 
 def _inner(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     inner = raw.get(name)
-    return inner if isinstance(inner, Mapping) else {}
+    return inner if isinstance(inner, dict | Mapping) else {}
 
 
 def _usd(value: object) -> Decimal:
