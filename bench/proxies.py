@@ -222,7 +222,13 @@ def whole_answer() -> str:
 def stream_events() -> list[str]:
     delta = {"index": 0, "delta": {"content": " word"}, "finish_reason": None}
     event = {"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [delta]}
-    return [json.dumps(event)] * 18 + [json.dumps(event | {"choices": [], "usage": USAGE}), "[DONE]"]
+    last = event | {"choices": [], "usage": USAGE}
+    return [_compact(event)] * 18 + [_compact(last), "[DONE]"]
+
+
+def _compact(event: object) -> str:
+    """Write an event as providers do."""
+    return json.dumps(event, separators=(",", ":"))
 
 
 def write_upstream(folder: Path) -> Path:

@@ -172,8 +172,10 @@ class MeteredCall:
         if self._is_overrun(self.cap):
             self.phase = Phase.CUT
             return Cut()
+        if self.tokens >= self.cap:
+            return None
         generated = self.generated(at_ns)
-        if self.tokens >= self.cap or self.tokens - generated >= 2 * self._reserve or generated < self._retry_from:
+        if self.tokens - generated >= 2 * self._reserve or generated < self._retry_from:
             return None
         return Extend(self.tokens + 1, min(self.cap, self.tokens + self.terms.usual))
 

@@ -38,6 +38,7 @@ class MeteredStream:
         self._tail = b""
         self._ends = time.monotonic() + call.provider.deadlines.total_s
         self._quiet_since = time.monotonic()
+        self._idle_s = call.provider.deadlines.idle_s
 
     async def read(self) -> bytes:
         while not self._is_over:
@@ -55,16 +56,15 @@ class MeteredStream:
 
     async def _next(self) -> bytes | None:
         """Read what comes, but no longer than until something is due."""
-        deadlines = self._call.provider.deadlines
         now = time.monotonic()
         if now >= self._ends:
             return None  # Also when something could be read: bytes that never stop do not move the end.
-        waits = [self._quiet_since + deadlines.idle_s - now, self._ends - now]
-        due = None if self._account.is_closed else self._account.tick_s()
-        if due is not None:
-            waits.append(due)
+        wait_s = min(self._quiet_since + self._idle_s, self._ends) - now
+        due_s = None if self._account.is_closed else self._account.tick_s()
+        if due_s is not None and due_s < wait_s:
+            wait_s = due_s
         try:
-            piece = await self._answer.read(max(0.0, min(waits)))
+            piece = await self._answer.read(wait_s if wait_s > 0 else 0.0)
         except UpstreamFailed:
             return b""
         if piece:
@@ -94,7 +94,7 @@ class MeteredStream:
         if now >= self._ends:
             total_s = self._call.provider.deadlines.total_s
             return await self._break(f"{self._call.provider.name} did not end its answer within {total_s:g} s")
-        if now - self._quiet_since >= self._call.provider.deadlines.idle_s:
+        if now - self._quiet_since >= self._idle_s:
             return await self._break(f"{self._call.provider.name} went silent in the middle of its answer")
         if await self._account.progress(self._reader.visible_tokens):
             return await self._cut()

@@ -67,7 +67,7 @@ class EventSplitter:
         return match.end() if match is not None else -1
 
     def _checked(self, events: list[bytes]) -> list[bytes]:
-        if len(self._held) > self._size_max or any(len(event) > self._size_max for event in events):
+        if len(self._held) > self._size_max or max(map(len, events), default=0) > self._size_max:
             raise TooLarge(f"the provider sent an event of more than {self._size_max:,} bytes")
         return events
 
