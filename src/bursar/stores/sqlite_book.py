@@ -15,10 +15,11 @@ from typing import Any
 from bursar.core.admission import Balance, Line
 from bursar.core.budget import Unit
 from bursar.core.labels import OTHER
-from bursar.errors import BursarError, StoreUnavailable
+from bursar.errors import StoreUnavailable
 from bursar.failpoints import failpoint
 from bursar.stores.queries import load_queries, load_script
 from bursar.stores.sqlite_pending import Pending
+from bursar.stores.sqlite_transaction import Transaction
 
 __all__ = ["SqliteBook"]
 
@@ -156,7 +157,7 @@ class SqliteBook:
         except BaseException as error:
             self.end_transaction()
             if isinstance(error, sqlite3.Error):
-                raise self._unwritable(error) from error
+                raise self.unwritable(error) from error
             raise
 
     def commit(self) -> None:
@@ -167,15 +168,21 @@ class SqliteBook:
             failpoint("in_commit")
             self.db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
 
     def end_transaction(self) -> None:
         """Leave the transaction; what was not committed is undone."""
         self.is_open = False
         self._roll_back()
 
-    def _unwritable(self, error: sqlite3.Error) -> StoreUnavailable:
+    def unwritable(self, error: sqlite3.Error) -> StoreUnavailable:
+        """Say that the file could not be written, and why."""
         return StoreUnavailable(f"the ledger {self.path} cannot be written: {error}")
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held by whoever is inside a transaction."""
+        return self._lock
 
     @property
     def writes(self) -> tuple[int, int]:
@@ -336,55 +343,6 @@ class SqliteBook:
         """Let go of the file."""
         with self._lock:
             self.db.close()
-
-
-class Transaction:
-    """One atomic write, or a part of one. What it raises: StoreUnavailable when it could not be written."""
-
-    __slots__ = ("_book", "_is_batch", "_is_outer", "_writes")
-
-    def __init__(self, book: SqliteBook, *, is_batch: bool = False) -> None:
-        self._book = book
-        self._is_batch = is_batch
-
-    def __enter__(self) -> None:
-        book = self._book
-        book._lock.acquire()
-        self._is_outer = not book.is_open
-        if not self._is_outer:
-            self._writes = book.writes
-            return
-        try:
-            book.is_batch = self._is_batch
-            book.begin_transaction()
-        except BaseException:
-            book._lock.release()
-            raise
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        book = self._book
-        try:
-            if self._is_outer:
-                self._end(error)
-            elif _is_refusal(error) and book.writes != self._writes:
-                # Take the whole transaction down with an operation that is refused after it has written.
-                raise StoreUnavailable(f"an operation was refused after it had written: {error}") from error
-        finally:
-            book._lock.release()
-
-    def _end(self, error: BaseException | None) -> None:
-        book = self._book
-        try:
-            if error is None:
-                book.commit()
-            elif isinstance(error, sqlite3.Error):
-                raise StoreUnavailable(f"the ledger {book.path} cannot be written: {error}") from error
-        finally:
-            book.end_transaction()
-
-
-def _is_refusal(error: BaseException | None) -> bool:
-    return isinstance(error, BursarError) and not isinstance(error, StoreUnavailable)
 
 
 def _has_its_log(path: Path) -> bool:
