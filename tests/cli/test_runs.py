@@ -37,7 +37,7 @@ def book(filled: Filled) -> Filled:
 def test_the_list_of_runs_still_needs_no_word_more(book: Filled) -> None:
     listed = json.loads(run("runs", "--json").stdout)
     assert [row["run"] for row in listed] == ["outage-17", "outage-18"]
-    assert "outage-18" in run("runs", "--top", "5").stdout
+    assert "outage-18" in run("runs", "--top", "5", env=WIDE).stdout
 
 
 def test_a_run_is_told_step_by_step_within_100_columns(book: Filled) -> None:
@@ -117,7 +117,7 @@ def test_a_finished_task_has_a_price(book: Filled) -> None:
     assert line.split() == ["t-17", "2", "1", "0", "1", "ok", "5", "$0.0380", "$0.0190", "$0.0380"]
     (row,) = (row for row in json.loads(run("runs", "tasks", "--json").stdout)["rows"] if row["task"] == "t-17")
     assert (row["per_finished_usd"], row["outcomes"]) == ("0.038", {"ok": 1})
-    assert "researcher" in run("runs", "tasks", "--by", "agent").stdout
+    assert "researcher" in run("runs", "tasks", "--by", "agent", env=WIDE).stdout
 
 
 def test_what_cannot_be_found_or_grouped_is_told(book: Filled, tmp_path: Path) -> None:

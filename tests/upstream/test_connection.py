@@ -144,12 +144,11 @@ async def test_a_packing_that_cannot_be_read_is_a_failure_that_may_be_billed() -
     [
         b"HTTP/1.1 200 OK\r\n" + b"".join(b"x-%d: a\r\n" % n for n in range(HEADERS_MAX + 1)) + b"\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"a" * 70_000 + b"\r\n\r\n",
-        b"HTTP/1.1 200 " + b"a" * 70_000 + b"\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\n",
     ],
-    ids=["many headers", "a long header", "a long reason", "another protocol", "two framings", "a negative length"],
+    ids=["many headers", "a long header", "another protocol", "two framings", "a negative length"],
 )
 async def test_an_answer_that_is_not_as_it_should_be_is_a_failure_that_may_be_billed(said: bytes) -> None:
     serve, _ = saying(said)

@@ -17,6 +17,7 @@ from bursar.config.settings import BUILT_IN_PROVIDERS, Durability, Settings, Sto
 from bursar.core.money import format_usd
 from bursar.core.provider import Auth, Provider
 from bursar.core.window import WindowKind
+from bursar.wire.routes import ROUTES
 
 __all__ = ["Finding", "Severity", "checkup", "exposed", "filesystem_of", "keyless", "mounts"]
 
@@ -102,12 +103,17 @@ def _providers(settings: Settings) -> Iterator[Finding]:
             )
 
 
+_SERVED = frozenset(route.wire for route in ROUTES)
+"""The APIs that the gateway offers; others are metered in programs alone, which bring their own keys."""
+
+
 def keyless(settings: Settings) -> tuple[str, ...]:
     """Name the providers in use that cost money and have no key: where clients send bursar's keys, nobody pays there.
 
     In use is what the configuration names; where no provider has a key, every one counts.
     """
-    lacking = tuple(each for each in settings.providers if not (each.api_key or each.is_free or each.auth is Auth.NONE))
+    served = (each for each in settings.providers if not _SERVED.isdisjoint(each.wires))
+    lacking = tuple(each for each in served if not (each.api_key or each.is_free or each.auth is Auth.NONE))
     is_any_known = any(each.api_key for each in settings.providers)
     return tuple(each.name for each in lacking if not is_any_known or _is_configured(each))
 
