@@ -70,12 +70,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: Sequence[str], core: int, url: str, log: Path) -> Iterator[int]:
-    """Run a command on one core until the block ends; begins when `url` answers, whatever it says."""
+def running(command: Sequence[str], core: int | None, url: str, log: Path) -> Iterator[int]:
+    """Run a command on one core (None: on all) until the block ends; begins when `url` answers, whatever it says."""
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
     with log.open("ab") as out:
-        process = subprocess.Popen(
-            ["taskset", "-c", str(core), *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out
-        )
+        process = subprocess.Popen([*pinned, *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     try:
         _await(process, url, log)
         yield process.pid
