@@ -104,7 +104,8 @@ class SqliteLedger(SqliteRuns):
             return Refused(asked.lines[verdict.index], balances[verdict.index], verdict.is_exhausted)
         ids = self._opened(asked, found)
         hold = Hold(asked.id, State.OPEN, asked.cover, verdict.tokens)
-        after = self._hold(ids, hold.held, asked.lines)
+        before = self.read_balances(ids) if None in found else balances
+        after = self._hold(ids, before, hold.held, asked.lines)
         self._insert(asked, hold, ids)
         entered = self.enter_run(asked, entry)
         return Granted(verdict.tokens, verdict.room, tuple(after), entered)
@@ -130,14 +131,13 @@ class SqliteLedger(SqliteRuns):
             for number, line in zip(found, asked.lines, strict=True)
         ]
 
-    def _hold(self, ids: list[int], held: Amounts, lines: Sequence[Line]) -> list[Balance]:
+    def _hold(self, ids: list[int], before: Sequence[Balance], held: Amounts, lines: Sequence[Line]) -> list[Balance]:
         """Hold amounts; gives the balances as they are then. The last guard, whatever was computed before."""
-        before = self.read_balances(ids)
         after = []
-        for line, was in zip(lines, before, strict=True):
+        for line, (settled, presumed, was_held) in zip(lines, before, strict=True):
             amount = held.amount(line.unit)
-            now = Balance(was.settled, was.presumed, was.held + amount)
-            if amount and sum(now) > line.limit:
+            now = Balance(settled, presumed, was_held + amount)
+            if amount and settled + presumed + now.held > line.limit:
                 raise StoreUnavailable(f"{self.path}: no room for what was admitted, the ledger is inconsistent")
             after.append(now)
         self.put_balances(ids, before, after)
@@ -185,7 +185,7 @@ class SqliteLedger(SqliteRuns):
             if room < at_least:
                 return Extension(hold.tokens, is_granted=False)
             longer = replace(hold, tokens=min(room, max(at_least, at_most)), attempts=attempts)
-            self._hold(ids, longer.held - held, lines)
+            self._hold(ids, self.read_balances(ids), longer.held - held, lines)
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)
             if hold.id in self._open_holds:
                 self._remember_open(known._replace(hold=longer))
