@@ -56,6 +56,7 @@ class SqliteBook:
         self.is_open = False
         self._is_lost = False
         self._has_opened = False
+        self._is_committed = False
         self.q = {**load_queries("queries.sql"), **load_queries("control.sql"), **load_queries("run.sql")}
         self._lists: dict[tuple[str, int], str] = {}
         self._is_power_safe = is_power_safe
@@ -147,7 +148,7 @@ class SqliteBook:
 
     def begin_transaction(self) -> None:
         """Begin to write. Raises StoreUnavailable when the file is gone, or locked for too long."""
-        self._has_opened = False
+        self._has_opened = self._is_committed = False
         if self._is_lost:
             raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
         try:
@@ -167,12 +168,17 @@ class SqliteBook:
                 self._write_pending()
             failpoint("in_commit")
             self.db.execute("COMMIT")
+            self._is_committed = True
         except sqlite3.Error as error:
             raise self.unwritable(error) from error
 
     def end_transaction(self) -> None:
         """Leave the transaction; what was not committed is undone."""
         self.is_open = False
+        if not self._is_committed:
+            # A full disk or a failing one undoes the transaction by itself: nothing of it is to be remembered either.
+            self.pending.clear()
+            self._forget_sums()
         self._roll_back()
 
     def unwritable(self, error: sqlite3.Error) -> StoreUnavailable:
@@ -198,11 +204,8 @@ class SqliteBook:
     def _roll_back(self) -> None:
         """Undo what was not committed; harmless when all was."""
         try:
-            if not self.db.in_transaction:
-                return
-            self.pending.clear()
-            self._forget_sums()
-            self.db.execute("ROLLBACK")
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the ledger {self.path} cannot be used: {error}") from error
         finally:
