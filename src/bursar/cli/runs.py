@@ -33,10 +33,10 @@ from bursar.reports.shown import run_json
 __all__ = ["runs"]
 
 COLUMNS = (
-    Column("run", is_text=True),
+    Column("run", is_text=True, is_id=True),
     Column("agent", is_text=True),
     Column("task", is_text=True),
-    Column("state", is_text=True),
+    Column("state", is_text=True, is_id=True),
     Column("steps"),
     Column("in flight"),
     Column("input"),
