@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bursar.client.budget import OpenBudget, budget, label
+    from bursar.client.budget import CarvedBudget, OpenBudget, budget, label
     from bursar.client.configure import close, configure
     from bursar.errors import BudgetExceeded, BursarError, UnknownPrice
 
@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BudgetExceeded",
     "BursarError",
+    "CarvedBudget",
     "OpenBudget",
     "UnknownPrice",
     "__version__",
@@ -27,6 +28,7 @@ __all__ = [
 _HOMES = {
     "BudgetExceeded": "bursar.errors",
     "BursarError": "bursar.errors",
+    "CarvedBudget": "bursar.client.budget",
     "OpenBudget": "bursar.client.budget",
     "UnknownPrice": "bursar.errors",
     "budget": "bursar.client.budget",

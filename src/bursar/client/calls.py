@@ -7,7 +7,6 @@ when it may not be made. From here on nobody looks at the program's request.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from bursar.client.exchange import Exchange
 from bursar.client.recognise import COMPACT, Aimed
-from bursar.client.refused import KEY, Refused, refused_by
+from bursar.client.refused import KEY, Refused, hear, refused_by
 from bursar.client.scopes import Around, Scope
 from bursar.core.labels import Labels
 from bursar.core.provider import Deadlines, Provider
@@ -165,12 +164,7 @@ def refuse(exchange: Exchange, body: bytes, refusal: Refusal, scopes: tuple[Scop
 
 def told(exchange: Exchange, reply: Reply, refused: Refused) -> Any:
     """Make a response that says no; its extensions carry why, for whoever makes an error of it."""
-    if refused.is_stop:
-        for scope in refused.scopes:
-            scope.is_exceeded, scope.reason, scope.refused_at_s = True, refused.message, time.monotonic()
-            scope.refusals += 1
-            if scope.react is not None:
-                scope.react(refused)
+    hear(refused)
     return exchange.kit.response(
         reply.status,
         headers=list(reply.headers),

@@ -12,17 +12,19 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from bursar.config.settings import Settings
 from bursar.core.admission import Balance, Line
 from bursar.core.budget import Budget
+from bursar.core.charge import Charge
+from bursar.core.hold import Verb
 from bursar.core.labels import Labels
-from bursar.core.ledger import SpendQuery, SpendRow
+from bursar.core.ledger import Granted, Note, Refused, Reservation, SpendQuery, SpendRow
 from bursar.core.provider import Provider
 from bursar.errors import BursarError, StoreUnavailable
 from bursar.guards.board import RunBoard
@@ -63,6 +65,8 @@ T = TypeVar("T")
 LEAVE_S = 5.0
 """How long the end of a program waits until what is open is settled."""
 UNCLOSED_MAX = 100_000
+TEND_S = 0.1
+"""How long a job that is not done yet waits for its next turn."""
 
 
 class Way(Enum):
@@ -96,6 +100,7 @@ class _Ports:
     patience: AsyncioPatience | PlainPatience
     before: tuple[Stage, ...]
     """The stages before the hold."""
+    face: ThreadedStore | DirectStore
 
 
 async def _block(seconds: float) -> None:
@@ -158,7 +163,7 @@ class LocalEngine:
             learnt = (parts.facts, parts.estimates, parts.usuals, parts.clock)
             accounts = Accounts(face, waiting, *learnt, observers, held, unclosed, board)
             patience = AsyncioPatience() if way is Way.ASYNCIO else PlainPatience()
-            return _Ports(accounts, waiting, patience, self._stages(face, way, board, loops))
+            return _Ports(accounts, waiting, patience, self._stages(face, way, board, loops), face)
 
         direct, wait_s, most = DirectStore(parts.ledger), limits.hold_wait_s, limits.waiting_max
         blocking = WaitingRoom(wait_s, most, ThreadTurn, queues)
@@ -193,6 +198,44 @@ class LocalEngine:
         most = self.settings.limits.answer_bytes_max
         hold = HoldStage(self._quoter, ports.accounts, ports.waiting, upstream, most, ports.patience)
         return await chained(ports.before, hold)(call)
+
+    # --- what is held for something else than a call ------------------------------------------------------------------
+
+    @property
+    def process(self) -> str:
+        """Name this process in the ledger."""
+        return self._parts.process
+
+    async def reserve(self, asked: Reservation, way: Way, *, attempts: int = 1) -> Granted | Refused:
+        """Hold at once or not at all, so many times over. Raises StoreUnavailable."""
+        store = self._ports[way].accounts.store
+        verdict = await store.reserve(asked)
+        if isinstance(verdict, Refused) or attempts == 1:
+            return verdict
+        extension = await store.extend(asked, 0, 0, attempts)
+        if extension.is_granted:
+            return verdict
+        await self.settle(asked, None, way)
+        return Refused(asked.lines[0], verdict.balances[0], is_exhausted=False)
+
+    async def settle(self, asked: Reservation, charge: Charge | None, way: Way, note: Note | None = None) -> None:
+        """End such a hold with what it came to; None releases it. What the ledger cannot take now is kept for later."""
+        ports = self._ports[way]
+        verb = Verb.RELEASE if charge is None else Verb.SETTLE
+        try:
+            await ports.accounts.close(Unclosed(asked, verb, self.clock(), charge, note or Note()))
+        finally:
+            ports.waiting.freed(asked.lines)
+
+    async def balance(self, line: Line, way: Way) -> Balance:
+        """Read one line. Raises StoreUnavailable."""
+        return await self._ports[way].face.run(partial(self._parts.ledger.balance, TENANT, line))
+
+    def tend(self, job: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        """Let the engine's own thread do a job again and again until it says that it is done."""
+        self._keeper.tend(job)
+
+    # --- what can be read ---------------------------------------------------------------------------------------------
 
     @cached_property
     def known_addresses(self) -> frozenset[str]:
@@ -250,6 +293,8 @@ class _Keeper:
         self._stopping: asyncio.Event | None = None
         self._wake: asyncio.Event | None = None
         self._is_ready = threading.Event()
+        self._tended: dict[Callable[[], Coroutine[Any, Any, bool]], asyncio.Task[None]] = {}
+        """What is tried again until it is done, and a last time at the end."""
         self._thread = threading.Thread(target=self._work, name="bursar-keeper", daemon=True)
 
     def start(self) -> None:
@@ -264,6 +309,33 @@ class _Keeper:
     def stop(self) -> None:
         self._call(self._stopping)
         self._thread.join(LEAVE_S)
+
+    def tend(self, job: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        with contextlib.suppress(RuntimeError):  # The loop has ended.
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._begin, job)
+
+    def _begin(self, job: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        self._tended[job] = asyncio.create_task(self._repeat(job))
+
+    async def _repeat(self, job: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        stopping = self._stopping
+        assert stopping is not None, "it began in the loop"
+        while not stopping.is_set():
+            if await self._is_done(job):
+                self._tended.pop(job, None)
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TEND_S):
+                    await stopping.wait()
+
+    async def _is_done(self, job: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
+        try:
+            return await job()
+        except Exception:
+            # The outermost frame of this job.
+            log.exception("what was to be done later failed")
+            return True
 
     def _call(self, event: asyncio.Event | None) -> None:
         with contextlib.suppress(RuntimeError):  # The loop has ended.
@@ -285,6 +357,9 @@ class _Keeper:
         ]
         await asyncio.gather(*jobs)
         await self._end_orphans()
+        for job in list(self._tended):
+            await self._tended[job]
+            await self._is_done(job)
         with contextlib.suppress(StoreUnavailable):
             await self._upkeep.close_kept()
             await self._upkeep.leave()
