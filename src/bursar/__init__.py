@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bursar.client.budget import CarvedBudget, OpenBudget, budget, label
     from bursar.client.configure import close, configure
-    from bursar.errors import BudgetExceeded, BursarError, UnknownPrice
+    from bursar.client.tool import tool
+    from bursar.errors import BudgetExceeded, BursarError, Contended, UnknownPrice
 
 __version__ = "0.1.0"
 
@@ -16,6 +17,7 @@ __all__ = [
     "BudgetExceeded",
     "BursarError",
     "CarvedBudget",
+    "Contended",
     "OpenBudget",
     "UnknownPrice",
     "__version__",
@@ -23,18 +25,21 @@ __all__ = [
     "close",
     "configure",
     "label",
+    "tool",
 ]
 
 _HOMES = {
     "BudgetExceeded": "bursar.errors",
     "BursarError": "bursar.errors",
     "CarvedBudget": "bursar.client.budget",
+    "Contended": "bursar.errors",
     "OpenBudget": "bursar.client.budget",
     "UnknownPrice": "bursar.errors",
     "budget": "bursar.client.budget",
     "close": "bursar.client.configure",
     "configure": "bursar.client.configure",
     "label": "bursar.client.budget",
+    "tool": "bursar.client.tool",
 }
 
 

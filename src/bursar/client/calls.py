@@ -18,6 +18,7 @@ from bursar.client.refused import KEY, Refused, hear, refused_by
 from bursar.client.scopes import Around, Scope
 from bursar.core.labels import Labels
 from bursar.core.provider import Deadlines, Provider
+from bursar.core.run import RunAsk
 from bursar.errors import BadRequest
 from bursar.identity.labels import labels_of
 from bursar.ids import new_id
@@ -99,6 +100,7 @@ class CallMaker:
             refusal = Refusal(error.status, "bad_request", error.message, error.param)
             return self.refuse(exchange, wire, refusal)
         spoken = wire if isinstance(wire, Signed) else self.engine.wires.spoken_by(wire, provider)
+        labels = self._labels(headers, request, provider, spoken)
         call = Call(
             new_id(self.engine.clock()),
             TENANT,
@@ -106,13 +108,14 @@ class CallMaker:
             replace(request, takes_comments=False),
             provider,
             request.model,
-            self._labels(headers, request, provider, spoken),
+            labels,
             exchange.request.url.path,
             {},
             headers.get("originator", "").lower(),
             budgets=self.around.budgets,
             is_interruptible=is_interruptible,
             parent_run=self.around.parent_run,
+            run=self._run(labels["run"]),
         )
         return Metering(self.engine, call, exchange, self.around)
 
@@ -140,6 +143,11 @@ class CallMaker:
         said = labels_of(headers, request.body_labels)
         known = {"provider": provider.name, "model": request.model, "wire": wire.name}
         return Labels({**said.pairs, **self.around.labels, **known})
+
+    def _run(self, run: str) -> RunAsk | None:
+        """Tell the guards how many tools the program has used in this run, where it counts them."""
+        done = self.engine.tools.done(run) if self.engine.settings.guards else 0
+        return RunAsk(run, tool_calls=done) if done else None
 
     def refuse(self, exchange: Exchange, wire: Wire, refusal: Refusal) -> Any:
         """Refuse a request for which there is no call."""

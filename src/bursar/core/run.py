@@ -80,7 +80,7 @@ class RunAsk:
     turns: int = 0
     """Answers of the model that the request's own conversation shows: steps that were, whoever counted them."""
     tool_calls: int = 0
-    """Tool calls that the request's own conversation shows."""
+    """Tool calls that the request's own conversation shows, or the program has counted: whichever are more."""
     prefix: str = ""
     """What the run was inferred from; empty where somebody named it."""
 

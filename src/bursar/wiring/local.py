@@ -1,15 +1,12 @@
 """Everything behind the library's door, from settings: the same parts and stages as the gateway's, and no server.
 
-Owns the ways in which a call can be driven inside somebody else's process, and the one thread that keeps this process's
-part of the ledger in order: its heartbeat, what is set meanwhile, and the holds of answers that nobody reads any more.
+Owns the ways in which a call, and whatever else costs something, can be held inside somebody else's process. What is
+done beside them stands in `keeper.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -26,9 +23,10 @@ from bursar.core.hold import Verb
 from bursar.core.labels import Labels
 from bursar.core.ledger import Granted, Note, Refused, Reservation, SpendQuery, SpendRow
 from bursar.core.provider import Provider
-from bursar.errors import BursarError, StoreUnavailable
+from bursar.core.run import RunRow
 from bursar.guards.board import RunBoard
 from bursar.guards.loops.watch import Loops
+from bursar.guards.tools import Tools
 from bursar.jobs.upkeep import Upkeep
 from bursar.pipeline.account import Account, Accounts
 from bursar.pipeline.budgets import Budgets
@@ -47,9 +45,11 @@ from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.telemetry.outbox import Outbox
 from bursar.telemetry.record import Observer
 from bursar.upstream.choice import ProviderChoice
+from bursar.wire.base import Refusal
 from bursar.wiring.control import LiveControl
 from bursar.wiring.ending import Ending
 from bursar.wiring.events import open_events
+from bursar.wiring.keeper import Keeper
 from bursar.wiring.ledger import TENANT, StoreClock
 from bursar.wiring.parts import Parts, UpkeepStore, open_loops, open_parts
 from bursar.wiring.retarget import Retarget
@@ -58,15 +58,9 @@ from bursar.wiring.wires import Wires
 
 __all__ = ["TENANT", "LocalEngine", "Way", "drive"]
 
-log = logging.getLogger("bursar.library")
-
 T = TypeVar("T")
 
-LEAVE_S = 5.0
-"""How long the end of a program waits until what is open is settled."""
 UNCLOSED_MAX = 100_000
-TEND_S = 0.1
-"""How long a job that is not done yet waits for its next turn."""
 
 
 class Way(Enum):
@@ -115,6 +109,8 @@ class LocalEngine:
     settings: Settings
     addresses: dict[tuple[str, str], Provider] = field(default_factory=dict)
     """By base URL and wire: whose prices count there, as far as it was asked."""
+    tools: Tools = field(default_factory=Tools)
+    """How many tools of its own the program has used in each run."""
     wires: Wires = field(init=False)
     choice: ProviderChoice = field(init=False)
     control: LiveControl = field(init=False)
@@ -122,7 +118,7 @@ class LocalEngine:
     _face: ThreadedStore | DirectStore = field(init=False)
     _quoter: Quoter = field(init=False)
     _ports: dict[Way, _Ports] = field(init=False)
-    _keeper: _Keeper = field(init=False)
+    _keeper: Keeper = field(init=False)
     _events: Outbox | None = field(init=False)
 
     def start(self) -> None:
@@ -147,7 +143,7 @@ class LocalEngine:
             settings.limits.heartbeat_s,
             settings.limits.lapse_s,
         )
-        self._keeper = _Keeper(upkeep, self.control)
+        self._keeper = Keeper(upkeep, self.control)
         self._keeper.start()
 
     def _open_ports(self) -> dict[Way, _Ports]:
@@ -218,6 +214,11 @@ class LocalEngine:
         await self.settle(asked, None, way)
         return Refused(asked.lines[0], verdict.balances[0], is_exhausted=False)
 
+    async def admit(self, asked: Reservation, way: Way) -> Granted | Refused:
+        """Hold as a call is held: while the money is only in flight it waits its turn. Raises StoreUnavailable."""
+        ports = self._ports[way]
+        return await ports.waiting.admit(asked.lines, partial(ports.accounts.store.reserve, asked), lambda: False)
+
     async def settle(self, asked: Reservation, charge: Charge | None, way: Way, note: Note | None = None) -> None:
         """End such a hold with what it came to; None releases it. What the ledger cannot take now is kept for later."""
         ports = self._ports[way]
@@ -230,6 +231,27 @@ class LocalEngine:
     async def balance(self, line: Line, way: Way) -> Balance:
         """Read one line. Raises StoreUnavailable."""
         return await self._ports[way].face.run(partial(self._parts.ledger.balance, TENANT, line))
+
+    async def run_row(self, run: str, way: Way) -> RunRow | None:
+        """Read how a run stands; None when no guard has seen it. Raises StoreUnavailable."""
+        return await StoredRuns(self._parts.ledger, self._ports[way].face).row(TENANT, run)
+
+    def budgets(self, labels: Labels, brought: Sequence[Budget]) -> tuple[Budget, ...]:
+        """Give the budgets that count what has these labels: those in force, and those that it brings along."""
+        return (*self.control.in_force.budgets.matching(TENANT, labels), *brought)
+
+    def lines(self, budgets: Sequence[Budget], labels: Labels) -> tuple[Line, ...]:
+        """Give the lines of budgets at this moment."""
+        return self.control.in_force.budgets.lines(budgets, labels, self.clock())
+
+    def paused(self, labels: Labels) -> Refusal | None:
+        """Refuse what somebody paused; None when nobody did."""
+        return self.control.in_force.stopped(TENANT, labels)
+
+    @property
+    def link(self) -> str:
+        """Where people ask for more."""
+        return self.control.in_force.link
 
     def tend(self, job: Callable[[], Coroutine[Any, Any, bool]]) -> None:
         """Let the engine's own thread do a job again and again until it says that it is done."""
@@ -280,106 +302,3 @@ class LocalEngine:
         self._parts.ledger.close_store()
         if self._events is not None:
             self._events.stop()
-
-
-class _Keeper:
-    """The one thread of the library: an event loop of its own, in which the gateway's jobs run as they are."""
-
-    def __init__(self, upkeep: Upkeep, control: LiveControl) -> None:
-        self._upkeep = upkeep
-        self._control = control
-        self._orphans: deque[Coroutine[Any, Any, None]] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._wake: asyncio.Event | None = None
-        self._is_ready = threading.Event()
-        self._tended: dict[Callable[[], Coroutine[Any, Any, bool]], asyncio.Task[None]] = {}
-        """What is tried again until it is done, and a last time at the end."""
-        self._thread = threading.Thread(target=self._work, name="bursar-keeper", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-        self._is_ready.wait()
-
-    def adopt(self, ending: Coroutine[Any, Any, None]) -> None:
-        # A deque's append and a write to the loop's pipe are all that a finalizer may do: it can run inside anything.
-        self._orphans.append(ending)
-        self._call(self._wake)
-
-    def stop(self) -> None:
-        self._call(self._stopping)
-        self._thread.join(LEAVE_S)
-
-    def tend(self, job: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-        with contextlib.suppress(RuntimeError):  # The loop has ended.
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._begin, job)
-
-    def _begin(self, job: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-        self._tended[job] = asyncio.create_task(self._repeat(job))
-
-    async def _repeat(self, job: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-        stopping = self._stopping
-        assert stopping is not None, "it began in the loop"
-        while not stopping.is_set():
-            if await self._is_done(job):
-                self._tended.pop(job, None)
-                return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TEND_S):
-                    await stopping.wait()
-
-    async def _is_done(self, job: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
-        try:
-            return await job()
-        except Exception:
-            # The outermost frame of this job.
-            log.exception("what was to be done later failed")
-            return True
-
-    def _call(self, event: asyncio.Event | None) -> None:
-        with contextlib.suppress(RuntimeError):  # The loop has ended.
-            if self._loop is not None and event is not None:
-                self._loop.call_soon_threadsafe(event.set)
-
-    def _work(self) -> None:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            runner.run(self._keep())
-
-    async def _keep(self) -> None:
-        self._stopping, self._wake = asyncio.Event(), asyncio.Event()
-        self._is_ready.set()
-        jobs = [
-            asyncio.create_task(self._upkeep.run(self._stopping)),
-            asyncio.create_task(self._control.run(self._stopping)),
-            asyncio.create_task(self._bury(self._stopping, self._wake)),
-        ]
-        await asyncio.gather(*jobs)
-        await self._end_orphans()
-        for job in list(self._tended):
-            await self._tended[job]
-            await self._is_done(job)
-        with contextlib.suppress(StoreUnavailable):
-            await self._upkeep.close_kept()
-            await self._upkeep.leave()
-
-    async def _bury(self, stopping: asyncio.Event, wake: asyncio.Event) -> None:
-        """End what nobody reads any more, as soon as that is known."""
-        stopped = asyncio.create_task(stopping.wait())
-        while not stopping.is_set():
-            waking = asyncio.create_task(wake.wait())
-            await asyncio.wait({stopped, waking}, return_when=asyncio.FIRST_COMPLETED)
-            waking.cancel()
-            wake.clear()
-            await self._end_orphans()
-
-    async def _end_orphans(self) -> None:
-        while self._orphans:
-            try:
-                await self._orphans.popleft()
-            except BursarError as error:
-                log.error("the end of an answer could not be recorded: %s", error.message)
-            except Exception:
-                # The outermost frame of this job.
-                log.exception("the end of an answer failed")
