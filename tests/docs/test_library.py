@@ -37,6 +37,7 @@ def test_the_programs_of_the_page_run_as_written(tmp_path: Path) -> None:
     assert re.search(r"^0\.4\d* left for others\nTrue 1(\.0+)?$", told, re.MULTILINE)
     assert "reader: 1 x sandbox" in told
     assert "$0.01  reader: 1 x search" in told
+    assert "True True\n[('t-19', 1)]\n" in told
     assert "never reached" not in told
 
 

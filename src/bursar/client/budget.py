@@ -155,7 +155,9 @@ class OpenBudget:
             labels = self._labels
             if not any("run" in parent.labels for parent in parents):
                 labels = {"run": new_id(self._opened_ns), **labels}
-            self._scope = Scope(self._budget(new_id(self._opened_ns)), labels, parents, react=self._react)
+            self._scope = Scope(
+                self._budget(new_id(self._opened_ns)), labels, parents, react=self._react, began_ns=self._opened_ns
+            )
         return self._scope
 
     def _parents(self) -> tuple[Scope, ...]:
@@ -241,6 +243,16 @@ class OpenBudget:
         found = {line.unit: (line, balance) for line, balance in self._balances()}
         limited = {limit.unit for limit in self._limits}
         return report_on(runtime.engine(), self.scope, self._opened_ns, found, limited)
+
+    def finish(self, outcome: str = "ok", *, reason: str = "") -> None:
+        """Say how the run ended, for `bursar runs` and the cost of a finished task: `b.finish("ok")`.
+
+        It may be said inside the block or after it, and again: the last word counts. Raises UsageError for what is no
+        outcome, StoreUnavailable.
+        """
+        run = next((each.labels["run"] for each in reversed(self.scope.chain) if "run" in each.labels), "")
+        began = [each.began_ns for each in self.scope.chain if each.began_ns and each.labels.get("run") == run]
+        runtime.engine().finish(run, outcome, reason, min(began, default=self._opened_ns))
 
     def environment(self) -> dict[str, str]:
         """Give the variables that make a child process count against this budget as well: add them to its `env`."""

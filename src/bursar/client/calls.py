@@ -7,7 +7,7 @@ when it may not be made. From here on nobody looks at the program's request.
 from __future__ import annotations
 
 import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -31,7 +31,7 @@ from bursar.wire.signed import Signed, is_signed
 from bursar.wiring.local import TENANT, LocalEngine, Way
 from bursar.wiring.wires import Named
 
-__all__ = ["CallMaker", "Metering", "provider_at", "refuse"]
+__all__ = ["CallMaker", "Metering", "provider_at", "provider_of", "refuse"]
 
 _YEAR_S = 366 * 86_400.0
 _PATIENT = Deadlines(connect_s=_YEAR_S, first_byte_s=_YEAR_S, idle_s=_YEAR_S, total_s=_YEAR_S)
@@ -202,12 +202,16 @@ def provider_at(engine: LocalEngine, base: str, wire: str) -> Provider:
     if known is None:
         if len(engine.addresses) >= ADDRESSES_MAX:
             engine.addresses.clear()
-        known = engine.addresses[base, wire] = _found(engine, base, wire)
+        known = engine.addresses[base, wire] = provider_of(engine.settings.providers, base, wire)
     return known
 
 
-def _found(engine: LocalEngine, base: str, wire: str) -> Provider:
-    providers = [provider for provider in engine.settings.providers if wire in provider.wires]
+def provider_of(configured: Sequence[Provider], base: str, wire: str) -> Provider:
+    """Find whose prices count at an address, among those that are configured; without one, who speaks this API.
+
+    Raises BadRequest where nobody does.
+    """
+    providers = [provider for provider in configured if wire in provider.wires]
     for provider in providers:
         if provider.base_url.rstrip("/").lower() == base:
             return replace(provider, deadlines=_PATIENT)
@@ -217,4 +221,4 @@ def _found(engine: LocalEngine, base: str, wire: str) -> Provider:
     usual = usual or next((each for each in providers if not each.is_free), None)
     if usual is None:
         raise BadRequest("no provider is configured for this API")
-    return Provider(usual.name, base, usual.wires, price_as=usual.price_as, deadlines=_PATIENT)
+    return Provider(usual.name, base or usual.base_url, usual.wires, price_as=usual.price_as, deadlines=_PATIENT)

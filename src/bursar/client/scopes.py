@@ -58,6 +58,8 @@ class Scope:
     """What the program wants done about a refusal that is this scope's, before it hears of it."""
     covered: tuple[tuple[Scope, Unit], ...] = ()
     """Where its part is held already: what its calls cost in that unit is not held against that scope once more."""
+    began_ns: int = 0
+    """When it was entered first; 0 where that was in another process."""
     entries: int = field(default=0)
     """How many blocks of code are inside it now."""
 

@@ -15,6 +15,7 @@ from enum import Enum, auto
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
+from bursar.actions.runs import checked_outcome, checked_reason
 from bursar.config.settings import Settings
 from bursar.core.admission import Balance, Line
 from bursar.core.budget import Budget
@@ -23,7 +24,7 @@ from bursar.core.hold import Verb
 from bursar.core.labels import Labels
 from bursar.core.ledger import Granted, Note, Refused, Reservation, SpendQuery, SpendRow
 from bursar.core.provider import Provider
-from bursar.core.run import RunRow
+from bursar.core.run import RunChange, RunRow, RunVerb
 from bursar.guards.board import RunBoard
 from bursar.guards.loops.watch import Loops
 from bursar.guards.tools import Tools
@@ -34,7 +35,7 @@ from bursar.pipeline.call import Call, Reply, Stage
 from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.patience import AsyncioPatience, PlainPatience
 from bursar.pipeline.ports import Upstream, Waiting
-from bursar.pipeline.quote import Quoter
+from bursar.pipeline.quote import Quote, Quoter
 from bursar.pipeline.stages import StageParts, chained, stages
 from bursar.pipeline.turns import ThreadTurn
 from bursar.pipeline.unclosed import Unclosed
@@ -236,6 +237,15 @@ class LocalEngine:
         """Read how a run stands; None when no guard has seen it. Raises StoreUnavailable."""
         return await StoredRuns(self._parts.ledger, self._ports[way].face).row(TENANT, run)
 
+    def finish(self, run: str, outcome: str, reason: str, begins_ns: int) -> None:
+        """Record how a run ended. Raises UsageError and StoreUnavailable."""
+        checked_outcome(outcome)
+        at_ns = self.clock()
+        change = RunChange(
+            RunVerb.FINISH, at_ns, reason=checked_reason(reason), outcome=outcome, begins_ns=min(begins_ns, at_ns)
+        )
+        self._parts.ledger.change_run(TENANT, run, change)
+
     def budgets(self, labels: Labels, brought: Sequence[Budget]) -> tuple[Budget, ...]:
         """Give the budgets that count what has these labels: those in force, and those that it brings along."""
         return (*self.control.in_force.budgets.matching(TENANT, labels), *brought)
@@ -243,6 +253,10 @@ class LocalEngine:
     def lines(self, budgets: Sequence[Budget], labels: Labels) -> tuple[Line, ...]:
         """Give the lines of budgets at this moment."""
         return self.control.in_force.budgets.lines(budgets, labels, self.clock())
+
+    def quote(self, call: Call) -> Quote | Refusal:
+        """Say what a call may cost, and hold nothing."""
+        return self._quoter.quote(call)
 
     def paused(self, labels: Labels) -> Refusal | None:
         """Refuse what somebody paused; None when nobody did."""
