@@ -31,7 +31,7 @@ from bursar.wire.signed import Signed, is_signed
 from bursar.wiring.local import TENANT, LocalEngine, Way
 from bursar.wiring.wires import Named
 
-__all__ = ["CallMaker", "Metering", "provider_at", "provider_of", "refuse"]
+__all__ = ["CallMaker", "Metering", "base_of", "headers_of", "provider_at", "provider_of", "refuse"]
 
 _YEAR_S = 366 * 86_400.0
 _PATIENT = Deadlines(connect_s=_YEAR_S, first_byte_s=_YEAR_S, idle_s=_YEAR_S, total_s=_YEAR_S)
@@ -83,10 +83,18 @@ class CallMaker:
     around: Around
     base: str
     """The base URL that the request is below."""
+    headers: Mapping[str, str]
+    """The request's headers, read once."""
+    parsed: Request | None = None
+    """The request, where it had to be read to know whether it asks a model."""
+
+    def reading(self, exchange: Exchange) -> CallMaker:
+        """Read the request now. Raises BadRequest."""
+        return replace(self, parsed=self._wire(exchange, self.headers).parse(exchange.content))
 
     def metering(self, exchange: Exchange, *, is_interruptible: bool) -> Metering | Any:
         """Give the call, or the response that refuses what cannot be parsed or bounded."""
-        headers = _headers(exchange.request)
+        headers = self.headers
         wire = self._wire(exchange, headers)
         stopped = next((scope.stopped for scope in self.around.scopes if scope.stopped), "")
         if stopped:
@@ -94,7 +102,7 @@ class CallMaker:
         try:
             if headers.get("content-encoding", "identity") != "identity":
                 raise BadRequest("encoded request bodies cannot be bounded: send the JSON as it is")
-            request = wire.parse(exchange.content)
+            request = self.parsed or wire.parse(exchange.content)
             provider = provider_at(self.engine, self.base, wire.name)
         except BadRequest as error:
             refusal = Refusal(error.status, "bad_request", error.message, error.param)
@@ -105,7 +113,7 @@ class CallMaker:
             new_id(self.engine.clock()),
             TENANT,
             spoken,
-            replace(request, takes_comments=False),
+            replace(request, takes_comments=False) if request.is_stream else request,
             provider,
             request.model,
             labels,
@@ -182,7 +190,7 @@ def told(exchange: Exchange, reply: Reply, refused: Refused) -> Any:
     )
 
 
-def _headers(request: Any) -> dict[str, str]:
+def headers_of(request: Any) -> dict[str, str]:
     """Read the headers as text, lower-case; one that comes more than once counts as it came last."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers.raw}
 

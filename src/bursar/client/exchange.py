@@ -19,6 +19,9 @@ from bursar.errors import UpstreamFailed
 __all__ = ["Exchange", "Feed", "header_pairs"]
 
 
+_CREDENTIALS = frozenset(name.encode("latin-1") for name in CREDENTIALS)
+
+
 @dataclass(slots=True)
 class Exchange:
     """What is known of one call on its way."""
@@ -45,13 +48,17 @@ class Exchange:
             self.sent = self.request
             return self.request
         sent = copy.copy(self.request)
-        sent.headers = type(sent.headers)(sent.headers)
+        written = {name.lower().encode("latin-1"): value for name, value in headers.items()}
+        left_out = {b"transfer-encoding", b"content-length", *written}
         if not CREDENTIALS.isdisjoint(headers):
             # Of two keys the operator's counts: beside it the program's own must not stand.
-            for name in CREDENTIALS:
-                sent.headers.pop(name, None)
-        sent.headers.pop("transfer-encoding", None)
-        sent.headers.update({**headers, "content-length": str(len(body))})
+            left_out.update(_CREDENTIALS)
+        was = sent.headers
+        # Made at once: each change of such headers reads all of them anew.
+        pairs = [pair for pair in was.raw if pair[0].lower() not in left_out]
+        pairs += [(name, value.encode(was.encoding)) for name, value in written.items()]
+        pairs.append((b"content-length", b"%d" % len(body)))
+        sent.headers = type(was)(pairs, encoding=was.encoding)
         sent.extensions, sent.stream, sent._content = dict(sent.extensions), self.kit.bytes(body), body
         self.sent = sent
         return sent
@@ -95,6 +102,6 @@ class Feed:
             raise UpstreamFailed("the answer is not what its encoding says", is_sent=True) from error
 
 
-def header_pairs(response: Any) -> list[tuple[str, str]]:
-    """List an answer's headers."""
-    return [(str(name), str(value)) for name, value in response.headers.multi_items()]
+def header_pairs(response: Any) -> tuple[tuple[str, str], ...]:
+    """Give what the pipeline looks at of an answer's headers; the program gets the provider's own answer."""
+    return (("content-type", str(response.headers.get("content-type", ""))),)

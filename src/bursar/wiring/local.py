@@ -46,7 +46,7 @@ from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.telemetry.outbox import Outbox
 from bursar.telemetry.record import Observer
 from bursar.upstream.choice import ProviderChoice
-from bursar.wire.base import Refusal
+from bursar.wire.base import Answer, Refusal
 from bursar.wiring.control import LiveControl
 from bursar.wiring.ending import Ending
 from bursar.wiring.events import open_events
@@ -96,6 +96,27 @@ class _Ports:
     before: tuple[Stage, ...]
     """The stages before the hold."""
     face: ThreadedStore | DirectStore
+
+
+class _QuietAccount(Account):
+    """An account that writes no headers for an answer: the program gets the provider's own. A refusal has them all."""
+
+    _is_settled = False
+
+    async def settle(self, answer: Answer, *, status: int) -> None:
+        self._is_settled = True
+        await super().settle(answer, status=status)
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Tell what became of a call that got no answer."""
+        return super().headers() if self.is_closed and not self._is_settled else []
+
+
+class _QuietAccounts(Accounts):
+    """Opens such accounts."""
+
+    def open(self, call: Call, quote: Quote) -> Account:
+        return _QuietAccount(self, call, quote)
 
 
 async def _block(seconds: float) -> None:
@@ -158,7 +179,7 @@ class LocalEngine:
 
         def ports(face: ThreadedStore | DirectStore, waiting: Waiting, way: Way) -> _Ports:
             learnt = (parts.facts, parts.estimates, parts.usuals, parts.clock)
-            accounts = Accounts(face, waiting, *learnt, observers, held, unclosed, board)
+            accounts = _QuietAccounts(face, waiting, *learnt, observers, held, unclosed, board)
             patience = AsyncioPatience() if way is Way.ASYNCIO else PlainPatience()
             return _Ports(accounts, waiting, patience, self._stages(face, way, board, loops), face)
 
