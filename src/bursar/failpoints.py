@@ -11,7 +11,7 @@ import signal
 
 __all__ = ["NAMES", "arm", "failpoint"]
 
-NAMES = ("after_hold", "before_send", "mid_stream", "before_settle", "in_commit")
+NAMES = ("after_hold", "before_send", "mid_stream", "before_settle", "in_commit", "in_giving_back")
 
 _armed = ""
 _hits_left = 0

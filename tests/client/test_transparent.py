@@ -47,6 +47,22 @@ def post(transport: httpx2.BaseTransport, **more: Any) -> httpx2.Response:
         return client.post("https://api.openai.com/v1/chat/completions", json={**ASKED, **more})
 
 
+def test_a_request_that_is_written_anew_keeps_its_own_time_outs(home: House) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append({"cap": json.loads(request.content).get("max_completion_tokens"), **request.extensions})
+        return httpx2.Response(200, json=ANSWER)
+
+    uncapped = {"model": "m", "messages": HELLO}
+    url = "https://api.openai.com/v1/chat/completions"
+    with bursar.budget("$1"), httpx2.Client(transport=httpx2.MockTransport(answer), timeout=60) as client:
+        client.post(url, json=uncapped, timeout=3, extensions={"own": "kept"})
+    (one,) = seen
+    assert one["cap"] is not None, "a cap was written in"
+    assert (one["timeout"]["read"], one["own"]) == (3, "kept")
+
+
 @pytest.mark.parametrize("encoding", sorted(ENCODERS))
 def test_an_encoded_answer_arrives_byte_for_byte_and_is_counted(home: House, encoding: str) -> None:
     raw = ENCODERS[encoding](json.dumps(ANSWER).encode())

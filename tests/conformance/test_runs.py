@@ -226,6 +226,14 @@ def test_a_run_that_nobody_has_seen_cannot_be_changed(ledger: Ledger) -> None:
         ledger.change_run("default", "nobody", RunChange(RunVerb.STOP, START_NS))
 
 
+def test_a_run_that_nobody_has_seen_can_be_finished_by_whoever_knows_when_it_began(ledger: Ledger) -> None:
+    change = RunChange(RunVerb.FINISH, START_NS + NS, outcome="ok", begins_ns=START_NS)
+    row = ledger.change_run("default", "new", change)
+    assert (row.state, row.outcome, row.began_ns, row.last_ns) == (RunState.FINISHED, "ok", START_NS, START_NS + NS)
+    again = ledger.change_run("default", "new", replace(change, outcome="failed", begins_ns=START_NS + NS))
+    assert (again.outcome, again.began_ns, ledger.run_row("default", "new")) == ("failed", START_NS, again)
+
+
 def test_runs_of_another_tenant_are_other_runs(ledger: Ledger) -> None:
     mine = step("r", most(Guard.STEPS, 1))
     ledger.reserve(mine)

@@ -34,6 +34,10 @@ def test_the_programs_of_the_page_run_as_written(tmp_path: Path) -> None:
     told = run(tmp_path, "docs/library.md")
     assert re.search(r"left, 1 calls\nresearcher: \$0\.00\d+ of \$5\.00, 1 call \(run \w{26}\)", told)
     assert all(f"researcher {step}: 1 x gpt-4o-mini" in told for step in ("plan", "search", "write"))
+    assert re.search(r"^0\.4\d* left for others\nTrue 1(\.0+)?$", told, re.MULTILINE)
+    assert "reader: 1 x sandbox" in told
+    assert "$0.01  reader: 1 x search" in told
+    assert "True True\n[('t-19', 1)]\n" in told
     assert "never reached" not in told
 
 

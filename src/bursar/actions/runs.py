@@ -25,7 +25,17 @@ from bursar.core.run import Guard, RunChange, RunRow, RunState, RunVerb
 from bursar.core.window import WindowKind
 from bursar.errors import Forbidden, HoldConflict, NotFound, UsageError
 
-__all__ = ["OPERATOR", "Ledger", "RunWish", "approve_run", "finish_run", "run_row_json", "stop_run"]
+__all__ = [
+    "OPERATOR",
+    "Ledger",
+    "RunWish",
+    "approve_run",
+    "checked_outcome",
+    "checked_reason",
+    "finish_run",
+    "run_row_json",
+    "stop_run",
+]
 
 OPERATOR = "operator"
 """What stands in a run's row in the place of a guard where the operator stopped it by hand."""
@@ -59,16 +69,16 @@ class RunWish:
 def stop_run(ledger: Ledger, wish: RunWish, by: By) -> RunRow:
     """Refuse every further call of a run until somebody approves it. Raises NotFound, HoldConflict, Forbidden."""
     guard = OPERATOR if by.grantor is None else ""
-    change = RunChange(RunVerb.STOP, by.at_ns, guard, _reason(wish), since_ns=wish.since_ns)
+    change = RunChange(RunVerb.STOP, by.at_ns, guard, checked_reason(wish.reason), since_ns=wish.since_ns)
     return _change(ledger, wish, change, by, {})
 
 
 def finish_run(ledger: Ledger, wish: RunWish, outcome: str, by: By) -> RunRow:
     """Record how a run ended. Raises NotFound, HoldConflict, Forbidden, UsageError."""
-    if not outcome or len(outcome) > REASON_LENGTH_MAX or not outcome.isprintable():
-        raise UsageError(f"an outcome has 1 to {REASON_LENGTH_MAX} characters that can be printed", param="outcome")
-    refuse_key(outcome, "outcome")
-    change = RunChange(RunVerb.FINISH, by.at_ns, reason=_reason(wish), outcome=outcome, since_ns=wish.since_ns)
+    checked_outcome(outcome)
+    change = RunChange(
+        RunVerb.FINISH, by.at_ns, reason=checked_reason(wish.reason), outcome=outcome, since_ns=wish.since_ns
+    )
     return _change(ledger, wish, change, by, {"outcome": outcome})
 
 
@@ -90,7 +100,9 @@ def approve_run(ledger: Ledger, in_file: Sequence[Budget], guards: Guards, wish:
         for budget in _paying(ledger, in_file, wish, amount):
             added = TopUpWish(wish.tenant, budget.name, amount, {"run": wish.run})
             top_up(ledger, in_file, added, by)
-    change = RunChange(RunVerb.APPROVE, by.at_ns, reason=_reason(wish), grants=counts, since_ns=wish.since_ns)
+    change = RunChange(
+        RunVerb.APPROVE, by.at_ns, reason=checked_reason(wish.reason), grants=counts, since_ns=wish.since_ns
+    )
     return _change(ledger, wish, change, by, {"added": list(wish.add)})
 
 
@@ -157,11 +169,20 @@ def _known(ledger: Ledger, wish: RunWish) -> RunRow:
     return row
 
 
-def _reason(wish: RunWish) -> str:
-    if len(wish.reason) > REASON_LENGTH_MAX or not wish.reason.isprintable():
+def checked_outcome(outcome: str) -> str:
+    """Give the word for how a run ended. Raises UsageError for what is none, and for what may be a key."""
+    if not outcome or len(outcome) > REASON_LENGTH_MAX or not outcome.isprintable():
+        raise UsageError(f"an outcome has 1 to {REASON_LENGTH_MAX} characters that can be printed", param="outcome")
+    refuse_key(outcome, "outcome")
+    return outcome
+
+
+def checked_reason(reason: str) -> str:
+    """Give a reason as it is kept. Raises UsageError for what is none, and for what may be a key."""
+    if len(reason) > REASON_LENGTH_MAX or not reason.isprintable():
         raise UsageError(f"a reason has at most {REASON_LENGTH_MAX} characters that can be printed", param="reason")
-    refuse_key(wish.reason, "reason")
-    return wish.reason.strip()
+    refuse_key(reason, "reason")
+    return reason.strip()
 
 
 def _change(ledger: Ledger, wish: RunWish, change: RunChange, by: By, more: dict[str, Any]) -> RunRow:

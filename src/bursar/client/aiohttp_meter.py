@@ -242,7 +242,7 @@ class _Answer:
         self.exchange.raw = raw
         if self.exchange.is_decoded:
             return raw if len(raw) <= size_max else b""
-        return self.exchange.readable(raw, size_max)
+        return self.exchange.readable(raw, self.exchange.encoding, size_max)
 
     def abort(self) -> None:
         """Close the connection, in the loop that it belongs to: what ends a forgotten stream runs elsewhere."""

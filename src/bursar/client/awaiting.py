@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bursar.client.calls import CallMaker, Metering
-from bursar.client.exchange import Exchange, Feed, header_pairs
+from bursar.client.exchange import Exchange, Feed, Heads
 from bursar.client.inside import inside
 from bursar.core.provider import Provider
 from bursar.pipeline.call import Reply
@@ -97,9 +97,7 @@ class _Upstream:
         except exchange.kit.failure as error:
             raise exchange.failed(error) from error
         exchange.answered(response)
-        answer = _Answer(
-            exchange, response, response.stream, response.headers.get("content-encoding", ""), self.has_asyncio
-        )
+        answer = _Answer(exchange, response, response.stream, Heads.of(response), self.has_asyncio)
         self.answers.append(answer)
         return answer
 
@@ -118,7 +116,7 @@ class _Answer:
     response: Any
     stream: Any
     """The provider's bytes; the response itself gets another stream, which reads this one."""
-    encoding: str
+    heads: Heads
     has_asyncio: bool
     is_aborted: bool = False
     _pieces: AsyncIterator[bytes] | None = field(default=None, init=False)
@@ -131,13 +129,13 @@ class _Answer:
 
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
-        return header_pairs(self.response)
+        return self.heads.pairs
 
     async def read(self, timeout_s: float) -> bytes | None:
         """Read what comes next; None when nothing came in time, and then it is still awaited."""
         if self._pieces is None or self._feed is None:
             self._pieces = self._stream()
-            self._feed = Feed("" if self.exchange.is_read else self.encoding)
+            self._feed = Feed("" if self.exchange.is_read else self.heads.encoding)
         while True:
             piece = await self._next(self._pieces, timeout_s)
             if piece is None or piece == b"":
@@ -177,7 +175,7 @@ class _Answer:
         except self.exchange.kit.failure as error:
             raise self.exchange.failed(error) from error
         self.exchange.raw = raw
-        return self.exchange.readable(raw, size_max)
+        return self.exchange.readable(raw, self.heads.encoding, size_max)
 
     def abort(self) -> None:
         self.is_aborted = True

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bursar.client.calls import CallMaker, Metering
-from bursar.client.exchange import Exchange, Feed, header_pairs
+from bursar.client.exchange import Exchange, Feed, Heads
 from bursar.client.inside import inside
 from bursar.core.provider import Provider
 from bursar.pipeline.call import Reply
@@ -76,7 +76,7 @@ class _Upstream:
         except exchange.kit.failure as error:
             raise exchange.failed(error) from error
         exchange.answered(response)
-        return _Answer(exchange, response, response.stream, response.headers.get("content-encoding", ""))
+        return _Answer(exchange, response, response.stream, Heads.of(response))
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ class _Answer:
     response: Any
     stream: Any
     """The provider's bytes; the response itself gets another stream, which reads this one."""
-    encoding: str
+    heads: Heads
     _pieces: Iterator[bytes] | None = field(default=None, init=False)
     _feed: Feed | None = field(default=None, init=False)
 
@@ -97,13 +97,13 @@ class _Answer:
 
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
-        return header_pairs(self.response)
+        return self.heads.pairs
 
     async def read(self, timeout_s: float) -> bytes | None:
         """Read what comes next, however long that takes: the client's own time-outs end it."""
         if self._pieces is None or self._feed is None:
             self._pieces = iter([self.response.content] if self.exchange.is_read else self.stream)
-            self._feed = Feed("" if self.exchange.is_read else self.encoding)
+            self._feed = Feed("" if self.exchange.is_read else self.heads.encoding)
         try:
             for piece in self._pieces:
                 readable = self._feed.feed(piece)
@@ -122,7 +122,7 @@ class _Answer:
         except self.exchange.kit.failure as error:
             raise self.exchange.failed(error) from error
         self.exchange.raw = raw
-        return self.exchange.readable(raw, size_max)
+        return self.exchange.readable(raw, self.heads.encoding, size_max)
 
     def abort(self) -> None:
         self.stream.close()

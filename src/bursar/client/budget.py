@@ -10,68 +10,40 @@ import asyncio
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, cast
 
 from bursar.client.awaiting import is_asyncio
+from bursar.client.carving import Carving
 from bursar.client.inherited import inherit, written
-from bursar.client.limits import Amount, Count, read_limits
+from bursar.client.limits import Amount, Count
+from bursar.client.options import Labelled, OnExceed, Options, labels_in, limits_in
 from bursar.client.patches import patches
-from bursar.client.refused import Refused, error_of, is_of
+from bursar.client.refused import Refused, error_of, hear, is_of
 from bursar.client.report import Report, report_on
 from bursar.client.runtime import runtime
-from bursar.client.scopes import Scope, close_scope, labelled, open_scope, scopes_here
+from bursar.client.scopes import Scope, close_scope, open_scope, scopes_here
 from bursar.config.problems import near
 from bursar.core.admission import Balance, Line
 from bursar.core.budget import LIMIT_MAX, Budget, Limit, Policy, Unit
 from bursar.core.money import NANO_PER_USD
 from bursar.core.window import Window, WindowKind
-from bursar.errors import BudgetExceeded, UsageError
+from bursar.errors import UsageError
 from bursar.ids import new_id
-from bursar.wiring.local import TENANT
+from bursar.wiring.local import TENANT, Way, drive
 
-__all__ = ["Labelled", "OnExceed", "OpenBudget", "Options", "budget", "label"]
+__all__ = ["CarvedBudget", "Labelled", "OnExceed", "OpenBudget", "Options", "budget", "label"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-OnExceed = Literal["raise", "stop"] | Callable[[BudgetExceeded], object]
-LABELS = ("agent", "task", "task_type", "run", "step", "user", "session", "team")
 NAME_LENGTH_MAX = 128
 _FOREVER = Window(WindowKind.TOTAL)
-
-
-class Labelled(TypedDict, total=False):
-    """What calls can be labelled with."""
-
-    agent: str
-    task: str
-    task_type: str
-    run: str
-    step: str
-    user: str
-    session: str
-    team: str
-    tags: Mapping[str, str]
-
-
-class Options(Labelled, total=False):
-    """What can be said of a budget beside its limits."""
-
-    name: str
-    """What refusals and reports call it; else its agent, its task, or `budget`."""
-    link: str
-    """Where people ask for more; refusals repeat it."""
-    strict: bool
-    """Hold the worst case of every call."""
-    on_exceed: OnExceed
-    """`raise` (default): the refused call raises. `stop`: its block ends quietly. A function: called first."""
-
-
-_KNOWN = (*Labelled.__annotations__, *Options.__annotations__)
 
 
 def budget(
@@ -88,10 +60,7 @@ def budget(
     for `async with`, and as a decorator of a function, each call of which then has the whole budget for itself. Raises
     UsageError for what cannot be read.
     """
-    unknown = [name for name in options if name not in _KNOWN]
-    if unknown:
-        raise UsageError(f"budget() knows no {unknown[0]!r}; {near(unknown[0], _KNOWN)}")
-    return OpenBudget(read_limits(amount, tokens, requests), options)
+    return OpenBudget(limits_in(amount, tokens, requests, options, "budget"), options)
 
 
 @contextmanager
@@ -103,7 +72,7 @@ def label(**labels: Unpack[Labelled]) -> Iterator[None]:
     unknown = [name for name in labels if name not in Labelled.__annotations__]
     if unknown:
         raise UsageError(f"label() knows no {unknown[0]!r}; {near(unknown[0], Labelled.__annotations__)}")
-    scope = Scope(None, _labels(labels), scopes_here())
+    scope = Scope(None, labels_in(labels), scopes_here())
     open_scope(scope)
     try:
         yield
@@ -120,7 +89,7 @@ class OpenBudget:
         self._on_exceed = options.get("on_exceed", "raise")
         if self._on_exceed not in ("raise", "stop") and not callable(self._on_exceed):
             raise UsageError(f"on_exceed={self._on_exceed!r}: write 'raise', 'stop' or give a function")
-        self._labels = _labels(options)
+        self._labels = labels_in(options)
         self._scope: Scope | None = None
         self._opened_ns = 0
 
@@ -160,17 +129,21 @@ class OpenBudget:
 
             @functools.wraps(function)
             async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
-                async with OpenBudget(self._limits, self._options):
+                async with self._another():
                     return await function(*args, **kwargs)
 
             return cast("Callable[P, T]", awaited)
 
         @functools.wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with OpenBudget(self._limits, self._options):
+            with self._another():
                 return function(*args, **kwargs)
 
         return cast("Callable[P, T]", called)
+
+    def _another(self) -> OpenBudget:
+        """Make one like this that has everything for itself."""
+        return OpenBudget(self._limits, self._options)
 
     def _entered(self) -> Scope:
         """Give the scope; made when the budget is entered for the first time, inside those that are open then."""
@@ -178,12 +151,17 @@ class OpenBudget:
             inherit()
             engine = runtime.engine()
             self._opened_ns = engine.clock()
-            parents = scopes_here()
+            parents = self._parents()
             labels = self._labels
             if not any("run" in parent.labels for parent in parents):
                 labels = {"run": new_id(self._opened_ns), **labels}
-            self._scope = Scope(self._budget(new_id(self._opened_ns)), labels, parents, react=self._react)
+            self._scope = Scope(
+                self._budget(new_id(self._opened_ns)), labels, parents, react=self._react, began_ns=self._opened_ns
+            )
         return self._scope
+
+    def _parents(self) -> tuple[Scope, ...]:
+        return scopes_here()
 
     def _budget(self, instance: str) -> Budget | None:
         """Make the budget that is held against: its limits, and what counts its cost and its calls in any case."""
@@ -208,6 +186,25 @@ class OpenBudget:
             scope.stopped = refused.message
         elif callable(self._on_exceed):
             self._on_exceed(error_of(refused))
+
+    def carve(
+        self,
+        amount: Amount | None = None,
+        /,
+        *,
+        tokens: Count | None = None,
+        requests: Count | None = None,
+        **options: Unpack[Options],
+    ) -> CarvedBudget:
+        """Take a part out of this budget for a block: `with b.carve("$1", agent="reader") as child: ...`.
+
+        The part is held from the block's first moment to its last, so nobody else can spend it; what is left of it then
+        goes back. Raises BudgetExceeded, on entering, where it does not fit, and UsageError for what cannot be read.
+        """
+        limits = limits_in(amount, tokens, requests, options, "carve")
+        if not limits:
+            raise UsageError("what is carved out of a budget needs an amount, such as carve('$1')")
+        return CarvedBudget(self, limits, options)
 
     # --- what it came to ----------------------------------------------------------------------------------------------
 
@@ -247,6 +244,16 @@ class OpenBudget:
         limited = {limit.unit for limit in self._limits}
         return report_on(runtime.engine(), self.scope, self._opened_ns, found, limited)
 
+    def finish(self, outcome: str = "ok", *, reason: str = "") -> None:
+        """Say how the run ended, for `bursar runs` and the cost of a finished task: `b.finish("ok")`.
+
+        It may be said inside the block or after it, and again: the last word counts. Raises UsageError for what is no
+        outcome, StoreUnavailable.
+        """
+        run = next((each.labels["run"] for each in reversed(self.scope.chain) if "run" in each.labels), "")
+        began = [each.began_ns for each in self.scope.chain if each.began_ns and each.labels.get("run") == run]
+        runtime.engine().finish(run, outcome, reason, min(began, default=self._opened_ns))
+
     def environment(self) -> dict[str, str]:
         """Give the variables that make a child process count against this budget as well: add them to its `env`."""
         return written(self.scope.chain)
@@ -264,10 +271,107 @@ class OpenBudget:
         return f"<bursar.budget {name} in process {os.getpid()}>"
 
 
-def _labels(options: Labelled) -> Mapping[str, str]:
-    given: dict[str, str] = {name: str(value) for name, value in options.items() if name in LABELS and value}
-    tags = options.get("tags", {})
-    return labelled({**given, **{f"tag.{name}": str(value) for name, value in tags.items()}})
+class CarvedBudget(OpenBudget):
+    """A part of another budget, held there while its block lasts. It is entered once: afterwards it is over."""
+
+    def __init__(self, parent: OpenBudget, limits: tuple[Limit, ...], options: Options) -> None:
+        super().__init__(limits, options)
+        self._parent = parent
+        self._carving: Carving | None = None
+        self._lock = threading.RLock()
+        self._inside = 0
+        self._is_over = False
+        self._process = 0
+
+    def _another(self) -> CarvedBudget:
+        return CarvedBudget(self._parent, self._limits, self._options)
+
+    def _parents(self) -> tuple[Scope, ...]:
+        return tuple(dict.fromkeys((*self._parent.scope.chain, *scopes_here())))
+
+    def _entered(self) -> Scope:
+        with self._lock:
+            if self._is_over:
+                raise UsageError("this carved budget is over, and its rest is given back: carve another one")
+            if self._carving is None:
+                scope = super()._entered()
+                self._process = os.getpid()
+                carving = Carving(runtime.engine(), scope, self._parent.scope.chain)
+                refused = drive(carving.take(self._limits, Way.BLOCKING))
+                if refused is not None:
+                    self._is_over = True
+                    hear(refused)
+                    raise error_of(refused)
+                self._carving = carving
+            return self.scope
+
+    def __enter__(self) -> Self:
+        with self._lock:
+            super().__enter__()
+            self._inside += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return super().__exit__(kind, error, trace)
+        finally:
+            if self._is_left():
+                drive(self._end(Way.BLOCKING))
+
+    async def __aenter__(self) -> Self:
+        if not is_asyncio():
+            return self.__enter__()
+        try:
+            await asyncio.to_thread(self._entered)
+        except asyncio.CancelledError:
+            # The ledger may have heard of it all the same, or will.
+            runtime.engine().tend(self._forgotten)
+            raise
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        if not is_asyncio():
+            return self.__exit__(kind, error, trace)
+        try:
+            return super().__exit__(kind, error, trace)
+        finally:
+            if self._is_left():
+                await asyncio.shield(self._end(Way.ASYNCIO))
+
+    def _is_left(self) -> bool:
+        """Count one block less, and tell whether it was the last one; from then on no call is let through."""
+        with self._lock:
+            self._inside -= 1
+            if self._inside or self._process != os.getpid():
+                return False
+            self._is_over = True
+            self.scope.stopped = f"Budget {self.scope.budget and self.scope.budget.name!r} is over: its rest went back."
+            return True
+
+    async def _end(self, way: Way) -> None:
+        """Give back what is left; where calls are still in flight, as soon as they have ended."""
+        carving = self._carving
+        if carving is not None and not await carving.give_back(way):
+            runtime.engine().tend(partial(carving.give_back, Way.ASYNCIO))
+
+    async def _forgotten(self) -> bool:
+        with self._lock:
+            self._is_over = True
+        return self._carving is None or await self._carving.give_back(Way.ASYNCIO)
+
+    @property
+    def remaining(self) -> Decimal | None:
+        """USD left beside everything held; nothing once it is over; None without a limit in USD."""
+        left = super().remaining
+        return left if left is None or not self._is_over else Decimal(0)
+
+    def _balances(self) -> list[tuple[Line, Balance]]:
+        found, carving = super()._balances(), self._carving
+        return found if carving is None else [(line, carving.adjusted(line, balance)) for line, balance in found]
 
 
 def _usd(nano: int) -> Decimal:

@@ -7,18 +7,18 @@ when it may not be made. From here on nobody looks at the program's request.
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 from bursar.client.exchange import Exchange
 from bursar.client.recognise import COMPACT, Aimed
-from bursar.client.refused import KEY, Refused, refused_by
+from bursar.client.refused import KEY, Refused, hear, refused_by
 from bursar.client.scopes import Around, Scope
 from bursar.core.labels import Labels
 from bursar.core.provider import Deadlines, Provider
+from bursar.core.run import RunAsk
 from bursar.errors import BadRequest
 from bursar.identity.labels import labels_of
 from bursar.ids import new_id
@@ -31,7 +31,7 @@ from bursar.wire.signed import Signed, is_signed
 from bursar.wiring.local import TENANT, LocalEngine, Way
 from bursar.wiring.wires import Named
 
-__all__ = ["CallMaker", "Metering", "provider_at", "refuse"]
+__all__ = ["CallMaker", "Metering", "base_of", "headers_of", "provider_at", "provider_of", "refuse"]
 
 _YEAR_S = 366 * 86_400.0
 _PATIENT = Deadlines(connect_s=_YEAR_S, first_byte_s=_YEAR_S, idle_s=_YEAR_S, total_s=_YEAR_S)
@@ -83,10 +83,18 @@ class CallMaker:
     around: Around
     base: str
     """The base URL that the request is below."""
+    headers: Mapping[str, str]
+    """The request's headers, read once."""
+    parsed: Request | None = None
+    """The request, where it had to be read to know whether it asks a model."""
+
+    def reading(self, exchange: Exchange) -> CallMaker:
+        """Read the request now. Raises BadRequest."""
+        return replace(self, parsed=self._wire(exchange, self.headers).parse(exchange.content))
 
     def metering(self, exchange: Exchange, *, is_interruptible: bool) -> Metering | Any:
         """Give the call, or the response that refuses what cannot be parsed or bounded."""
-        headers = _headers(exchange.request)
+        headers = self.headers
         wire = self._wire(exchange, headers)
         stopped = next((scope.stopped for scope in self.around.scopes if scope.stopped), "")
         if stopped:
@@ -94,26 +102,28 @@ class CallMaker:
         try:
             if headers.get("content-encoding", "identity") != "identity":
                 raise BadRequest("encoded request bodies cannot be bounded: send the JSON as it is")
-            request = wire.parse(exchange.content)
+            request = self.parsed or wire.parse(exchange.content)
             provider = provider_at(self.engine, self.base, wire.name)
         except BadRequest as error:
             refusal = Refusal(error.status, "bad_request", error.message, error.param)
             return self.refuse(exchange, wire, refusal)
         spoken = wire if isinstance(wire, Signed) else self.engine.wires.spoken_by(wire, provider)
+        labels = self._labels(headers, request, provider, spoken)
         call = Call(
             new_id(self.engine.clock()),
             TENANT,
             spoken,
-            replace(request, takes_comments=False),
+            replace(request, takes_comments=False) if request.is_stream else request,
             provider,
             request.model,
-            self._labels(headers, request, provider, spoken),
+            labels,
             exchange.request.url.path,
             {},
             headers.get("originator", "").lower(),
             budgets=self.around.budgets,
             is_interruptible=is_interruptible,
             parent_run=self.around.parent_run,
+            run=self._run(labels["run"]),
         )
         return Metering(self.engine, call, exchange, self.around)
 
@@ -142,6 +152,11 @@ class CallMaker:
         known = {"provider": provider.name, "model": request.model, "wire": wire.name}
         return Labels({**said.pairs, **self.around.labels, **known})
 
+    def _run(self, run: str) -> RunAsk | None:
+        """Tell the guards how many tools the program has used in this run, where it counts them."""
+        done = self.engine.tools.done(run) if self.engine.settings.guards else 0
+        return RunAsk(run, tool_calls=done) if done else None
+
     def refuse(self, exchange: Exchange, wire: Wire, refusal: Refusal) -> Any:
         """Refuse a request for which there is no call."""
         return refuse(exchange, wire.refusal(harmless(refusal)), refusal, self.around.scopes)
@@ -165,12 +180,7 @@ def refuse(exchange: Exchange, body: bytes, refusal: Refusal, scopes: tuple[Scop
 
 def told(exchange: Exchange, reply: Reply, refused: Refused) -> Any:
     """Make a response that says no; its extensions carry why, for whoever makes an error of it."""
-    if refused.is_stop:
-        for scope in refused.scopes:
-            scope.is_exceeded, scope.reason, scope.refused_at_s = True, refused.message, time.monotonic()
-            scope.refusals += 1
-            if scope.react is not None:
-                scope.react(refused)
+    hear(refused)
     return exchange.kit.response(
         reply.status,
         headers=list(reply.headers),
@@ -180,7 +190,7 @@ def told(exchange: Exchange, reply: Reply, refused: Refused) -> Any:
     )
 
 
-def _headers(request: Any) -> dict[str, str]:
+def headers_of(request: Any) -> dict[str, str]:
     """Read the headers as text, lower-case; one that comes more than once counts as it came last."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers.raw}
 
@@ -200,12 +210,16 @@ def provider_at(engine: LocalEngine, base: str, wire: str) -> Provider:
     if known is None:
         if len(engine.addresses) >= ADDRESSES_MAX:
             engine.addresses.clear()
-        known = engine.addresses[base, wire] = _found(engine, base, wire)
+        known = engine.addresses[base, wire] = provider_of(engine.settings.providers, base, wire)
     return known
 
 
-def _found(engine: LocalEngine, base: str, wire: str) -> Provider:
-    providers = [provider for provider in engine.settings.providers if wire in provider.wires]
+def provider_of(configured: Sequence[Provider], base: str, wire: str) -> Provider:
+    """Find whose prices count at an address, among those that are configured; without one, who speaks this API.
+
+    Raises BadRequest where nobody does.
+    """
+    providers = [provider for provider in configured if wire in provider.wires]
     for provider in providers:
         if provider.base_url.rstrip("/").lower() == base:
             return replace(provider, deadlines=_PATIENT)
@@ -215,4 +229,4 @@ def _found(engine: LocalEngine, base: str, wire: str) -> Provider:
     usual = usual or next((each for each in providers if not each.is_free), None)
     if usual is None:
         raise BadRequest("no provider is configured for this API")
-    return Provider(usual.name, base, usual.wires, price_as=usual.price_as, deadlines=_PATIENT)
+    return Provider(usual.name, base or usual.base_url, usual.wires, price_as=usual.price_as, deadlines=_PATIENT)

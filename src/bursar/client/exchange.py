@@ -6,7 +6,6 @@ provider's answer looks like to the pipeline. It never looks into a body.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,10 @@ from bursar.client.kit import Kit
 from bursar.core.headers import CREDENTIALS
 from bursar.errors import UpstreamFailed
 
-__all__ = ["Exchange", "Feed", "header_pairs"]
+__all__ = ["Exchange", "Feed", "Heads"]
+
+
+_CREDENTIALS = frozenset(name.encode("latin-1") for name in CREDENTIALS)
 
 
 @dataclass(slots=True)
@@ -44,14 +46,18 @@ class Exchange:
         if body == self.content and not headers:
             self.sent = self.request
             return self.request
-        sent = copy.copy(self.request)
-        sent.headers = type(sent.headers)(sent.headers)
+        sent = _twin(self.request)
+        written = {name.lower().encode("latin-1"): value for name, value in headers.items()}
+        left_out = {b"transfer-encoding", b"content-length", *written}
         if not CREDENTIALS.isdisjoint(headers):
             # Of two keys the operator's counts: beside it the program's own must not stand.
-            for name in CREDENTIALS:
-                sent.headers.pop(name, None)
-        sent.headers.pop("transfer-encoding", None)
-        sent.headers.update({**headers, "content-length": str(len(body))})
+            left_out.update(_CREDENTIALS)
+        was = sent.headers
+        # Made at once: each change of such headers reads all of them anew.
+        pairs = [pair for pair in was.raw if pair[0].lower() not in left_out]
+        pairs += [(name, value.encode(was.encoding)) for name, value in written.items()]
+        pairs.append((b"content-length", b"%d" % len(body)))
+        sent.headers = type(was)(pairs, encoding=was.encoding)
         sent.extensions, sent.stream, sent._content = dict(sent.extensions), self.kit.bytes(body), body
         self.sent = sent
         return sent
@@ -73,9 +79,9 @@ class Exchange:
         """Tell whether a hook of the client has read the answer already."""
         return hasattr(self.response, "_content")
 
-    def readable(self, raw: bytes, size_max: int) -> bytes:
+    def readable(self, raw: bytes, encoding: str, size_max: int) -> bytes:
         """Decode a whole answer for counting; nothing where it cannot be, or is too long to be looked at."""
-        read = decode(self.response.headers.get("content-encoding", ""), raw)
+        read = decode(encoding, raw)
         return b"" if read is None or len(read) > size_max else read
 
 
@@ -95,6 +101,30 @@ class Feed:
             raise UpstreamFailed("the answer is not what its encoding says", is_sent=True) from error
 
 
-def header_pairs(response: Any) -> list[tuple[str, str]]:
-    """List an answer's headers."""
-    return [(str(name), str(value)) for name, value in response.headers.multi_items()]
+def _twin(request: Any) -> Any:
+    """Copy a request with all that it has. Its own way of being copied is for pickles, and forgets its time-outs."""
+    twin = object.__new__(type(request))
+    twin.__dict__.update(request.__dict__)
+    return twin
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What is looked at of an answer's headers, which are read once; the program gets the provider's own answer."""
+
+    kind: str
+    """The content type."""
+    encoding: str
+
+    @classmethod
+    def of(cls, response: Any) -> Heads:
+        found = {b"content-type": b"", b"content-encoding": b""}
+        for name, value in response.headers.raw:
+            lower = name.lower()
+            if lower in found:
+                found[lower] = found[lower] + b", " + value if found[lower] else value
+        return cls(found[b"content-type"].decode("latin-1"), found[b"content-encoding"].decode("latin-1"))
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        return (("content-type", self.kind),)

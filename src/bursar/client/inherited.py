@@ -67,6 +67,7 @@ def _row(scope: Scope) -> dict[str, Any]:
         "strict": budget.is_strict,
         "unpriced": budget.on_unknown_price is Policy.ALLOW,
         "link": budget.link,
+        "covered": [[other.budget.instance, str(unit)] for other, unit in scope.covered if other.budget is not None],
     }
 
 
@@ -92,6 +93,8 @@ def _scope(row: dict[str, Any], parents: tuple[Scope, ...]) -> Scope:
             instance=row["instance"],
         )
         labels = {str(name): str(value) for name, value in row["labels"].items()}
+        named = {parent.budget.instance: parent for parent in parents if parent.budget is not None}
+        covered = tuple((named[instance], Unit(unit)) for instance, unit in row["covered"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError("not what a parent process of bursar writes", file="environment", key=SCOPES) from error
-    return Scope(budget, labels, parents)
+    return Scope(budget, labels, parents, covered=covered)

@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from bursar.client import awaiting, blocking
-from bursar.client.calls import CallMaker, base_of, refuse
+from bursar.client.calls import CallMaker, base_of, headers_of, refuse
 from bursar.client.exchange import Exchange
 from bursar.client.inside import is_inside
 from bursar.client.kit import Kit
 from bursar.client.recognise import Aimed, aim, is_free_at_provider, is_unbounded
 from bursar.client.runtime import runtime
 from bursar.client.scopes import around
-from bursar.errors import BursarError
+from bursar.errors import BadRequest, BursarError
 from bursar.wire.base import Refusal
 from bursar.wire.bedrock_common import bedrock_refusal
 from bursar.wire.refusals import openai_refusal
@@ -85,15 +85,19 @@ def maker_of(exchange: Exchange, aimed: Aimed) -> CallMaker | Any:
     except BursarError as error:
         refusal = Refusal(503, "store_unavailable", error.message)
         return refuse(exchange, _written(aimed, refusal), refusal, here.scopes)
-    maker = CallMaker(engine, aimed, here, base_of(exchange.request, aimed))
+    maker = CallMaker(engine, aimed, here, base_of(exchange.request, aimed), headers_of(exchange.request))
     if "unknown" in aimed.names:
         message = (
             f"nothing bounds what a POST to {aimed.names['unknown']} costs, so it is refused while a budget is open"
         )
         refusal = Refusal(404, "not_found", message)
         return refuse(exchange, _written(aimed, refusal), refusal, here.scopes)
-    is_meant = aimed.is_bedrock or maker.is_known or _is_model_call(exchange.content)
-    return maker if is_meant else None
+    if aimed.is_bedrock or maker.is_known:
+        return maker
+    try:
+        return maker.reading(exchange)
+    except BadRequest:
+        return maker if _is_model_call(exchange.content) else None
 
 
 def _written(aimed: Aimed, refusal: Refusal) -> bytes:

@@ -6,6 +6,7 @@ tried again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from bursar.client.scopes import Scope
 from bursar.errors import BudgetExceeded, UnknownPrice
 from bursar.wire.base import Refusal
 
-__all__ = ["KEY", "Refused", "as_sdk_error", "error_of", "is_of", "refusal_in", "refused_by"]
+__all__ = ["KEY", "Refused", "as_sdk_error", "error_of", "hear", "is_of", "refusal_in", "refused_by"]
 
 KEY = "bursar"
 """The name under which a response of bursar's own carries its refusal, in its extensions."""
@@ -43,6 +44,16 @@ def refused_by(refusal: Refusal, scopes: tuple[Scope, ...]) -> Refused:
     own = tuple(scope for scope in scopes if scope.budget is not None and scope.budget.identity == refusal.budget)
     innermost = tuple(scope for scope in scopes if scope.budget is not None)[-1:]
     return Refused(refusal.status, refusal.code, refusal.message, budget, own or innermost)
+
+
+def hear(refused: Refused) -> None:
+    """Let the scopes know that there is no more, where that is what the refusal says."""
+    if refused.is_stop:
+        for scope in refused.scopes:
+            scope.is_exceeded, scope.reason, scope.refused_at_s = True, refused.message, time.monotonic()
+            scope.refusals += 1
+            if scope.react is not None:
+                scope.react(refused)
 
 
 def error_of(refused: Refused) -> BudgetExceeded:

@@ -16,7 +16,9 @@ from bursar.client.streams import end_all
 from bursar.config.load import from_environment
 from bursar.config.settings import Settings
 from bursar.errors import StoreUnavailable
+from bursar.pricing.book import PriceBook
 from bursar.wiring.local import LocalEngine
+from bursar.wiring.prices import open_prices
 
 __all__ = ["Runtime", "runtime"]
 
@@ -32,6 +34,7 @@ class Runtime:
     _engine: LocalEngine | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _is_registered: bool = False
+    _listed: tuple[Settings, PriceBook] | None = None
     _left_behind: list[Any] = field(default_factory=list)
     """A parent's engine, in its forked child: its file must be neither used nor closed here."""
 
@@ -43,6 +46,16 @@ class Runtime:
     def engine(self) -> LocalEngine:
         """Give the engine; open it when it is not. Raises StoreUnavailable and ConfigError."""
         return self._engine or self._open()
+
+    def prices(self) -> tuple[Settings, PriceBook]:
+        """Give what prices calls, without a ledger where none is open. Raises ConfigError."""
+        engine = self._engine
+        if engine is not None:
+            return engine.settings, engine.control.in_force.prices
+        settings = self.settings or _found()
+        if self._listed is None or self._listed[0] != settings:
+            self._listed = settings, open_prices(settings)
+        return self._listed
 
     def _open(self) -> LocalEngine:
         with self._lock:

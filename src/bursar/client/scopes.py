@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bursar.client import names
-from bursar.core.budget import Budget
+from bursar.core.budget import Budget, Unit
 from bursar.core.labels import Labels
 
 __all__ = [
@@ -56,6 +56,10 @@ class Scope:
     """When that was, by the monotonic clock."""
     react: Callable[[Any], None] | None = None
     """What the program wants done about a refusal that is this scope's, before it hears of it."""
+    covered: tuple[tuple[Scope, Unit], ...] = ()
+    """Where its part is held already: what its calls cost in that unit is not held against that scope once more."""
+    began_ns: int = 0
+    """When it was entered first; 0 where that was in another process."""
     entries: int = field(default=0)
     """How many blocks of code are inside it now."""
 
@@ -80,7 +84,12 @@ class Around:
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
-        return tuple(scope.budget for scope in self.scopes if scope.budget is not None)
+        """Give the budgets that count the call, without the limits that a part was carved out of."""
+        covered = [each for scope in self.scopes for each in scope.covered]
+        if not covered:
+            return tuple(scope.budget for scope in self.scopes if scope.budget is not None)
+        left = (_without(scope, [unit for other, unit in covered if other is scope]) for scope in self.scopes)
+        return tuple(budget for budget in left if budget is not None)
 
 
 NOTHING = Around((), {})
@@ -89,6 +98,15 @@ _stack: ContextVar[tuple[tuple[Scope, ...], ...]] = ContextVar("bursar_scopes", 
 _open: dict[int, Scope] = {}
 _base: list[Scope] = []
 _lock = threading.Lock()
+
+
+def _without(scope: Scope, units: Sequence[Unit]) -> Budget | None:
+    """Give a scope's budget without its limits in some units; None where nothing is left of it."""
+    budget = scope.budget
+    if budget is None or not units:
+        return budget
+    limits = tuple(limit for limit in budget.limits if limit.unit not in units)
+    return replace(budget, limits=limits) if limits else None
 
 
 def open_scope(scope: Scope) -> None:

@@ -19,6 +19,7 @@ from bursar.core.window import FOREVER_NS
 
 __all__ = [
     "BEGIN_MAX",
+    "CARVE",
     "LAPSE_MAX",
     "LAST_PLACE",
     "BalanceRow",
@@ -40,6 +41,10 @@ BEGIN_MAX = 1_000
 """How many calls one chunk of a budget's beginning looks at, at the most."""
 LAPSE_MAX = 500
 """How many open holds of a lapsed process become presumed at once, so that no one else waits long for the ledger."""
+
+CARVE = "carve"
+"""The `wire` of a hold that is no call: a part of a budget that was carved out of it. What is paid out of the part is
+recorded call by call, so no report and no other budget counts the part itself."""
 
 LAST_PLACE = (2**63 - 1, "")
 """An instant of opening and an id behind those of every call: where the list of calls, the latest first, begins."""
@@ -192,6 +197,11 @@ class HoldRow:
     flags: frozenset[str]
     price: str
     note: Note
+
+    @property
+    def is_carve(self) -> bool:
+        """Tell whether this is no call, but a part that was carved out of a budget."""
+        return self.labels.get("wire") == CARVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ __all__ = [
     "RunState",
     "RunVerb",
     "admit_run",
+    "begun_by",
     "changed",
     "left",
 ]
@@ -80,7 +81,7 @@ class RunAsk:
     turns: int = 0
     """Answers of the model that the request's own conversation shows: steps that were, whoever counted them."""
     tool_calls: int = 0
-    """Tool calls that the request's own conversation shows."""
+    """Tool calls that the request's own conversation shows, or the program has counted: whichever are more."""
     prefix: str = ""
     """What the run was inferred from; empty where somebody named it."""
 
@@ -283,8 +284,17 @@ class RunChange:
     figure: int = 0
     grants: tuple[tuple[Guard, int], ...] = ()
     """What an approval adds to limits; without any, the guard that stopped the run gives as much again."""
+    begins_ns: int | None = None
+    """Where no guard has seen the run: since when it has been there. Without it such a run is not found."""
     since_ns: int | None = None
     """Only as long as the state is the one set at this instant: what a link was made for is done once."""
+
+
+def begun_by(tenant: str, run: str, change: RunChange) -> RunRow | None:
+    """Give the row of a run of which a change is the first that is heard; None where that is none of its business."""
+    if change.begins_ns is None:
+        return None
+    return RunRow(tenant, run, change.begins_ns, since_ns=change.begins_ns, last_ns=change.at_ns)
 
 
 def changed(row: RunRow, change: RunChange) -> RunRow:

@@ -31,5 +31,5 @@ class RunLimits:
         talk = conversation_of(call.request)
         answers, tool_calls = (talk.answers, talk.tool_calls) if talk is not None else (0, 0)
         parent = "" if call.parent_run == run else call.parent_run
-        asking = replace(ask, limits=limits, parent=parent, turns=answers, tool_calls=tool_calls)
+        asking = replace(ask, limits=limits, parent=parent, turns=answers, tool_calls=max(tool_calls, ask.tool_calls))
         return await following(replace(call, run=asking))

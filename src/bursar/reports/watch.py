@@ -120,11 +120,12 @@ class Watch:
             self._follower = Follower(ledger, self._tenant, since_ns)
         fresh = self._follower.new(at_ns, KEPT_MAX)
         for row in fresh:
-            self._keep(row)
+            if not row.is_carve:
+                self._keep(row)
         if len(fresh) == KEPT_MAX:
             self._cut_ns = max(self._cut_ns, fresh[0].closed_ns)
         self._forget(max(since_ns, self._cut_ns))
-        in_flight = [live_call(row) for row in ledger.in_flight(self._tenant, IN_FLIGHT_MAX)]
+        in_flight = [live_call(row) for row in ledger.in_flight(self._tenant, IN_FLIGHT_MAX) if not row.is_carve]
         budgets = tuple(self._standings(at_ns))
         ranks, total = self._ranks(in_flight)
         return Snapshot(

@@ -22,6 +22,7 @@ from bursar.core.hold import Effect, Hold, Move, State, Verb, apply
 from bursar.core.labels import OTHER, Labels
 from bursar.core.ledger import (
     BEGIN_MAX,
+    CARVE,
     LAPSE_MAX,
     Closed,
     Extension,
@@ -96,7 +97,12 @@ class MemoryLedger(MemoryReads, MemoryRuns):
         """Count a call in a budget that began after it, unless it counts there already."""
         asked = record.reservation
         labels = Labels(asked.labels)
-        if asked.at_ns not in span or asked.tenant != budget.tenant or not budget.matches(labels):
+        if (
+            labels["wire"] == CARVE
+            or asked.at_ns not in span
+            or asked.tenant != budget.tenant
+            or not budget.matches(labels)
+        ):
             return
         values_max = budget.values_max if budget.is_capped_in_values else 0
         scope, identity = budget.scope(labels), budget.identity

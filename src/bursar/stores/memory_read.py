@@ -16,6 +16,7 @@ from bursar.core.charge import ZERO
 from bursar.core.hold import Book, Hold, Move, Posting, State
 from bursar.core.labels import Labels
 from bursar.core.ledger import (
+    CARVE,
     LAST_PLACE,
     BalanceRow,
     HoldRow,
@@ -175,6 +176,7 @@ class MemoryReads:
             if (
                 asked.tenant == query.tenant
                 and record.hold.state in (State.SETTLED, State.PRESUMED)
+                and labels["wire"] != CARVE
                 and query.since_ns <= asked.at_ns < query.until_ns
                 and all(labels[name] == value for name, value in query.match.items())
             ):

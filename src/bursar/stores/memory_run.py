@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from bursar.core.control import Change
 from bursar.core.hold import State
 from bursar.core.ledger import Note, Reservation
-from bursar.core.run import ANCESTORS_MAX, RunChange, RunEntry, RunRow, RunState, admit_run, changed, left
+from bursar.core.run import ANCESTORS_MAX, RunChange, RunEntry, RunRow, RunState, admit_run, begun_by, changed, left
 from bursar.errors import NotFound
 from bursar.stores.memory_control import MemoryControl
 
@@ -46,7 +46,7 @@ class MemoryRuns(MemoryControl):
 
     def change_run(self, tenant: str, run: str, change: RunChange, audit: Change | None = None) -> RunRow:
         with self._lock:
-            row = self._runs.get((tenant, run))
+            row = self._runs.get((tenant, run)) or begun_by(tenant, run, change)
             if row is None:
                 raise NotFound(f"no run {run}")
             after = changed(row, change)

@@ -17,6 +17,7 @@ from bursar.core.budget import Budget, Unit
 from bursar.core.charge import ZERO, Amounts
 from bursar.core.hold import Move, State
 from bursar.core.labels import Labels
+from bursar.core.ledger import CARVE
 from bursar.stores.sqlite_book import SqliteBook
 
 __all__ = ["begin_budgets", "declare_budgets", "finish_budgets"]
@@ -136,7 +137,9 @@ class _Chunk:
 
     def _matching(self, tenant: str, labels: Labels) -> list[tuple[int, Line]]:
         """Give the lines of a call with these labels, each with the row of its budget."""
-        lines = []
+        lines: list[tuple[int, Line]] = []
+        if labels["wire"] == CARVE:
+            return lines
         for budget in self._budgets[tenant]:
             if not budget.matches(labels):
                 continue

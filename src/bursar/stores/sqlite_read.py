@@ -17,6 +17,7 @@ from bursar.core.charge import FLAGS, ZERO, Amounts
 from bursar.core.hold import Hold, State
 from bursar.core.labels import NONE, OTHER, Labels
 from bursar.core.ledger import (
+    CARVE,
     LAST_PLACE,
     BalanceRow,
     HoldRow,
@@ -114,7 +115,7 @@ class SqliteReads(SqliteFork):
         rows = self._read("spend_read", needle=_needle(query.match), **span)
         for packed, state, *numbers in rows:
             labels = Labels(json.loads(packed))
-            if any(labels[name] != value for name, value in query.match.items()):
+            if labels["wire"] == CARVE or any(labels[name] != value for name, value in query.match.items()):
                 continue
             values = tuple(labels[name] for name in query.by)
             settled, presumed, calls = sums.get(values, (ZERO, ZERO, 0))

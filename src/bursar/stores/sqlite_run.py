@@ -14,7 +14,7 @@ from typing import Any
 from bursar.core.control import Change
 from bursar.core.hold import State
 from bursar.core.ledger import Note, Reservation
-from bursar.core.run import ANCESTORS_MAX, RunChange, RunEntry, RunRow, RunState, admit_run, changed
+from bursar.core.run import ANCESTORS_MAX, RunChange, RunEntry, RunRow, RunState, admit_run, begun_by, changed
 from bursar.errors import NotFound
 from bursar.stores.sqlite_control import SqliteControl
 
@@ -52,7 +52,7 @@ class SqliteRuns(SqliteControl):
         """Do one explicit act, and record who did it. Raises NotFound for a run that no guard has seen, HoldConflict by
         the table."""
         with self.transaction():
-            row = self._run_row(tenant, run)
+            row = self._run_row(tenant, run) or begun_by(tenant, run, change)
             if row is None:
                 raise NotFound(f"no run {run}")
             after = changed(row, change)

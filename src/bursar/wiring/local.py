@@ -1,32 +1,33 @@
 """Everything behind the library's door, from settings: the same parts and stages as the gateway's, and no server.
 
-Owns the ways in which a call can be driven inside somebody else's process, and the one thread that keeps this process's
-part of the ledger in order: its heartbeat, what is set meanwhile, and the holds of answers that nobody reads any more.
+Owns the ways in which a call, and whatever else costs something, can be held inside somebody else's process. What is
+done beside them stands in `keeper.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import threading
 import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
+from bursar.actions.runs import checked_outcome, checked_reason
 from bursar.config.settings import Settings
 from bursar.core.admission import Balance, Line
 from bursar.core.budget import Budget
+from bursar.core.charge import Charge
+from bursar.core.hold import Verb
 from bursar.core.labels import Labels
-from bursar.core.ledger import SpendQuery, SpendRow
+from bursar.core.ledger import Granted, Note, Refused, Reservation, SpendQuery, SpendRow
 from bursar.core.provider import Provider
-from bursar.errors import BursarError, StoreUnavailable
+from bursar.core.run import RunChange, RunRow, RunVerb
 from bursar.guards.board import RunBoard
 from bursar.guards.loops.watch import Loops
+from bursar.guards.tools import Tools
 from bursar.jobs.upkeep import Upkeep
 from bursar.pipeline.account import Account, Accounts
 from bursar.pipeline.budgets import Budgets
@@ -34,7 +35,7 @@ from bursar.pipeline.call import Call, Reply, Stage
 from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.patience import AsyncioPatience, PlainPatience
 from bursar.pipeline.ports import Upstream, Waiting
-from bursar.pipeline.quote import Quoter
+from bursar.pipeline.quote import Quote, Quoter
 from bursar.pipeline.stages import StageParts, chained, stages
 from bursar.pipeline.turns import ThreadTurn
 from bursar.pipeline.unclosed import Unclosed
@@ -45,9 +46,11 @@ from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.telemetry.outbox import Outbox
 from bursar.telemetry.record import Observer
 from bursar.upstream.choice import ProviderChoice
+from bursar.wire.base import Answer, Refusal
 from bursar.wiring.control import LiveControl
 from bursar.wiring.ending import Ending
 from bursar.wiring.events import open_events
+from bursar.wiring.keeper import Keeper
 from bursar.wiring.ledger import TENANT, StoreClock
 from bursar.wiring.parts import Parts, UpkeepStore, open_loops, open_parts
 from bursar.wiring.retarget import Retarget
@@ -56,12 +59,8 @@ from bursar.wiring.wires import Wires
 
 __all__ = ["TENANT", "LocalEngine", "Way", "drive"]
 
-log = logging.getLogger("bursar.library")
-
 T = TypeVar("T")
 
-LEAVE_S = 5.0
-"""How long the end of a program waits until what is open is settled."""
 UNCLOSED_MAX = 100_000
 
 
@@ -96,6 +95,28 @@ class _Ports:
     patience: AsyncioPatience | PlainPatience
     before: tuple[Stage, ...]
     """The stages before the hold."""
+    face: ThreadedStore | DirectStore
+
+
+class _QuietAccount(Account):
+    """An account that writes no headers for an answer: the program gets the provider's own. A refusal has them all."""
+
+    _is_settled = False
+
+    async def settle(self, answer: Answer, *, status: int) -> None:
+        self._is_settled = True
+        await super().settle(answer, status=status)
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Tell what became of a call that got no answer."""
+        return super().headers() if self.is_closed and not self._is_settled else []
+
+
+class _QuietAccounts(Accounts):
+    """Opens such accounts."""
+
+    def open(self, call: Call, quote: Quote) -> Account:
+        return _QuietAccount(self, call, quote)
 
 
 async def _block(seconds: float) -> None:
@@ -110,6 +131,8 @@ class LocalEngine:
     settings: Settings
     addresses: dict[tuple[str, str], Provider] = field(default_factory=dict)
     """By base URL and wire: whose prices count there, as far as it was asked."""
+    tools: Tools = field(default_factory=Tools)
+    """How many tools of its own the program has used in each run."""
     wires: Wires = field(init=False)
     choice: ProviderChoice = field(init=False)
     control: LiveControl = field(init=False)
@@ -117,7 +140,7 @@ class LocalEngine:
     _face: ThreadedStore | DirectStore = field(init=False)
     _quoter: Quoter = field(init=False)
     _ports: dict[Way, _Ports] = field(init=False)
-    _keeper: _Keeper = field(init=False)
+    _keeper: Keeper = field(init=False)
     _events: Outbox | None = field(init=False)
 
     def start(self) -> None:
@@ -142,7 +165,7 @@ class LocalEngine:
             settings.limits.heartbeat_s,
             settings.limits.lapse_s,
         )
-        self._keeper = _Keeper(upkeep, self.control)
+        self._keeper = Keeper(upkeep, self.control)
         self._keeper.start()
 
     def _open_ports(self) -> dict[Way, _Ports]:
@@ -156,9 +179,9 @@ class LocalEngine:
 
         def ports(face: ThreadedStore | DirectStore, waiting: Waiting, way: Way) -> _Ports:
             learnt = (parts.facts, parts.estimates, parts.usuals, parts.clock)
-            accounts = Accounts(face, waiting, *learnt, observers, held, unclosed, board)
+            accounts = _QuietAccounts(face, waiting, *learnt, observers, held, unclosed, board)
             patience = AsyncioPatience() if way is Way.ASYNCIO else PlainPatience()
-            return _Ports(accounts, waiting, patience, self._stages(face, way, board, loops))
+            return _Ports(accounts, waiting, patience, self._stages(face, way, board, loops), face)
 
         direct, wait_s, most = DirectStore(parts.ledger), limits.hold_wait_s, limits.waiting_max
         blocking = WaitingRoom(wait_s, most, ThreadTurn, queues)
@@ -193,6 +216,83 @@ class LocalEngine:
         most = self.settings.limits.answer_bytes_max
         hold = HoldStage(self._quoter, ports.accounts, ports.waiting, upstream, most, ports.patience)
         return await chained(ports.before, hold)(call)
+
+    # --- what is held for something else than a call ------------------------------------------------------------------
+
+    @property
+    def process(self) -> str:
+        """Name this process in the ledger."""
+        return self._parts.process
+
+    async def reserve(self, asked: Reservation, way: Way, *, attempts: int = 1) -> Granted | Refused:
+        """Hold at once or not at all, so many times over. Raises StoreUnavailable."""
+        store = self._ports[way].accounts.store
+        verdict = await store.reserve(asked)
+        if isinstance(verdict, Refused) or attempts == 1:
+            return verdict
+        extension = await store.extend(asked, 0, 0, attempts)
+        if extension.is_granted:
+            return verdict
+        await self.settle(asked, None, way)
+        return Refused(asked.lines[0], verdict.balances[0], is_exhausted=False)
+
+    async def admit(self, asked: Reservation, way: Way) -> Granted | Refused:
+        """Hold as a call is held: while the money is only in flight it waits its turn. Raises StoreUnavailable."""
+        ports = self._ports[way]
+        return await ports.waiting.admit(asked.lines, partial(ports.accounts.store.reserve, asked), lambda: False)
+
+    async def settle(self, asked: Reservation, charge: Charge | None, way: Way, note: Note | None = None) -> None:
+        """End such a hold with what it came to; None releases it. What the ledger cannot take now is kept for later."""
+        ports = self._ports[way]
+        verb = Verb.RELEASE if charge is None else Verb.SETTLE
+        try:
+            await ports.accounts.close(Unclosed(asked, verb, self.clock(), charge, note or Note()))
+        finally:
+            ports.waiting.freed(asked.lines)
+
+    async def balance(self, line: Line, way: Way) -> Balance:
+        """Read one line. Raises StoreUnavailable."""
+        return await self._ports[way].face.run(partial(self._parts.ledger.balance, TENANT, line))
+
+    async def run_row(self, run: str, way: Way) -> RunRow | None:
+        """Read how a run stands; None when no guard has seen it. Raises StoreUnavailable."""
+        return await StoredRuns(self._parts.ledger, self._ports[way].face).row(TENANT, run)
+
+    def finish(self, run: str, outcome: str, reason: str, begins_ns: int) -> None:
+        """Record how a run ended. Raises UsageError and StoreUnavailable."""
+        checked_outcome(outcome)
+        at_ns = self.clock()
+        change = RunChange(
+            RunVerb.FINISH, at_ns, reason=checked_reason(reason), outcome=outcome, begins_ns=min(begins_ns, at_ns)
+        )
+        self._parts.ledger.change_run(TENANT, run, change)
+
+    def budgets(self, labels: Labels, brought: Sequence[Budget]) -> tuple[Budget, ...]:
+        """Give the budgets that count what has these labels: those in force, and those that it brings along."""
+        return (*self.control.in_force.budgets.matching(TENANT, labels), *brought)
+
+    def lines(self, budgets: Sequence[Budget], labels: Labels) -> tuple[Line, ...]:
+        """Give the lines of budgets at this moment."""
+        return self.control.in_force.budgets.lines(budgets, labels, self.clock())
+
+    def quote(self, call: Call) -> Quote | Refusal:
+        """Say what a call may cost, and hold nothing."""
+        return self._quoter.quote(call)
+
+    def paused(self, labels: Labels) -> Refusal | None:
+        """Refuse what somebody paused; None when nobody did."""
+        return self.control.in_force.stopped(TENANT, labels)
+
+    @property
+    def link(self) -> str:
+        """Where people ask for more."""
+        return self.control.in_force.link
+
+    def tend(self, job: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        """Let the engine's own thread do a job again and again until it says that it is done."""
+        self._keeper.tend(job)
+
+    # --- what can be read ---------------------------------------------------------------------------------------------
 
     @cached_property
     def known_addresses(self) -> frozenset[str]:
@@ -237,74 +337,3 @@ class LocalEngine:
         self._parts.ledger.close_store()
         if self._events is not None:
             self._events.stop()
-
-
-class _Keeper:
-    """The one thread of the library: an event loop of its own, in which the gateway's jobs run as they are."""
-
-    def __init__(self, upkeep: Upkeep, control: LiveControl) -> None:
-        self._upkeep = upkeep
-        self._control = control
-        self._orphans: deque[Coroutine[Any, Any, None]] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._wake: asyncio.Event | None = None
-        self._is_ready = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="bursar-keeper", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-        self._is_ready.wait()
-
-    def adopt(self, ending: Coroutine[Any, Any, None]) -> None:
-        # A deque's append and a write to the loop's pipe are all that a finalizer may do: it can run inside anything.
-        self._orphans.append(ending)
-        self._call(self._wake)
-
-    def stop(self) -> None:
-        self._call(self._stopping)
-        self._thread.join(LEAVE_S)
-
-    def _call(self, event: asyncio.Event | None) -> None:
-        with contextlib.suppress(RuntimeError):  # The loop has ended.
-            if self._loop is not None and event is not None:
-                self._loop.call_soon_threadsafe(event.set)
-
-    def _work(self) -> None:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            runner.run(self._keep())
-
-    async def _keep(self) -> None:
-        self._stopping, self._wake = asyncio.Event(), asyncio.Event()
-        self._is_ready.set()
-        jobs = [
-            asyncio.create_task(self._upkeep.run(self._stopping)),
-            asyncio.create_task(self._control.run(self._stopping)),
-            asyncio.create_task(self._bury(self._stopping, self._wake)),
-        ]
-        await asyncio.gather(*jobs)
-        await self._end_orphans()
-        with contextlib.suppress(StoreUnavailable):
-            await self._upkeep.close_kept()
-            await self._upkeep.leave()
-
-    async def _bury(self, stopping: asyncio.Event, wake: asyncio.Event) -> None:
-        """End what nobody reads any more, as soon as that is known."""
-        stopped = asyncio.create_task(stopping.wait())
-        while not stopping.is_set():
-            waking = asyncio.create_task(wake.wait())
-            await asyncio.wait({stopped, waking}, return_when=asyncio.FIRST_COMPLETED)
-            waking.cancel()
-            wake.clear()
-            await self._end_orphans()
-
-    async def _end_orphans(self) -> None:
-        while self._orphans:
-            try:
-                await self._orphans.popleft()
-            except BursarError as error:
-                log.error("the end of an answer could not be recorded: %s", error.message)
-            except Exception:
-                # The outermost frame of this job.
-                log.exception("the end of an answer failed")
