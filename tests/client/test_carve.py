@@ -266,6 +266,15 @@ def test_a_process_that_is_killed_while_it_gives_back_never_gives_back_too_much(
     home.assert_sound()
 
 
+def test_a_ledger_that_is_closed_and_opened_again_inside_gets_the_rest_back_all_the_same(home: House) -> None:
+    with bursar.budget("$1") as parent:
+        with parent.carve("$0.60"):
+            ask(home)
+            bursar.close()
+        assert (parent.spent, parent.remaining) == (Decimal("0.25"), Decimal("0.75"))
+    home.assert_sound()
+
+
 CHILD = (
     f"ASKED = {ASKED!r}"
     + """

@@ -296,7 +296,7 @@ class CarvedBudget(OpenBudget):
             if self._carving is None:
                 scope = super()._entered()
                 self._process = os.getpid()
-                carving = Carving(runtime.engine(), scope, self._parent.scope.chain)
+                carving = Carving(scope, self._parent.scope.chain)
                 refused = drive(carving.take(self._limits, Way.BLOCKING))
                 if refused is not None:
                     self._is_over = True

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bursar.client.refused import Refused as Told
+from bursar.client.runtime import runtime
 from bursar.client.scopes import Scope
 from bursar.core.admission import Ask, Balance, Cover, Line
 from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.charge import Amounts, Charge
 from bursar.core.labels import Labels
 from bursar.core.ledger import CARVE, Refused, Reservation
-from bursar.errors import HoldConflict, StoreUnavailable
+from bursar.errors import BursarError, HoldConflict, StoreUnavailable
 from bursar.failpoints import failpoint
 from bursar.ids import new_id
 from bursar.pipeline.budgets import Budgets
@@ -49,10 +50,15 @@ class _Part:
 class Carving:
     """The parts of one carved budget, of which `scope` is the inside and `around` what they come from."""
 
-    engine: LocalEngine
     scope: Scope
     around: Sequence[Scope]
     parts: list[_Part] = field(default_factory=list)
+    _is_told: bool = False
+
+    @property
+    def engine(self) -> LocalEngine:
+        """Give the engine that is open now: it may be closed and opened again while a part is held."""
+        return runtime.engine()
 
     async def take(self, limits: Sequence[Limit], way: Way) -> Told | None:
         """Hold every part, or none: then it says why. Raises StoreUnavailable."""
@@ -61,14 +67,23 @@ class Carving:
             if part is None:
                 continue
             attempts = limit.amount if limit.unit is Unit.REQUESTS else 1
-            verdict = await self.engine.reserve(part.asked, way, attempts=attempts)
+            try:
+                verdict = await self.engine.reserve(part.asked, way, attempts=attempts)
+            except BursarError:
+                # What the ledger has heard of all the same goes back as soon as it can be told so.
+                await self._release([*self.parts, part], way)
+                raise
             if isinstance(verdict, Refused):
-                for taken in self.parts:
-                    await self.engine.settle(taken.asked, None, way)
+                await self._release(self.parts, way)
                 return _told(part, verdict)
             self.parts.append(part)
         self.scope.covered = tuple((scope, part.limit.unit) for part in self.parts for scope in part.scopes)
         return None
+
+    async def _release(self, parts: Sequence[_Part], way: Way) -> None:
+        for part in parts:
+            await self.engine.settle(part.asked, None, way)
+        self.parts.clear()
 
     def _part(self, limit: Limit) -> _Part | None:
         """Make the part in one unit; None where nothing around counts that unit, or is itself covered already."""
@@ -111,7 +126,9 @@ class Carving:
                 if not part.is_over:
                     part.is_over = await self._end(part, way)
         except StoreUnavailable as error:
-            log.warning("a carved budget's rest cannot be given back now: %s", error.message)
+            if not self._is_told:
+                log.warning("a carved budget's rest cannot be given back now: %s", error.message)
+                self._is_told = True
         return all(part.is_over for part in self.parts)
 
     async def _end(self, part: _Part, way: Way) -> bool:
