@@ -106,7 +106,8 @@ def test_its_end_is_told_by_the_exit_code(home: House, command: list[str], code:
 
 
 def test_one_that_heeds_its_first_refusal_is_not_killed_and_still_ends_with_3(home: House) -> None:
-    program = f"import openai\ntry:\n    while True: {ONCE}\nexcept openai.APIStatusError as e: print(e.status_code, type(e).__name__)"
+    program = f"import openai\ntry:\n    while True: {ONCE}\n"
+    program += "except openai.APIStatusError as e: print(e.status_code, type(e).__name__)"
     told = ran(home, "--budget", "$0.50", "--", PYTHON, "-c", program)
     assert (told.returncode, told.stdout) == (3, "402 BudgetExceeded\n")
     assert "STOPPED" in told.stderr and "was ended" not in told.stderr
@@ -131,7 +132,9 @@ def test_a_program_in_another_environment_is_told_and_counted_by_the_gateway(hom
     venv.create(home.path / "other", with_pip=False)
     (home.path / "lib").mkdir()
     (home.path / "lib" / "httpx.py").write_text("it_is = 'theirs'\n")
-    (home.path / "lib" / "sitecustomize.py").write_text("import sys\nif 'other' in sys.prefix: print('theirs too', flush=True)\n")
+    (home.path / "lib" / "sitecustomize.py").write_text(
+        "import sys\nif 'other' in sys.prefix: print('theirs too', flush=True)\n"
+    )
     program = f"import httpx, sys; print(httpx.it_is, 'click' in sys.modules); sys.path.append({str(PROGRAMS)!r}); "
     program += "import ask; print(ask.ask())"
     python = str(home.path / "other" / "bin" / "python")
@@ -209,7 +212,7 @@ def test_ctrl_c_at_a_terminal_comes_to_the_program_once(home: House) -> None:
     if pid == 0:
         (home.path / "tmp").mkdir()
         os.chdir(home.path)
-        os.execve(PYTHON, command, environment(home))  # noqa: S606
+        os.execve(PYTHON, command, environment(home))
     read = b""
     while b"ready True" not in read:
         read += os.read(terminal, 1000)

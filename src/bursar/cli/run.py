@@ -22,7 +22,7 @@ from bursar.actions.holds import lapse_gone
 from bursar.cli.options import Source, ledger_of, now, pairs, source_options
 from bursar.cli.run_child import NOT_EXECUTABLE, NOT_FOUND, Seen, started
 from bursar.cli.run_door import Door
-from bursar.cli.run_ways import Ways, program_environment, ways_of
+from bursar.cli.run_ways import Ways, program_command, program_environment, ways_of
 from bursar.cli.table import clean
 from bursar.cli.words import money
 from bursar.client.limits import read_limits
@@ -181,7 +181,7 @@ def _kept(
         door.open(_without_keys(made.settings, ways), ways, made.scopes, tell)
 
     try:
-        with started(command, environment, stop_after) as (child, signals):
+        with started(program_command(command, environ, ways), environment, stop_after) as (child, signals):
             return child.keep(pipe, signals, door.listening, open_door)
     except FileNotFoundError as error:
         click.echo(f"bursar: {command[0]}: {error.strerror}", err=True)

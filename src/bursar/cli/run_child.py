@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +86,12 @@ class Child:
         self.seen.exit_code = code if code >= 0 else 128 - code
         return self.seen
 
-    # --- signals --------------------------------------------------------------------------------------------------------
+    # --- signals ------------------------------------------------------------------------------------------------------
 
     def _pass_on(self, numbers: bytes) -> None:
-        for number in numbers:
-            if number in PASSED and not (self._is_sharing and number in FROM_TERMINAL):
-                self._send(number)
+        for byte in numbers:
+            if byte in PASSED and not (self._is_sharing and byte in FROM_TERMINAL):
+                self._send(byte)
 
     def _send(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -100,7 +100,7 @@ class Child:
             else:
                 os.killpg(self._process.pid, number)
 
-    # --- refusals -------------------------------------------------------------------------------------------------------
+    # --- refusals -----------------------------------------------------------------------------------------------------
 
     def _hear(self, pipe: int) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -122,7 +122,7 @@ class Child:
         if is_asking and not self._is_ending:
             self._end()
 
-    # --- the end --------------------------------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------------
 
     @property
     def _is_ending(self) -> bool:
@@ -138,14 +138,18 @@ class Child:
         self.seen.is_ended = True
         self._kill_at_s = time.monotonic() + KILL_S
         self._family = _family(self._process.pid)
-        for pid in self._alive():
-            _signal(pid, signal.SIGTERM)
-            _signal(pid, signal.SIGCONT)
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            self._end_by(number)
 
     def _kill(self) -> None:
         self._family |= _family(self._process.pid)
+        self._end_by(signal.SIGKILL)
+
+    def _end_by(self, number: int) -> None:
+        if not self._family:  # The system does not tell who began whom.
+            self._send(number)
         for pid in self._alive():
-            _signal(pid, signal.SIGKILL)
+            _signal(pid, number)
 
     def _alive(self) -> list[int]:
         """List those of the family that still run; a number that was given anew to another process is none."""
@@ -171,7 +175,7 @@ def _signals() -> Iterator[int]:
     """Let signals come as bytes to a file, and do nothing else; those that are ignored stay so, for the program too."""
     reads, writes = os.pipe()
     os.set_blocking(writes, False)
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, Any] = {}
     file_before = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
     for number in (*PASSED, signal.SIGCHLD):
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -214,7 +218,7 @@ def _dies_with_us() -> Callable[[], None] | None:
     return ask
 
 
-# --- processes ----------------------------------------------------------------------------------------------------------
+# --- processes --------------------------------------------------------------------------------------------------------
 
 
 def _signal(pid: int, number: int) -> None:
@@ -231,7 +235,8 @@ def _family(pid: int) -> dict[int, str]:
         if found is not None:
             parents.setdefault(found[0], []).append(each)
             born[each] = found[2]
-    family, waiting = {}, [pid]
+    family: dict[int, str] = {}
+    waiting = [pid]
     while waiting and len(family) < FAMILY_MAX:
         each = waiting.pop()
         if each in born and each not in family:
@@ -241,7 +246,8 @@ def _family(pid: int) -> dict[int, str]:
 
 
 def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    processes = Path("/proc")
+    return [int(entry.name) for entry in processes.iterdir() if entry.name.isdecimal()] if processes.is_dir() else []
 
 
 def _stat(pid: int) -> tuple[int, str, str] | None:

@@ -1,13 +1,14 @@
 """How the programs of a run find its gateway, and what else they are told: the environment that they get.
 
-Owns the variables that programs read, and which provider is behind each of them: the one that the user had set, else the
+Owns the variables that programs read, and which provider is behind each: the one that the user had set, else the
 configured one. It never takes a variable away from a program.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,13 +18,15 @@ from bursar.core.provider import Provider
 from bursar.upstream.whose import configured_at, stand_in, usual_provider
 from bursar.wiring.handed import Handed, OpenScope, written_scopes
 
-__all__ = ["START", "Ways", "program_environment", "ways_of"]
+__all__ = ["START", "Ways", "program_command", "program_environment", "ways_of"]
 
 START = Path(__file__).parents[1] / "client" / "start"
 """The folder that makes a Python program meter itself (`client/start/sitecustomize.py`)."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 DIRECT = ("no_proxy", "NO_PROXY")
 HERE = "127.0.0.1"
+CODEX = "bursar-run"
+"""What Codex calls the run's gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +101,13 @@ def program_environment(
         for name in DIRECT:
             told[name] = ",".join(each for each in (environ.get(name, ""), HERE) if each)
     return told
+
+
+def program_command(command: Sequence[str], environ: Mapping[str, str], ways: Ways) -> list[str]:
+    """Give the command; Codex, which reads no variable for its address, is told by options of its own."""
+    if Path(command[0]).name != "codex":
+        return list(command)
+    key = {"env_key": "OPENAI_API_KEY"} if environ.get("OPENAI_API_KEY") else {"requires_openai_auth": True}
+    provider = {"name": "bursar run", "base_url": ways.variables["OPENAI_BASE_URL"], "wire_api": "responses", **key}
+    table = ", ".join(f"{name} = {json.dumps(said)}" for name, said in provider.items())
+    return [command[0], "-c", f"model_providers.{CODEX}={{{table}}}", "-c", f"model_provider={CODEX}", *command[1:]]

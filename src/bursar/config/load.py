@@ -36,7 +36,7 @@ KEYS = ("server", "store", "providers", "prices", "models", "budgets", "guards",
 """The keys of a configuration file."""
 
 Flags: TypeAlias = Mapping[str, str | Sequence[str]]
-"""What a command's flags say: `budget` (one or several short forms), `guards`, `link`, or a key such as `server.port`."""
+"""What a command's flags say: `budget` (one or several short forms), `guards`, `link`, or a key: `server.port`."""
 
 SECRET_LENGTH_MIN = 32
 ELSEWHERE = "set elsewhere"

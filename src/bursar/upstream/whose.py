@@ -30,7 +30,7 @@ def stand_in(providers: Iterable[Provider], base: str, wire: str) -> Provider:
 
 
 def usual_provider(providers: Iterable[Provider], wire: str) -> Provider:
-    """Give the provider that a wire's programs mean unless they say otherwise. Raises BadRequest where there is none."""
+    """Give the provider that a wire's programs mean unless they say otherwise. Raises BadRequest for none."""
     paid = [provider for provider in providers if wire in provider.wires and not provider.is_free]
     usual = next((provider for provider in paid if not provider.models), paid[0] if paid else None)
     if usual is None:

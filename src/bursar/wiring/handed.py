@@ -53,7 +53,7 @@ def own_budget(limits: Sequence[Limit], *, name: str, instance: str, is_strict: 
     )
 
 
-# --- open budgets -------------------------------------------------------------------------------------------------------
+# --- open budgets -----------------------------------------------------------------------------------------------------
 
 
 def written_scopes(scopes: Sequence[OpenScope]) -> str:
@@ -96,7 +96,7 @@ def _scope(row: Mapping[str, Any]) -> OpenScope:
     return OpenScope(budget, {str(name): str(value) for name, value in row["labels"].items()})
 
 
-# --- a run --------------------------------------------------------------------------------------------------------------
+# --- a run ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Handed:
         return url
 
     def tell(self, message: str, instances: Collection[str] | None) -> None:
-        """Tell the runs of a refusal whose matter it is; `instances` are the open budgets that refused, None for others.
+        """Tell the runs of a refusal whose matter it is: of the open budgets in `instances`, None where none refused.
 
         A run that has ended, or that does not keep up, is not waited for.
         """

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from typing import Any
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = os.path.dirname(os.path.dirname(HERE))
@@ -20,7 +21,7 @@ LIBRARIES = ("aiobotocore", "aiohttp", "botocore", "httpx", "httpx2")
 class Start:
     """Meters as soon as the first of the libraries is asked for, before it is loaded; then it is gone."""
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         """Begin where the name is one of the libraries, and let the others find it."""
         if fullname not in LIBRARIES or self not in sys.meta_path:
             return None
@@ -37,7 +38,7 @@ class Start:
 class Bursar:
     """Finds the package `bursar` of the one who started the run, where the program's environment has none."""
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         """Give the package itself; its modules are found in its folder."""
         if fullname != "bursar":
             return None
@@ -45,19 +46,19 @@ class Bursar:
         return importlib.util.spec_from_file_location(fullname, file, submodule_search_locations=[PACKAGE])
 
 
-def begin():
+def begin() -> None:
     """Meter, or say why not: then the run's gateway alone counts what this program asks."""
     if sys.version_info < OLDEST:
-        return tell("it runs under Python %d.%d" % sys.version_info[:2])
+        tell("it runs under Python %d.%d" % sys.version_info[:2])
+        return
     try:
         inherited = importlib.import_module("bursar.client.inherited")
         inherited.activate()
     except ImportError as error:
-        return tell("its environment has no %s" % (error.name or error))
-    return None
+        tell("its environment has no %s" % (error.name or error))
 
 
-def tell(why):
+def tell(why: str) -> None:
     """Say once, on stderr, that the program does not meter itself."""
     if sys.stderr is not None:
         sys.stderr.write(
@@ -66,7 +67,7 @@ def tell(why):
         )
 
 
-def give_way():
+def give_way() -> None:
     """Load the `sitecustomize` that stands behind this one, as Python would have."""
     sys.path[:] = [each for each in sys.path if os.path.abspath(each or os.curdir) != HERE]
     sys.path_importer_cache.pop(HERE, None)
