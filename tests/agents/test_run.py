@@ -1,4 +1,4 @@
-"""Claude Code and Codex, the real programs, inside `bursar run`: nothing is set for them, and a budget ends their work."""
+"""Claude Code and Codex, the real programs, inside `bursar run`: nothing is set for them, a budget ends their work."""
 
 from __future__ import annotations
 
