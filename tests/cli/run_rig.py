@@ -50,7 +50,7 @@ def ran(home: House, *words: str, **more: str) -> subprocess.CompletedProcess[st
     """Run `bursar run WORDS` to its end; nothing may be left behind."""
     with running(home, *words, **more) as process:
         out, told = process.communicate(timeout=WAIT_S)
-    assert list((home.path / "tmp").iterdir()) == []
+    assert list((home.path / "tmp").glob("bursar-*")) == []
     return subprocess.CompletedProcess([], process.returncode, out, told)
 
 

@@ -22,7 +22,7 @@ from bursar.wiring.handed import OpenScope
 
 __all__ = ["Door"]
 
-NEEDED = ("aiohttp", "httptools", "uvicorn")
+NEEDED = ("httptools", "msgspec", "prometheus_client", "starlette", "uvicorn")
 BACKLOG = 4096
 STOP_S = 10.0
 

@@ -17,12 +17,10 @@ import uvicorn
 from bursar.config.settings import Settings
 from bursar.core.control import Role
 from bursar.core.labels import Labels
-from bursar.errors import NotFound
 from bursar.gateway.app import App
-from bursar.gateway.arrival import Arrival, Place, query_of, refuse_foreign
+from bursar.gateway.arrival import Arrival, Place, refuse_foreign
 from bursar.gateway.calls import CallMaker
 from bursar.gateway.exchange import Exchange
-from bursar.gateway.relay import relay
 from bursar.gateway.server import make_config
 from bursar.identity.caller import Caller
 from bursar.pipeline.call import Call, Reply
@@ -84,29 +82,32 @@ class PrivateApp(App):
     async def handle(self, exchange: Exchange) -> None:
         """Answer a request below the run's own address; to everybody else nobody is here."""
         path = self._private.below(exchange.path)
-        if path is None:
+        if path is None or _api(path) not in self._private.providers:
             exchange.respond(404, [], b"")
             return
         exchange.path = path
         await super().handle(exchange)
 
     async def _serve(self, exchange: Exchange, place: Place | None) -> None:
-        """Answer one request of a model API."""
-        refuse_foreign(exchange.headers)
-        if place is None:
-            raise NotFound(f"bursar does not serve {exchange.method} {exchange.path[:200]}")
-        family = exchange.path[1:].partition("/")[0]
-        if not place.forced:
-            place = replace(place, forced=self._private.providers.get(family, ""))
-        arrival = Arrival(place, exchange.headers, query_of(exchange.query, place.route), self._caller)
-        with self._shares.taken(TENANT):
-            await relay(await self._answer(arrival, exchange), exchange, self.limits)
+        """Answer one request of a model API, by the provider that the run has for it."""
+        if place is not None and not place.forced:
+            place = replace(place, forced=self._private.providers[_api(exchange.path)])
+        await super()._serve(exchange, place)
+
+    def _let_in(self, headers: Mapping[str, str]) -> Caller:
+        """Let in whoever knows the address."""
+        refuse_foreign(headers)
+        return self._caller
 
     async def _answer(self, arrival: Arrival, exchange: Exchange) -> Reply:
         reply = await super()._answer(arrival, exchange)
         if reply.refusal is not None and reply.refusal.code in STOPS:
             self._private.tell(reply.refusal.message, reply.refusal.budget)
         return reply
+
+
+def _api(path: str) -> str:
+    return path[1:].partition("/")[0]
 
 
 class _RunCalls(CallMaker):
