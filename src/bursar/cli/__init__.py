@@ -13,6 +13,7 @@ COMMANDS = {
     "init": Entry("bursar.cli.init:init", "Write a commented bursar.yaml to begin with."),
     "serve": Entry("bursar.cli.serve:serve", "Start the gateway that keeps your clients inside their budgets."),
     "demo": Entry("bursar.cli.demo:demo", "See it work in a minute: no key, no network, no bill."),
+    "run": Entry("bursar.cli.run:run", "Run any program inside a budget, unchanged."),
     "budget": Entry("bursar.cli.budget:budget", "What is used, held and left of each budget; set, top up, remove."),
     "spend": Entry("bursar.cli.spend:spend", "Who spent what: by agent, model, user, day or any label."),
     "runs": Entry("bursar.cli.runs:runs", "Runs of agents: steps, tokens, cost, last activity."),

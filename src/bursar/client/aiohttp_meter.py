@@ -19,6 +19,7 @@ from bursar.client.aiohttp_bodies import Nothing, fed, metered, synthetic
 from bursar.client.asked import Asking, Heads, Where
 from bursar.client.calls import CallMaker, Metering
 from bursar.client.exchange import Exchange, Feed
+from bursar.client.homeward import homeward_url
 from bursar.client.inside import inside, is_inside
 from bursar.client.meter import aimed_at, maker_of
 from bursar.client.recognise import Aimed
@@ -63,6 +64,7 @@ class _Kit:
 
 async def request(original: Original, session: aiohttp.ClientSession, where: Any, options: dict[str, Any]) -> Any:
     """Send a request of a session, metered where that is to be. `options` are those of `_request`, its method too."""
+    where = _homeward(session, where)
     if is_inside() or session.closed or str(options["method"]).upper() != "POST":
         return await original(session, str_or_url=where, **options)
     asking = _asking(session, where, options)
@@ -82,6 +84,15 @@ async def request(original: Original, session: aiohttp.ClientSession, where: Any
         return await original(session, str_or_url=where, **options)
     await _raise_for_status(session, options, response)
     return response
+
+
+def _homeward(session: aiohttp.ClientSession, where: Any) -> Any:
+    """Give an address as it is at the provider itself."""
+    if session.closed:
+        return where
+    asked = str(session._build_url(where))
+    home = homeward_url(asked)
+    return where if home == asked else type(session._build_url(where))(home, encoded=True)
 
 
 async def _metered(original: Original, exchange: _Exchange, aimed: Aimed, *, is_seen: bool) -> Any:

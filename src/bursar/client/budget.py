@@ -30,11 +30,11 @@ from bursar.client.runtime import runtime
 from bursar.client.scopes import Scope, close_scope, open_scope, scopes_here
 from bursar.config.problems import near
 from bursar.core.admission import Balance, Line
-from bursar.core.budget import LIMIT_MAX, Budget, Limit, Policy, Unit
+from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.money import NANO_PER_USD
-from bursar.core.window import Window, WindowKind
 from bursar.errors import UsageError
 from bursar.ids import new_id
+from bursar.wiring.handed import own_budget
 from bursar.wiring.local import TENANT, Way, drive
 
 __all__ = ["CarvedBudget", "Labelled", "OnExceed", "OpenBudget", "Options", "budget", "label"]
@@ -43,7 +43,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NAME_LENGTH_MAX = 128
-_FOREVER = Window(WindowKind.TOTAL)
 
 
 def budget(
@@ -165,19 +164,13 @@ class OpenBudget:
 
     def _budget(self, instance: str) -> Budget | None:
         """Make the budget that is held against: its limits, and what counts its cost and its calls in any case."""
-        limits = {limit.unit: limit for limit in self._limits}
-        counted = [limits.get(unit) or Limit(unit, LIMIT_MAX[unit]) for unit in (Unit.USD, Unit.REQUESTS)]
-        others = [limit for limit in self._limits if limit.unit not in (Unit.USD, Unit.REQUESTS)]
         name = self._options.get("name") or self._labels.get("agent") or self._labels.get("task") or "budget"
-        return Budget(
-            name[:NAME_LENGTH_MAX],
-            (*counted, *others),
-            _FOREVER,
-            tenant=TENANT,
-            is_strict=bool(self._options.get("strict")),
-            on_unknown_price=Policy.DENY if Unit.USD in limits else Policy.ALLOW,
-            link=self._options.get("link", ""),
+        return own_budget(
+            self._limits,
+            name=name[:NAME_LENGTH_MAX],
             instance=instance,
+            is_strict=bool(self._options.get("strict")),
+            link=self._options.get("link", ""),
         )
 
     def _react(self, refused: Refused) -> None:

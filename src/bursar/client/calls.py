@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from bursar.client.exchange import Exchange
+from bursar.client.homeward import tell_run
 from bursar.client.recognise import COMPACT, Aimed
 from bursar.client.refused import KEY, Refused, hear, refused_by
 from bursar.client.scopes import Around, Scope
@@ -25,6 +26,7 @@ from bursar.ids import new_id
 from bursar.pipeline.call import Call, Reply
 from bursar.pipeline.ports import Upstream
 from bursar.pipeline.refusals import harmless
+from bursar.upstream.whose import configured_at, stand_in
 from bursar.wire.base import Refusal, Request, Wire
 from bursar.wire.bedrock_common import asked_by
 from bursar.wire.signed import Signed, is_signed
@@ -96,9 +98,10 @@ class CallMaker:
         """Give the call, or the response that refuses what cannot be parsed or bounded."""
         headers = self.headers
         wire = self._wire(exchange, headers)
-        stopped = next((scope.stopped for scope in self.around.scopes if scope.stopped), "")
-        if stopped:
-            return self.refuse(exchange, wire, Refusal(402, "budget_exceeded", stopped))
+        stopped = next((scope for scope in self.around.scopes if scope.stopped), None)
+        if stopped is not None:
+            identity = stopped.budget.identity if stopped.budget is not None else ""
+            return self.refuse(exchange, wire, Refusal(402, "budget_exceeded", stopped.stopped, budget=identity))
         try:
             if headers.get("content-encoding", "identity") != "identity":
                 raise BadRequest("encoded request bodies cannot be bounded: send the JSON as it is")
@@ -180,6 +183,8 @@ def refuse(exchange: Exchange, body: bytes, refusal: Refusal, scopes: tuple[Scop
 
 def told(exchange: Exchange, reply: Reply, refused: Refused) -> Any:
     """Make a response that says no; its extensions carry why, for whoever makes an error of it."""
+    if refused.is_stop:
+        tell_run(refused.message, refused.own)
     hear(refused)
     return exchange.kit.response(
         reply.status,
@@ -219,14 +224,7 @@ def provider_of(configured: Sequence[Provider], base: str, wire: str) -> Provide
 
     Raises BadRequest where nobody does.
     """
-    providers = [provider for provider in configured if wire in provider.wires]
-    for provider in providers:
-        if provider.base_url.rstrip("/").lower() == base:
-            return replace(provider, deadlines=_PATIENT)
-    if _AT_AWS.match(base) is not None:
-        return Provider("bedrock", base, (wire,), deadlines=_PATIENT)
-    usual = next((each for each in providers if not each.is_free and not each.models), None)
-    usual = usual or next((each for each in providers if not each.is_free), None)
-    if usual is None:
-        raise BadRequest("no provider is configured for this API")
-    return Provider(usual.name, base or usual.base_url, usual.wires, price_as=usual.price_as, deadlines=_PATIENT)
+    found = configured_at(configured, base, wire)
+    if found is None and _AT_AWS.match(base) is not None:
+        found = Provider("bedrock", base, (wire,))
+    return replace(found or stand_in(configured, base, wire), deadlines=_PATIENT)

@@ -11,6 +11,7 @@ from typing import Any
 from bursar.client import awaiting, blocking
 from bursar.client.calls import CallMaker, base_of, headers_of, refuse
 from bursar.client.exchange import Exchange
+from bursar.client.homeward import homeward
 from bursar.client.inside import is_inside
 from bursar.client.kit import Kit
 from bursar.client.recognise import Aimed, aim, is_free_at_provider, is_unbounded
@@ -29,6 +30,7 @@ def meter(
     original: Callable[..., Any], kit: Kit, client: Any, request: Any, stream: bool, options: Mapping[str, Any]
 ) -> Any:
     """Send a request of a client that blocks, metered where that is to be."""
+    request = homeward(request)
     aimed = aimed_at(request)
     if aimed is None:
         return original(client, request, stream=stream, **options)
@@ -48,6 +50,7 @@ async def meter_async(
     options: Mapping[str, Any],
 ) -> Any:
     """Send a request of a client that does not block, metered where that is to be."""
+    request = homeward(request)
     aimed = aimed_at(request)
     if aimed is None:
         return await original(client, request, stream=stream, **options)

@@ -31,6 +31,8 @@ class Refused:
     budget: str
     scopes: tuple[Scope, ...]
     """Those whose matter it is: whose budget refused, else the innermost around the call."""
+    own: tuple[Scope, ...] = ()
+    """Those whose budget refused."""
 
     @property
     def is_stop(self) -> bool:
@@ -43,7 +45,7 @@ def refused_by(refusal: Refusal, scopes: tuple[Scope, ...]) -> Refused:
     budget = refusal.headers.get("x-bursar-budget", "")
     own = tuple(scope for scope in scopes if scope.budget is not None and scope.budget.identity == refusal.budget)
     innermost = tuple(scope for scope in scopes if scope.budget is not None)[-1:]
-    return Refused(refusal.status, refusal.code, refusal.message, budget, own or innermost)
+    return Refused(refusal.status, refusal.code, refusal.message, budget, own or innermost, own)
 
 
 def hear(refused: Refused) -> None:

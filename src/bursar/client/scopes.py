@@ -144,9 +144,9 @@ def scopes_here() -> tuple[Scope, ...]:
     blocks = _stack.get()
     if not blocks:
         return tuple(_base)
-    if len(blocks) == 1:
+    if len(blocks) == 1 and not _base:
         return blocks[0]
-    return tuple(dict.fromkeys(scope for block in blocks for scope in block))
+    return tuple(dict.fromkeys((*_base, *(scope for block in blocks for scope in block))))
 
 
 def scopes_open() -> tuple[Scope, ...]:

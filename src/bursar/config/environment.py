@@ -18,6 +18,8 @@ __all__ = [
     "ADMIN_SECRET",
     "CONFIG",
     "FAILPOINT",
+    "GUARDS",
+    "HANDED",
     "KEY",
     "LINK",
     "METRICS_SECRET",
@@ -33,6 +35,10 @@ __all__ = [
 PREFIX = "BURSAR_"
 CONFIG = "BURSAR_CONFIG"
 FAILPOINT = "BURSAR_FAILPOINT"
+GUARDS = "BURSAR_GUARDS"
+"""`default` or `off`, instead of the section of the file."""
+HANDED = "BURSAR_HANDED"
+"""What `bursar run` tells the programs of a run; never written by a person."""
 KEY = "BURSAR_KEY"
 """The key with which a command asks a gateway, where it does not read the ledger itself."""
 LINK = "BURSAR_LINK"
@@ -88,7 +94,7 @@ def exposed_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def refuse_unknown(environ: Mapping[str, str], allowed: Collection[str], problems: Problems) -> None:
     """Note each BURSAR_* variable that nothing reads; `allowed` are names that the configuration itself gives."""
-    known = (*VARIABLES, CONFIG, FAILPOINT, KEY, LINK, PEPPER, SCOPES, ADMIN_SECRET, METRICS_SECRET)
+    known = (*VARIABLES, CONFIG, FAILPOINT, GUARDS, HANDED, KEY, LINK, PEPPER, SCOPES, ADMIN_SECRET, METRICS_SECRET)
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in known or name in allowed or _is_of_cluster(name, environ[name]):
             continue

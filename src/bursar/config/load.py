@@ -36,13 +36,13 @@ KEYS = ("server", "store", "providers", "prices", "models", "budgets", "guards",
 """The keys of a configuration file."""
 
 Flags: TypeAlias = Mapping[str, str | Sequence[str]]
-"""What a command's flags say: `budget` (one or several short forms), `link`, or a key such as `server.port`."""
+"""What a command's flags say: `budget` (one or several short forms), `guards`, `link`, or a key: `server.port`."""
 
 SECRET_LENGTH_MIN = 32
 ELSEWHERE = "set elsewhere"
 """What stands for a variable that another process has."""
 NO_FLAGS: Flags = MappingProxyType({})
-OTHER_FLAGS = ("budget", "link")
+OTHER_FLAGS = ("budget", "guards", "link")
 COMMAND_LINE = "command line"
 _Layer: TypeAlias = Mapping[str, Node]
 _FAILPOINT = re.compile(r"[a-z_]+(?::[1-9][0-9]{0,8})?")
@@ -115,7 +115,7 @@ def _settings(tree: Table, file: Path | None, environ: Mapping[str, str], flags:
     server, store, limits = _sections(layers, problems)
     providers = read_providers(nodes["providers"], environ, problems)
     names = tuple(provider.name for provider in providers)
-    guards = read_guards(nodes["guards"], problems)
+    guards = read_guards(_guards_node(nodes["guards"], environ, flags), problems)
     settings = Settings(
         server=server,
         store=store,
@@ -183,6 +183,14 @@ def _budgets(node: Node, flags: Flags, problems: Problems) -> tuple[Budget, ...]
     said = flags.get("budget", ())
     texts = (said,) if isinstance(said, str) else tuple(said)
     return read_flag_budgets(texts, Place(COMMAND_LINE, 0, "--budget"), read_budgets(node, problems), problems)
+
+
+def _guards_node(node: Node, environ: Mapping[str, str], flags: Flags) -> Node:
+    """Give what says which guards are on: the flag, else the variable, else the file."""
+    said, written = flags.get("guards", ""), environ.get(environment.GUARDS, "").strip()
+    if isinstance(said, str) and said:
+        return Scalar(Place(COMMAND_LINE, 0, "--guards"), said)
+    return Scalar(Place("environment", 0, environment.GUARDS), written) if written else node
 
 
 def _with(guards: Guards, budgets: tuple[Budget, ...], place: Place, problems: Problems) -> tuple[Budget, ...]:
