@@ -10,12 +10,13 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from bursar.client import names
 from bursar.core.budget import Budget, Unit
 from bursar.core.labels import Labels
+from bursar.wiring.handed import left_of
 
 __all__ = [
     "UNATTRIBUTED",
@@ -105,8 +106,7 @@ def _without(scope: Scope, units: Sequence[Unit]) -> Budget | None:
     budget = scope.budget
     if budget is None or not units:
         return budget
-    limits = tuple(limit for limit in budget.limits if limit.unit not in units)
-    return replace(budget, limits=limits) if limits else None
+    return left_of(budget, units)
 
 
 def open_scope(scope: Scope) -> None:

@@ -26,7 +26,7 @@ from bursar.identity.caller import Caller
 from bursar.pipeline.call import Call, Reply
 from bursar.pipeline.refusals import SPENT
 from bursar.wiring.engine import Engine
-from bursar.wiring.handed import OpenScope
+from bursar.wiring.handed import OpenScope, counted
 from bursar.wiring.ledger import TENANT
 
 __all__ = ["Private", "PrivateApp", "private_server"]
@@ -116,7 +116,7 @@ class _RunCalls(CallMaker):
     def __init__(self, engine: Engine, private: Private) -> None:
         super().__init__(engine)
         self._private = private
-        self._budgets = tuple(scope.budget for scope in private.scopes)
+        self._budgets = counted(private.scopes)
 
     async def call(self, arrival: Arrival, body: bytes, exchange: Exchange) -> Call:
         """Make the call: what the run says of itself stands before what its programs send."""

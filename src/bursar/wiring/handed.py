@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bursar.config.environment import HANDED, SCOPES
@@ -20,7 +20,7 @@ from bursar.core.window import Window, WindowKind
 from bursar.errors import ConfigError
 from bursar.wiring.ledger import TENANT
 
-__all__ = ["Handed", "OpenScope", "handed", "own_budget", "read_scopes", "written_scopes"]
+__all__ = ["Handed", "OpenScope", "counted", "handed", "left_of", "own_budget", "read_scopes", "written_scopes"]
 
 MESSAGE_LENGTH_MAX = 500
 """A line that a run is told stays below what a pipe takes whole, whoever else writes at the same moment."""
@@ -34,6 +34,8 @@ class OpenScope:
 
     budget: Budget
     labels: Mapping[str, str]
+    covered: tuple[tuple[str, Unit], ...] = ()
+    """Of which other open budget it is a part, by instance, and in which unit."""
 
 
 def own_budget(limits: Sequence[Limit], *, name: str, instance: str, is_strict: bool = False, link: str = "") -> Budget:
@@ -53,6 +55,19 @@ def own_budget(limits: Sequence[Limit], *, name: str, instance: str, is_strict: 
     )
 
 
+def left_of(budget: Budget, units: Collection[Unit]) -> Budget | None:
+    """Give a budget without its limits in some units; None where nothing is left of it."""
+    limits = tuple(limit for limit in budget.limits if limit.unit not in units)
+    return replace(budget, limits=limits) if limits else None
+
+
+def counted(scopes: Sequence[OpenScope]) -> tuple[Budget, ...]:
+    """Give the budgets that count a call, without the limits that a part was carved out of."""
+    covered = [each for scope in scopes for each in scope.covered]
+    left = (left_of(each.budget, [u for name, u in covered if name == each.budget.instance]) for each in scopes)
+    return tuple(budget for budget in left if budget is not None)
+
+
 # --- open budgets -----------------------------------------------------------------------------------------------------
 
 
@@ -64,7 +79,11 @@ def written_scopes(scopes: Sequence[OpenScope]) -> str:
 def read_scopes(text: str) -> tuple[OpenScope, ...]:
     """Read what `written_scopes` wrote. Raises ConfigError."""
     try:
-        return tuple(_scope(row) for row in json.loads(text)) if text else ()
+        scopes = tuple(_scope(row) for row in json.loads(text)) if text else ()
+        names = {scope.budget.instance for scope in scopes}
+        if any(instance not in names for scope in scopes for instance, _ in scope.covered):
+            raise ValueError("a part of what is not there")
+        return scopes
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ConfigError(WRONG, file="environment", key=SCOPES) from error
 
@@ -79,6 +98,7 @@ def _row(scope: OpenScope) -> dict[str, Any]:
         "strict": budget.is_strict,
         "unpriced": budget.on_unknown_price is Policy.ALLOW,
         "link": budget.link,
+        "covered": [[instance, str(unit)] for instance, unit in scope.covered],
     }
 
 
@@ -93,7 +113,8 @@ def _scope(row: Mapping[str, Any]) -> OpenScope:
         link=row["link"],
         instance=row["instance"],
     )
-    return OpenScope(budget, {str(name): str(value) for name, value in row["labels"].items()})
+    labels = {str(name): str(value) for name, value in row["labels"].items()}
+    return OpenScope(budget, labels, tuple((str(instance), Unit(unit)) for instance, unit in row["covered"]))
 
 
 # --- a run ------------------------------------------------------------------------------------------------------------
