@@ -43,7 +43,7 @@ class Budgets:
         self._top_ups: dict[tuple[str, str], list[TopUp]] = {}
         for top_up in top_ups:
             self._top_ups.setdefault((top_up.tenant, top_up.identity), []).append(top_up)
-        self._lines: dict[tuple[str, str, str], _Lines] = {}
+        self._lines: dict[tuple[str, str, str, str], _Lines] = {}
 
     def matching(self, tenant: str, labels: Labels) -> tuple[Budget, ...]:
         """Give the budgets that count a call."""
@@ -57,11 +57,8 @@ class Budgets:
         lines: list[Line] = []
         for budget in budgets:
             scope = budget.scope(labels)
-            if budget.instance:
-                # A scope that a call brings along may have the name of a budget that is in force.
-                lines += self._made(budget, scope, at_ns).lines
-                continue
-            key = (budget.tenant, budget.name, scope)
+            # A scope that a call brings along may have the name of a budget that is in force.
+            key = (budget.tenant, budget.name, budget.instance, scope)
             known = self._lines.get(key)
             if known is None or not known.starts_ns <= at_ns < known.ends_ns:
                 if len(self._lines) >= LINES_MAX:
