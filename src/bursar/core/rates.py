@@ -7,10 +7,10 @@ card, and never a card of zeros.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from operator import mul
+from operator import attrgetter, mul
 
 from bursar.core.money import Nano, Pico, ceil_nano
-from bursar.core.usage import Usage
+from bursar.core.usage import LEAVES, Usage
 
 __all__ = ["Card", "Rates", "Tier"]
 
@@ -39,29 +39,16 @@ class Rates:
 
     def pico(self, usage: Usage) -> Pico:
         """Sum units × rate, in pico-USD."""
-        total: Pico = sum(map(mul, usage.counts, self._by_leaf), self.request)
+        total: Pico = sum(map(mul, usage.counts, _by_leaf(self)), self.request)
         return total
-
-    @property
-    def _by_leaf(self) -> tuple[Pico, ...]:
-        """The rates in the order of `Usage.counts`."""
-        return (
-            self.input_tokens,
-            self.cache_read_tokens,
-            self.cache_write_tokens,
-            self.cache_write_1h_tokens,
-            self.input_audio_tokens,
-            self.cache_read_audio_tokens,
-            self.output_tokens,
-            self.reasoning_tokens,
-            self.output_audio_tokens,
-            self.web_searches,
-        )
 
     @property
     def output_most(self) -> Pico:
         """The dearest rate that an output token can have."""
         return max(self.output_tokens, self.reasoning_tokens)
+
+
+_by_leaf = attrgetter(*LEAVES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ transaction, and the table of what people and guards may do to it. Pure, so that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -30,6 +30,7 @@ __all__ = [
     "begun_by",
     "changed",
     "left",
+    "runs_above",
 ]
 
 ANCESTORS_MAX = 32
@@ -173,6 +174,19 @@ class RunEntry:
     """The run begins with this call."""
     is_tripped: bool = False
     """The denial changed the state: its row is to be written although nothing is held."""
+
+
+def runs_above(ask: RunAsk, row: RunRow | None, find: Callable[[str], RunRow | None]) -> list[RunRow]:
+    """Give the runs over a call's run that are known, the nearest first; `find` gives a run of the same tenant."""
+    above: list[RunRow] = []
+    name = row.parent if row else ask.parent
+    while name and name != ask.run and len(above) < ANCESTORS_MAX:
+        found = find(name)
+        if found is None:
+            break
+        above.append(found)
+        name = found.parent
+    return above
 
 
 def admit_run(ask: RunAsk, tenant: str, at_ns: int, row: RunRow | None, above: Sequence[RunRow]) -> RunEntry:

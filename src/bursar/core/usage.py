@@ -7,10 +7,11 @@ input that includes cached audio) are split before a Usage is made; a negative l
 from __future__ import annotations
 
 from dataclasses import fields
+from operator import attrgetter
 
 from bursar.core.value import value
 
-__all__ = ["COUNT_MAX", "Usage"]
+__all__ = ["COUNT_MAX", "LEAVES", "Usage"]
 
 COUNT_MAX = 2**63 - 1
 """The largest counter that a ledger column can hold."""
@@ -37,23 +38,13 @@ class Usage:
     def __post_init__(self) -> None:
         for at, count in enumerate(self.counts):
             if type(count) is not int or not 0 <= count <= COUNT_MAX:
-                raise ValueError(f"{fields(self)[at].name} is {count!r}: a whole number from 0 to 2^63-1 is needed")
+                raise ValueError(f"{LEAVES[at]} is {count!r}: a whole number from 0 to 2^63-1 is needed")
 
     @property
     def counts(self) -> tuple[int, ...]:
         """Every count, in the order of the fields."""
-        return (
-            self.input_tokens,
-            self.cache_read_tokens,
-            self.cache_write_tokens,
-            self.cache_write_1h_tokens,
-            self.input_audio_tokens,
-            self.cache_read_audio_tokens,
-            self.output_tokens,
-            self.reasoning_tokens,
-            self.output_audio_tokens,
-            self.web_searches,
-        )
+        found: tuple[int, ...] = _counts(self)
+        return found
 
     @property
     def input_total(self) -> int:
@@ -74,3 +65,8 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(*map(sum, zip(self.counts, other.counts, strict=True)))
+
+
+LEAVES = tuple(each.name for each in fields(Usage))
+"""The names of all counts, in their order."""
+_counts = attrgetter(*LEAVES)

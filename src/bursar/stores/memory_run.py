@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from bursar.core.control import Change
 from bursar.core.hold import State
 from bursar.core.ledger import Note, Reservation
-from bursar.core.run import ANCESTORS_MAX, RunChange, RunEntry, RunRow, RunState, admit_run, begun_by, changed, left
+from bursar.core.run import RunChange, RunEntry, RunRow, RunState, admit_run, begun_by, changed, left, runs_above
 from bursar.errors import NotFound
 from bursar.stores.memory_control import MemoryControl
 
@@ -59,15 +59,8 @@ class MemoryRuns(MemoryControl):
         ask = asked.run
         if ask is None:
             return None
-        above: list[RunRow] = []
         row = self._runs.get((asked.tenant, ask.run))
-        name = row.parent if row else ask.parent
-        while name and name != ask.run and len(above) < ANCESTORS_MAX:
-            found = self._runs.get((asked.tenant, name))
-            if found is None:
-                break
-            above.append(found)
-            name = found.parent
+        above = runs_above(ask, row, lambda name: self._runs.get((asked.tenant, name)))
         entry = admit_run(ask, asked.tenant, asked.at_ns, row, above)
         if entry.is_tripped:
             self._put_run(entry.row)

@@ -14,7 +14,7 @@ from typing import Any
 from bursar.core.control import Change
 from bursar.core.hold import State
 from bursar.core.ledger import Note, Reservation
-from bursar.core.run import ANCESTORS_MAX, RunChange, RunEntry, RunRow, RunState, admit_run, begun_by, changed
+from bursar.core.run import RunChange, RunEntry, RunRow, RunState, admit_run, begun_by, changed, runs_above
 from bursar.errors import NotFound
 from bursar.stores.sqlite_control import SqliteControl
 
@@ -67,15 +67,8 @@ class SqliteRuns(SqliteControl):
         ask = asked.run
         if ask is None:
             return None
-        above: list[RunRow] = []
         row = self._run_row(asked.tenant, ask.run)
-        name = row.parent if row else ask.parent
-        while name and name != ask.run and len(above) < ANCESTORS_MAX:
-            found = self._run_row(asked.tenant, name)
-            if found is None:
-                break
-            above.append(found)
-            name = found.parent
+        above = runs_above(ask, row, lambda name: self._run_row(asked.tenant, name))
         entry = admit_run(ask, asked.tenant, asked.at_ns, row, above)
         if entry.is_tripped:
             self._put_run(entry.row)
