@@ -21,8 +21,8 @@ from bursar.gateway.exchange import Exchange, Receive, Send
 from bursar.gateway.protocol import IdleConnections, LimitedProtocol
 from bursar.upstream.http import HttpAnswer, HttpUpstream
 
-JSON = [(b"content-type", b"application/json")]
-EVENTS = [(b"content-type", b"text/event-stream")]
+JSON = b"content-type: application/json\r\n"
+EVENTS = b"content-type: text/event-stream\r\n"
 WHOLE_MAX = 2**26
 
 

@@ -182,14 +182,14 @@ class Exchange:
 
     # --- the answer -------------------------------------------------------------------------------------------------
 
-    def respond(self, status: int, headers: RawHeaders, body: bytes) -> None:
-        """Answer at once and whole."""
+    def respond(self, status: int, headers: bytes, body: bytes) -> None:
+        """Answer at once and whole; `headers` are lines, each with its end."""
         head = self._written(status, headers, len(body))
         self.is_started = True
         self._put(head if self.is_bodiless else head + body)
         self._finish()
 
-    def start(self, status: int, headers: RawHeaders, size: int | None = None) -> None:
+    def start(self, status: int, headers: bytes, size: int | None = None) -> None:
         """Begin an answer; it goes out with its first piece, or when nothing follows in this turn of the loop."""
         self._is_chunked = size is None and self.version != "1.0" and status not in _BODILESS
         if size is None and not self._is_chunked:
@@ -232,8 +232,8 @@ class Exchange:
         if not self.is_gone:
             self._connection.ended()
 
-    def _written(self, status: int, headers: RawHeaders, size: int | None) -> bytes:
-        lines = [_STATUS_LINES[status], *(b"%b: %b\r\n" % pair for pair in headers)]
+    def _written(self, status: int, headers: bytes, size: int | None) -> bytes:
+        lines = [_STATUS_LINES[status], headers]
         if size is not None:
             lines.append(b"content-length: %d\r\n" % size)
         elif self._is_chunked:
@@ -266,7 +266,7 @@ class Exchange:
             if message["type"] == "http.response.start":
                 start.update(message)
             else:
-                headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
-                self.respond(start["status"], headers, message.get("body", b""))
+                lines = [b"%b: %b\r\n" % pair for pair in start["headers"] if pair[0] != b"content-length"]
+                self.respond(start["status"], b"".join(lines), message.get("body", b""))
 
         return scope, receive, send

@@ -83,7 +83,7 @@ class PrivateApp(App):
         """Answer a request below the run's own address; to everybody else nobody is here."""
         path = self._private.below(exchange.path)
         if path is None or _api(path) not in self._private.providers:
-            exchange.respond(404, [], b"")
+            exchange.respond(404, b"", b"")
             return
         exchange.path = path
         await super().handle(exchange)

@@ -17,7 +17,7 @@ from bursar.pipeline.call import Body, Reply
 __all__ = ["relay"]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_NO_STORE = (b"cache-control", b"private, no-store")
+_NO_STORE = "cache-control: private, no-store\r\n"
 
 
 async def relay(reply: Reply, exchange: Exchange, limits: Limits) -> None:
@@ -29,23 +29,21 @@ async def relay(reply: Reply, exchange: Exchange, limits: Limits) -> None:
         await _stream(reply.status, headers, reply.body, exchange, limits)
 
 
-def _headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Write the headers. One with a control letter is left out: it could end its line and begin another.
+def _headers(pairs: Iterable[tuple[str, str]]) -> bytes:
+    """Write the headers' lines. One with a control letter is left out: it could end its line and begin another.
 
     Answers are for the one who asked, so nothing between may keep them where their provider says nothing about it.
     """
     kept = list(pairs)
     if _CONTROL.search("\t".join(map("\t".join, kept))) is not None:
         kept = [pair for pair in kept if _CONTROL.search(pair[0] + pair[1]) is None]
-    headers = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in kept]
-    if not any(name == b"cache-control" for name, _ in headers):
-        headers.append(_NO_STORE)
-    return headers
+    lines = "".join([f"{name}: {value}\r\n" for name, value in kept])
+    if not any(name == "cache-control" for name, _ in kept):
+        lines += _NO_STORE
+    return lines.encode("latin-1", "replace")
 
 
-async def _stream(
-    status: int, headers: list[tuple[bytes, bytes]], body: Body, exchange: Exchange, limits: Limits
-) -> None:
+async def _stream(status: int, headers: bytes, body: Body, exchange: Exchange, limits: Limits) -> None:
     """Write a body as it comes, in the request's own task: a client that leaves interrupts whatever is waited for."""
     task = asyncio.current_task()
     assert task is not None

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-
-from bursar.core.value import value
+from typing import NamedTuple
 
 __all__ = ["EstimateKey", "InputEstimates"]
 
@@ -24,8 +23,7 @@ COLD_SLACK = 1500
 """First call of a shape: bytes/2 + 1,500 covered 99.4 % of real calls."""
 
 
-@value
-class EstimateKey:
+class EstimateKey(NamedTuple):
     """What makes two requests alike enough to calibrate each other."""
 
     tenant: str

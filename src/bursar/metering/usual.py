@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-
-from bursar.core.value import value
+from typing import NamedTuple
 
 __all__ = ["UsualAnswers", "UsualKey"]
 
@@ -20,8 +19,7 @@ LEAST = 1024
 UNKNOWN = 4096
 
 
-@value
-class UsualKey:
+class UsualKey(NamedTuple):
     """Whose answers are alike."""
 
     tenant: str

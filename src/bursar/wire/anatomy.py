@@ -49,9 +49,8 @@ def split(system: int, tools: int, turns: list[tuple[bool, int]]) -> Anatomy:
 
 def shape_key(*parts: bytes | str) -> str:
     """Hash what stays the same from call to call of one agent: system prompt, tools, output schema."""
-    digest = hashlib.blake2b(digest_size=8)
+    framed: list[bytes] = []
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
-    return digest.hexdigest()
+        framed += (len(data).to_bytes(8, "big"), data)
+    return hashlib.blake2b(b"".join(framed), digest_size=8).hexdigest()
