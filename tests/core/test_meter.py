@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -301,3 +301,32 @@ class Streaming(RuleBasedStateMachine):
 
 Streaming.TestCase.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
 TestStreaming = Streaming.TestCase
+
+
+@given(
+    usual=st.integers(1, 5_000),
+    room=st.integers(0, 20_000),
+    choices=st.integers(1, 3),
+    speed=st.sampled_from([None, 1, 100, 300]),
+    steps=st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 5 * NS), st.booleans()), max_size=30),
+)
+def test_what_is_calm_needs_nothing_done(
+    usual: int, room: int, choices: int, speed: int | None, steps: list[tuple[int, int, bool]]
+) -> None:
+    terms = Terms(usual, None, speed is not None, speed, choices)
+    quick, thorough = MeteredCall(terms), MeteredCall(terms)
+    for machine in (quick, thorough):
+        machine.granted(min(usual, usual + room), usual + room)
+        machine.sent(7)
+    visible, at_ns = 0, 7
+    for more, later_ns, is_granted in steps:
+        visible, at_ns = visible + more, at_ns + later_ns
+        command = None if quick.is_calm(visible, at_ns) else quick.progress(visible, at_ns)
+        assert command == thorough.progress(visible, at_ns)
+        if isinstance(command, Extend):
+            tokens = command.at_most if is_granted else quick.tokens
+            command = quick.extended(tokens, at_ns, is_granted=is_granted)
+            assert command == thorough.extended(tokens, at_ns, is_granted=is_granted)
+        if isinstance(command, Cut):
+            break
+    assert quick.lost(at_ns, is_streaming=True) == thorough.lost(at_ns, is_streaming=True)

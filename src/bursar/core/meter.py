@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from bursar.core.hold import Verb
 from bursar.core.value import value
-from bursar.core.window import NS
+from bursar.core.window import FOREVER_NS, NS
 
 __all__ = ["Close", "Cut", "Extend", "MeteredCall", "Phase", "Send", "Terms"]
 
@@ -85,7 +85,7 @@ class Close:
 class MeteredCall:
     """One call from grant to close. Tokens are per choice; instants are nanoseconds of a clock that never runs back."""
 
-    __slots__ = ("_retry_from", "_sent_ns", "_visible", "cap", "phase", "terms", "tokens")
+    __slots__ = ("_calm_ns", "_calm_visible", "_retry_from", "_sent_ns", "_visible", "cap", "phase", "terms", "tokens")
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
@@ -95,6 +95,7 @@ class MeteredCall:
         self._sent_ns = 0
         self._visible = 0
         self._retry_from = 0
+        self._calm_visible, self._calm_ns = -1, 0
 
     def granted(self, tokens: int, room: int) -> Send:
         """Take the store's grant and fix the cap: what is held, or for an extendable stream what there is room for."""
@@ -127,6 +128,7 @@ class MeteredCall:
         """Note that the request may have reached the provider from now on."""
         assert self.phase is Phase.HELD
         self.phase, self._sent_ns = Phase.SENT, at_ns
+        self._stir()
 
     def unsent(self) -> None:
         """Note that this attempt was refused before any output; another may be sent inside the same hold."""
@@ -173,11 +175,29 @@ class MeteredCall:
             self.phase = Phase.CUT
             return Cut()
         if self.tokens >= self.cap:
+            self._calm_visible, self._calm_ns = OVERRUN * self.cap * self.terms.choices, FOREVER_NS
             return None
         generated = self.generated(at_ns)
         if self.tokens - generated >= 2 * self._reserve or generated < self._retry_from:
+            self._calm_down()
             return None
         return Extend(self.tokens + 1, min(self.cap, self.tokens + self.terms.usual))
+
+    def is_calm(self, visible: int, at_ns: int) -> bool:
+        """Take what is visible so far; True when `progress` would do nothing. Each piece of a stream asks this."""
+        self._visible = visible
+        return visible <= self._calm_visible and at_ns <= self._calm_ns
+
+    def _calm_down(self) -> None:
+        """Remember up to which text and which instant nothing is due, as long as nothing else changes."""
+        assert self.cap is not None and self.terms.top_speed is not None
+        least = self.tokens - 2 * self._reserve
+        self._calm_visible = min(least, self.cap) * self.terms.choices
+        self._calm_ns = self._sent_ns + least * NS // self.terms.top_speed
+
+    def _stir(self) -> None:
+        """Forget it: something changed."""
+        self._calm_visible = -1
 
     def cut(self) -> None:
         """End the answer here for another reason than money, as a refused extension does."""
@@ -190,6 +210,7 @@ class MeteredCall:
         It is asked for while half a usual answer is unspent. Refused, it is asked for again as the stream goes on,
         since money in flight comes back, until a quarter is unspent: that is left for what the provider runs ahead.
         """
+        self._stir()
         if is_granted:
             self.tokens, self._retry_from = tokens, 0
             return None

@@ -219,6 +219,11 @@ class Account:
         self._machine.cut()
         return True
 
+    def is_calm(self, visible: int) -> bool:
+        """Take what a stream shows so far; True when nothing is due, as with nearly every piece."""
+        now_ns = self._accounts.clock()
+        return not self.watch.is_over(now_ns) and self._machine.is_calm(visible, now_ns)
+
     async def progress(self, visible: int) -> bool:
         """Take what a stream shows so far (tokens over all choices); True when it must be cut."""
         if self.is_cut(visible):

@@ -80,7 +80,8 @@ class MeteredStream:
         if self._reader.is_finished:
             await self._settle()
             return out
-        if await self._account.progress(self._reader.visible_tokens):
+        visible = self._reader.visible_tokens
+        if not self._account.is_calm(visible) and await self._account.progress(visible):
             return out + await self._cut()
         return out
 
