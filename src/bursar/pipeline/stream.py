@@ -39,6 +39,8 @@ class MeteredStream:
         self._ends = time.monotonic() + call.provider.deadlines.total_s
         self._quiet_since = time.monotonic()
         self._idle_s = call.provider.deadlines.idle_s
+        self._due: float | None = None
+        """When time alone makes something due; None when that is to be asked anew."""
 
     async def read(self) -> bytes:
         while not self._is_over:
@@ -59,10 +61,10 @@ class MeteredStream:
         now = time.monotonic()
         if now >= self._ends:
             return None  # Also when something could be read: bytes that never stop do not move the end.
-        wait_s = min(self._quiet_since + self._idle_s, self._ends) - now
-        due_s = None if self._account.is_closed else self._account.tick_s()
-        if due_s is not None and due_s < wait_s:
-            wait_s = due_s
+        if self._due is None:
+            due_s = None if self._account.is_closed else self._account.tick_s()
+            self._due = self._ends if due_s is None else now + due_s
+        wait_s = min(self._quiet_since + self._idle_s, self._ends, self._due) - now
         try:
             piece = await self._answer.read(wait_s if wait_s > 0 else 0.0)
         except UpstreamFailed:
@@ -80,10 +82,17 @@ class MeteredStream:
         if self._reader.is_finished:
             await self._settle()
             return out
-        visible = self._reader.visible_tokens
-        if not self._account.is_calm(visible) and await self._account.progress(visible):
+        if await self._is_cut():
             return out + await self._cut()
         return out
+
+    async def _is_cut(self) -> bool:
+        """Do what this piece makes due, with nearly every one nothing; True when the stream is to end."""
+        visible = self._reader.visible_tokens
+        if self._account.is_calm(visible):
+            return False
+        self._due = None
+        return await self._account.progress(visible)
 
     async def _idle(self) -> bytes:
         """Nothing came: something is due by time, or a deadline has passed."""
@@ -97,6 +106,7 @@ class MeteredStream:
             return await self._break(f"{self._call.provider.name} did not end its answer within {total_s:g} s")
         if now - self._quiet_since >= self._idle_s:
             return await self._break(f"{self._call.provider.name} went silent in the middle of its answer")
+        self._due = None
         if await self._account.progress(self._reader.visible_tokens):
             return await self._cut()
         return b""
@@ -125,6 +135,7 @@ class MeteredStream:
             return
         failpoint("before_settle")
         await self._account.settle(self._reader.answer(), status=self._status)
+        self._due = None
         self._ends = min(self._ends, time.monotonic() + AFTER_END_S)
 
     async def _cut(self) -> bytes:
@@ -156,6 +167,7 @@ class MeteredStream:
     async def tick(self) -> float | None:
         if self._is_over or self._account.is_closed:
             return None
+        self._due = None
         if await self._account.progress(self._reader.visible_tokens):
             self._tail = await self._cut()
         return self._account.tick_s()
