@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bursar.core.admission import Line
-from bursar.core.budget import Budget
+from bursar.core.budget import Budget, Limit
 from bursar.core.control import TopUp, raised
 from bursar.core.labels import Labels
 
@@ -43,7 +43,7 @@ class Budgets:
         self._top_ups: dict[tuple[str, str], list[TopUp]] = {}
         for top_up in top_ups:
             self._top_ups.setdefault((top_up.tenant, top_up.identity), []).append(top_up)
-        self._lines: dict[tuple[str, str, str, str], _Lines] = {}
+        self._lines: dict[tuple[str, str, str, str, tuple[Limit, ...]], _Lines] = {}
 
     def matching(self, tenant: str, labels: Labels) -> tuple[Budget, ...]:
         """Give the budgets that count a call."""
@@ -57,8 +57,10 @@ class Budgets:
         lines: list[Line] = []
         for budget in budgets:
             scope = budget.scope(labels)
-            # A scope that a call brings along may have the name of a budget that is in force.
-            key = (budget.tenant, budget.name, budget.instance, scope)
+            # A scope that a call brings along may have the name of a budget that is in force, and fewer limits than
+            # the scope itself, where a carved part stands in for one of them.
+            limits = budget.limits if budget.instance else ()
+            key = (budget.tenant, budget.name, budget.instance, scope, limits)
             known = self._lines.get(key)
             if known is None or not known.starts_ns <= at_ns < known.ends_ns:
                 if len(self._lines) >= LINES_MAX:
