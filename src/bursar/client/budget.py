@@ -107,6 +107,7 @@ class OpenBudget:
         assert scope is not None, "what ends was entered"
         close_scope(scope)
         patches.release()
+        runtime.catch_up()
         return self._on_exceed == "stop" and isinstance(error, Exception) and is_of(error, scope)
 
     async def __aenter__(self) -> Self:

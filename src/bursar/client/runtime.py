@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,6 +35,7 @@ class Runtime:
     _engine: LocalEngine | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _is_registered: bool = False
+    _is_forked: bool = False
     _listed: tuple[Settings, PriceBook] | None = None
     _left_behind: list[Any] = field(default_factory=list)
     """A parent's engine, in its forked child: its file must be neither used nor closed here."""
@@ -63,7 +65,7 @@ class Runtime:
                 return self._engine
             if self.lost:
                 raise StoreUnavailable(self.lost)
-            engine = LocalEngine(self.settings or _found())
+            engine = LocalEngine(self.settings or _found(), is_behind=not self._ends_unasked())
             engine.start()
             self._engine = engine
             if not self._is_registered:
@@ -71,11 +73,25 @@ class Runtime:
                 atexit.register(self.close)
             return engine
 
+    def _ends_unasked(self) -> bool:
+        """Tell whether this process is one that ends without its exit handlers: a forked child, or multiprocessing's.
+
+        What its calls came to has to be written before anything of it can end.
+        """
+        module = sys.modules.get("multiprocessing.process")
+        return self._is_forked or (module is not None and module.parent_process() is not None)
+
     def use(self, settings: Settings | None) -> None:
         """Let these settings count from now on, or what is found where there are none."""
         with self._lock:
             self.close()
             self.settings = settings
+
+    def catch_up(self) -> None:
+        """Let the ledger have all that calls came to so far."""
+        engine = self._engine
+        if engine is not None:
+            engine.catch_up()
 
     def close(self) -> None:
         """End the engine; what is open is settled or presumed. The next use opens it again."""
@@ -102,6 +118,7 @@ class Runtime:
     def forked(self) -> None:
         """Leave the parent's engine to the parent."""
         self._lock = threading.RLock()
+        self._is_forked = True
         engine, self._engine = self._engine, None
         if engine is not None:
             self._left_behind.append(engine)

@@ -57,6 +57,9 @@ class SqliteBook:
         self._is_lost = False
         self._has_opened = False
         self._is_committed = False
+        self._is_seized = False
+        self.commits = 0
+        """How many transactions this process has written."""
         self.q = {**load_queries("queries.sql"), **load_queries("control.sql"), **load_queries("run.sql")}
         self._lists: dict[tuple[str, int], str] = {}
         self._is_power_safe = is_power_safe
@@ -152,7 +155,9 @@ class SqliteBook:
         if self._is_lost:
             raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
         try:
-            self.db.execute("BEGIN IMMEDIATE")
+            if not self._is_seized:
+                self.db.execute("BEGIN IMMEDIATE")
+            self._is_seized = False
             self.is_open = True
             self._forget_if_changed()
         except BaseException as error:
@@ -160,6 +165,36 @@ class SqliteBook:
             if isinstance(error, sqlite3.Error):
                 raise self.unwritable(error) from error
             raise
+
+    def seize(self) -> bool:
+        """Begin this thread's next transaction at once; False, and nothing done, where it would have to wait.
+
+        What was seized is kept until `let_loose`.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if not self.is_open:
+                self.db.execute("PRAGMA busy_timeout = 0")
+                try:
+                    self.db.execute("BEGIN IMMEDIATE")
+                    self._is_seized = True
+                finally:
+                    self.db.execute(f"PRAGMA busy_timeout = {int(self._timeout_s * 1000)}")
+        except sqlite3.Error:
+            pass
+        if not self._is_seized:
+            self._lock.release()
+        return self._is_seized
+
+    def let_loose(self) -> None:
+        """Let others have what was seized."""
+        try:
+            if self._is_seized:
+                self._is_seized = False
+                self._roll_back()
+        finally:
+            self._lock.release()
 
     def commit(self) -> None:
         """Write what is pending and make it last. Raises StoreUnavailable."""
@@ -169,6 +204,7 @@ class SqliteBook:
             failpoint("in_commit")
             self.db.execute("COMMIT")
             self._is_committed = True
+            self.commits += 1
         except sqlite3.Error as error:
             raise self.unwritable(error) from error
 

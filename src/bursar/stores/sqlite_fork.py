@@ -6,10 +6,16 @@ would lock nothing. So no child may be born with the file open; it opens the fil
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import sqlite3
+
 from bursar.errors import StoreUnavailable
 from bursar.stores.sqlite_book import SqliteBook
 
 __all__ = ["SqliteFork"]
+
+log = logging.getLogger("bursar.ledger")
 
 
 class SqliteFork(SqliteBook):
@@ -25,6 +31,14 @@ class SqliteFork(SqliteBook):
             self._is_lost = (found.st_dev, found.st_ino) != self._file
         except OSError:
             self._is_lost = True
+
+    def checkpoint(self) -> None:
+        """Write the log back into the file, by a connection of its own: nobody waits for that, and it for nobody."""
+        try:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=0)) as other:
+                other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            log.warning("the log of the ledger %s could not be written back: %s", self.path, error)
 
     def let_go(self) -> None:
         """Close the file until `take_up`, and let nobody near it meanwhile."""

@@ -1,16 +1,19 @@
 """An asynchronous face for a blocking ledger: one writer thread, batches in one transaction each.
 
-Owns the queue between event loop and ledger. The loop never waits on the file, a checkpoint or another process. An
-operation is queued before its caller first suspends, so a caller that is cancelled has still been heard: what it asked
-for happens, in the order in which it was asked.
+Owns the queue before a ledger, and its order: what was asked first happens first, whoever does it. An event loop never
+waits on the file, a checkpoint or another process. An operation is queued before its caller first suspends, so a caller
+that is cancelled has still been heard. A thread that may wait does its work itself, behind what is queued and in one
+transaction with it (`now`); what nobody waits for is done behind its caller's back (`later`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -23,7 +26,10 @@ from bursar.errors import BursarError, StoreUnavailable
 
 __all__ = ["DirectStore", "ThreadedStore"]
 
+log = logging.getLogger("bursar.ledger")
+
 T = TypeVar("T")
+Failed = Callable[[Exception], None]
 
 BATCH_MAX = 256
 """How many operations share one transaction at the most."""
@@ -89,14 +95,21 @@ class DirectStore:
 
 
 class _Job:
-    """One operation and the future that waits for it."""
+    """One operation, with what waits for it: a future of a loop, or what is to hear of its failure."""
 
-    __slots__ = ("future", "loop", "work")
+    __slots__ = ("failed", "future", "loop", "work")
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Callable[[], Any], failed: Failed | None = None) -> None:
         self.work = work
+        self.failed = failed
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.future: asyncio.Future[Any] | None = None
+
+    def awaited(self) -> asyncio.Future[Any]:
+        """Let the loop that runs here wait for it."""
         self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.future = self.loop.create_future()
+        return self.future
 
 
 class ThreadedStore:
@@ -104,7 +117,11 @@ class ThreadedStore:
 
     def __init__(self, ledger: TransactionalLedger) -> None:
         self._ledger = ledger
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: deque[_Job] = deque()
+        self._signal: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._is_signalled = False
+        self._turn = threading.RLock()
+        """Held by whoever takes jobs from the queue, until they are done: so nobody overtakes them."""
         self._is_stopping = False
         self._gate = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="bursar-ledger", daemon=True)
@@ -133,41 +150,90 @@ class ThreadedStore:
     def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Queue work on the ledger; it happens even when nobody waits for it any more. Raises StoreUnavailable."""
         job = _Job(work)
-        with self._gate:
-            if self._is_stopping:
-                raise StoreUnavailable("the ledger is closed")
-            if self._jobs.qsize() >= QUEUE_MAX:
-                raise StoreUnavailable(f"{QUEUE_MAX:,} operations are waiting for the ledger")
-            self._jobs.put(job)
-        return job.future
+        future = job.awaited()
+        self._put(job)
+        return future
+
+    def later(self, work: Callable[[], object], failed: Failed) -> None:
+        """Queue work for which nobody waits; `failed` hears, outside any transaction, why it could not be done.
+
+        Raises StoreUnavailable when nothing can be queued.
+        """
+        self._put(_Job(work, failed))
+
+    def now(self, work: Callable[[], T]) -> T:
+        """Do a verb of the ledger in this thread, behind all that is queued and in one transaction with it."""
+        with self._turn:
+            while len(self._jobs) > BATCH_MAX:
+                self._done(self._taken())
+            if not self._jobs:
+                return work()
+            result = self._done(self._taken(), _Job(work))
+        if isinstance(result, Exception):
+            raise result
+        return result  # type: ignore[no-any-return] # what `work` gave
+
+    def catch_up(self) -> None:
+        """Do in this thread what is queued."""
+        with self._turn:
+            while self._jobs:
+                self._done(self._taken())
 
     def stop(self) -> None:
         """Finish what is queued and end the thread. Harmless when done before."""
         with self._gate:
             self._is_stopping = True
-        self._jobs.put(None)
+        self._signal.put(None)
         self._thread.join()
 
-    def _work(self) -> None:
-        while batch := self._next_batch():
-            results = self._together(batch)
-            for loop in {job.loop for job in batch}:
-                mine = [(job.future, result) for job, result in zip(batch, results, strict=True) if job.loop is loop]
-                # A loop that has been closed meanwhile has nobody left who waits.
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(_deliver, mine)
+    def _put(self, job: _Job) -> None:
+        with self._gate:
+            if self._is_stopping:
+                raise StoreUnavailable("the ledger is closed")
+            if len(self._jobs) >= QUEUE_MAX:
+                raise StoreUnavailable(f"{QUEUE_MAX:,} operations are waiting for the ledger")
+            self._jobs.append(job)
+        if not self._is_signalled:
+            self._is_signalled = True
+            self._signal.put(None)
 
-    def _next_batch(self) -> list[_Job]:
-        """Take whatever is queued, waiting for the first; nothing when the store has stopped and all is done."""
-        batch: list[_Job] = []
-        while len(batch) < BATCH_MAX:
-            try:
-                job = self._jobs.get(block=not batch and not self._is_stopping)
-            except queue.Empty:
-                break
-            if job is not None:
-                batch.append(job)
-        return batch
+    def _work(self) -> None:
+        while True:
+            self._signal.get()
+            # Before the queue is looked at: whatever is put in from here on signals again.
+            self._is_signalled = False
+            with self._turn:
+                while self._jobs:
+                    self._done(self._taken())
+            if self._is_stopping and not self._jobs:
+                return
+            self.rest()
+
+    def rest(self) -> None:
+        """Do, in the thread, what has time until nothing is queued."""
+
+    def _taken(self) -> list[_Job]:
+        """Take what is queued, up to one batch."""
+        jobs = self._jobs
+        return [jobs.popleft() for _ in range(min(len(jobs), BATCH_MAX))]
+
+    def _done(self, batch: list[_Job], own: _Job | None = None) -> Any:
+        """Do a batch and tell everybody; gives the result, or the error, of the one job that is the caller's own."""
+        try:
+            results = self._together(batch if own is None else [*batch, own])
+        except BaseException:
+            # An interrupt of this thread is no reason to forget what others asked for; a verb done twice does no harm.
+            self._jobs.extendleft(reversed(batch))
+            raise
+        for loop in {job.loop for job in batch if job.loop is not None}:
+            mine = [(job.future, result) for job, result in zip(batch, results, strict=False) if job.loop is loop]
+            # A loop that has been closed meanwhile has nobody left who waits.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_deliver, mine)
+        for job, result in zip(batch, results, strict=False):
+            if job.failed is not None and isinstance(result, Exception):
+                _tell(job.failed, result)
+        return None if own is None else results[-1]
 
     def _together(self, batch: Sequence[_Job]) -> Sequence[Any]:
         """Run a batch in one transaction; when it fails, run each operation by itself, so that one that cannot be
@@ -210,11 +276,19 @@ def _outcome(work: Callable[[], Any]) -> Any:
         return error
 
 
-def _deliver(results: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+def _deliver(results: Sequence[tuple[asyncio.Future[Any] | None, Any]]) -> None:
     for future, result in results:
-        if future.cancelled():
+        if future is None or future.cancelled():
             continue
         if isinstance(result, Exception):
             future.set_exception(result)
         else:
             future.set_result(result)
+
+
+def _tell(failed: Failed, error: Exception) -> None:
+    try:
+        failed(error)
+    except Exception:
+        # The outermost frame of what nobody waits for.
+        log.exception("what was to be written later failed")

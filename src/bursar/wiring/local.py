@@ -11,12 +11,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from bursar.actions.runs import checked_outcome, checked_reason
-from bursar.config.settings import Settings
+from bursar.config.settings import Durability, Settings
 from bursar.core.admission import Balance, Line
 from bursar.core.budget import Budget
 from bursar.core.charge import Charge
@@ -40,14 +39,17 @@ from bursar.pipeline.stages import StageParts, chained, stages
 from bursar.pipeline.turns import ThreadTurn
 from bursar.pipeline.unclosed import Unclosed
 from bursar.pipeline.waiting import Queues, WaitingRoom
+from bursar.stores.joined import InlineStore, JoinedStore
 from bursar.stores.memory import MemoryLedger
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.telemetry.outbox import Outbox
 from bursar.telemetry.record import Observer
 from bursar.upstream.choice import ProviderChoice
-from bursar.wire.base import Answer, Refusal
+from bursar.wire.base import Refusal
+from bursar.wiring.behind import AccountsBehind, QuietAccounts
 from bursar.wiring.control import LiveControl
+from bursar.wiring.driving import Way, drive
 from bursar.wiring.ending import Ending
 from bursar.wiring.events import open_events
 from bursar.wiring.keeper import Keeper
@@ -64,28 +66,6 @@ T = TypeVar("T")
 UNCLOSED_MAX = 100_000
 
 
-class Way(Enum):
-    """How a call is driven."""
-
-    BLOCKING = auto()
-    """In the caller's thread, without an event loop: nothing in it ever suspends."""
-    ASYNCIO = auto()
-    """In asyncio's event loop, which never waits for the file."""
-    FOREIGN = auto()
-    """In another event loop: the provider is awaited there, the ledger is asked at once, nothing else is waited for."""
-
-
-def drive(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine over blocking ports to its end, in this thread. It never suspends."""
-    try:
-        work.send(None)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    work.close()
-    raise RuntimeError("a stage waited for an event loop where there is none")
-
-
 @dataclass(frozen=True, slots=True)
 class _Ports:
     """What the stages run over in one way of driving."""
@@ -98,27 +78,6 @@ class _Ports:
     face: ThreadedStore | DirectStore
 
 
-class _QuietAccount(Account):
-    """An account that writes no headers for an answer: the program gets the provider's own. A refusal has them all."""
-
-    _is_settled = False
-
-    async def settle(self, answer: Answer, *, status: int) -> None:
-        self._is_settled = True
-        await super().settle(answer, status=status)
-
-    def headers(self) -> list[tuple[str, str]]:
-        """Tell what became of a call that got no answer."""
-        return super().headers() if self.is_closed and not self._is_settled else []
-
-
-class _QuietAccounts(Accounts):
-    """Opens such accounts."""
-
-    def open(self, call: Call, quote: Quote) -> Account:
-        return _QuietAccount(self, call, quote)
-
-
 async def _block(seconds: float) -> None:
     """Pause where nobody else runs in this thread."""
     time.sleep(seconds)  # noqa: ASYNC251 - it is driven without a loop
@@ -129,6 +88,8 @@ class LocalEngine:
     """One process's engine. Make it, `start` it, `handle` calls from any thread or loop, `stop` it."""
 
     settings: Settings
+    is_behind: bool = True
+    """What calls came to is written behind the program's back; else before it has its answer."""
     addresses: dict[tuple[str, str], Provider] = field(default_factory=dict)
     """By base URL and wire: whose prices count there, as far as it was asked."""
     tools: Tools = field(default_factory=Tools)
@@ -137,7 +98,8 @@ class LocalEngine:
     choice: ProviderChoice = field(init=False)
     control: LiveControl = field(init=False)
     _parts: Parts = field(init=False)
-    _face: ThreadedStore | DirectStore = field(init=False)
+    _face: InlineStore | DirectStore = field(init=False)
+    """How the engine's own thread, and asyncio's loops, reach the ledger."""
     _quoter: Quoter = field(init=False)
     _ports: dict[Way, _Ports] = field(init=False)
     _keeper: Keeper = field(init=False)
@@ -150,7 +112,11 @@ class LocalEngine:
         self._events = open_events(settings.telemetry.otlp)
         parts = self._parts = open_parts(settings)
         ledger = parts.ledger
-        self._face = ThreadedStore(ledger) if isinstance(ledger, SqliteLedger) else DirectStore(ledger)
+        # A commit that waits for the disk is nothing for an event loop.
+        is_quick = settings.store.durability is not Durability.POWER
+        self._face = (
+            InlineStore(ledger, is_inline=is_quick) if isinstance(ledger, SqliteLedger) else DirectStore(ledger)
+        )
         self.control = LiveControl(settings, ledger, self._face, parts.clock, has_door=False)
         self.control.start()
         self._quoter = parts.quoter(self.control.in_force)
@@ -177,16 +143,21 @@ class LocalEngine:
         observers = tuple(each for each in heard if each is not None)
         unclosed: deque[Unclosed] = deque(maxlen=UNCLOSED_MAX)
 
+        learnt = (parts.facts, parts.estimates, parts.usuals, parts.clock)
+        queue = self._face
+        direct = JoinedStore(queue) if isinstance(queue, InlineStore) else queue
+
         def ports(face: ThreadedStore | DirectStore, waiting: Waiting, way: Way) -> _Ports:
-            learnt = (parts.facts, parts.estimates, parts.usuals, parts.clock)
-            accounts = _QuietAccounts(face, waiting, *learnt, observers, held, unclosed, board)
+            known = (face, waiting, *learnt, observers, held, unclosed, board)
+            accounts = QuietAccounts(*known)
+            if self.is_behind and isinstance(queue, InlineStore):
+                accounts = AccountsBehind(*known, queue=queue)
             patience = AsyncioPatience() if way is Way.ASYNCIO else PlainPatience()
             return _Ports(accounts, waiting, patience, self._stages(face, way, board, loops), face)
 
-        direct, wait_s, most = DirectStore(parts.ledger), limits.hold_wait_s, limits.waiting_max
-        blocking = WaitingRoom(wait_s, most, ThreadTurn, queues)
+        wait_s, most = limits.hold_wait_s, limits.waiting_max
         return {
-            Way.BLOCKING: ports(direct, blocking, Way.BLOCKING),
+            Way.BLOCKING: ports(direct, WaitingRoom(wait_s, most, ThreadTurn, queues), Way.BLOCKING),
             Way.ASYNCIO: ports(self._face, WaitingRoom(wait_s, most, queues=queues), Way.ASYNCIO),
             Way.FOREIGN: ports(direct, WaitingRoom(0, most, ThreadTurn, queues), Way.FOREIGN),
         }
@@ -265,6 +236,7 @@ class LocalEngine:
         change = RunChange(
             RunVerb.FINISH, at_ns, reason=checked_reason(reason), outcome=outcome, begins_ns=min(begins_ns, at_ns)
         )
+        self.catch_up()
         self._parts.ledger.change_run(TENANT, run, change)
 
     def budgets(self, labels: Labels, brought: Sequence[Budget]) -> tuple[Budget, ...]:
@@ -311,11 +283,18 @@ class LocalEngine:
     def balances(self, budget: Budget) -> Sequence[tuple[Line, Balance]]:
         """Read what counts against a budget that is not split. Raises StoreUnavailable."""
         lines = Budgets(()).lines((budget,), Labels({}), self.clock())
+        self.catch_up()
         return [(line, self._parts.ledger.balance(budget.tenant, line)) for line in lines]
 
     def spend(self, query: SpendQuery) -> Sequence[SpendRow]:
         """Sum calls by their labels. Raises StoreUnavailable."""
+        self.catch_up()
         return self._parts.ledger.spend(query)
+
+    def catch_up(self) -> None:
+        """Let the ledger have all that calls came to so far."""
+        if isinstance(self._face, InlineStore):
+            self._face.catch_up()
 
     def adopt(self, ending: Coroutine[Any, Any, None]) -> None:
         """Take over the end of an answer that nobody reads any more. Safe at any moment, also inside a `__del__`."""
@@ -323,11 +302,11 @@ class LocalEngine:
 
     def let_go(self) -> None:
         """Keep the ledger shut while this process is copied; `take_up` opens it again in the parent."""
-        self._parts.ledger.let_go()
+        (self._face if isinstance(self._face, InlineStore) else self._parts.ledger).let_go()
 
     def take_up(self) -> None:
         """Open the ledger again. Raises StoreUnavailable."""
-        self._parts.ledger.take_up()
+        (self._face if isinstance(self._face, InlineStore) else self._parts.ledger).take_up()
 
     def stop(self) -> None:
         """End the thread and let go of the file; what is still open is presumed."""

@@ -1,0 +1,115 @@
+"""The faces of a ledger that has a queue, for those who do the ledger's work in their own thread.
+
+Owns what happens at once and what goes to the queue's thread. Whatever is asked here happens behind all that was queued
+before it, so a caller sees what everybody in this process has written, also what nobody waited for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from bursar.core.charge import Charge
+from bursar.core.hold import Verb
+from bursar.core.ledger import Closed, Extension, Granted, HoldRow, Note, Refused, Reservation
+from bursar.stores.sqlite import SqliteLedger
+from bursar.stores.threaded import DirectStore, ThreadedStore
+
+__all__ = ["InlineStore", "JoinedStore"]
+
+T = TypeVar("T")
+
+INLINE_MAX = 16
+"""How many operations of others an event loop does before its own."""
+CHECKPOINT_COMMITS = 256
+"""After so many transactions, some six megabytes of log, it is written back."""
+
+
+class JoinedStore(DirectStore):
+    """For a thread that may wait for the file: every verb is done before it first suspends."""
+
+    def __init__(self, queue: InlineStore) -> None:
+        super().__init__(queue.ledger)
+        self._queue = queue
+
+    async def reserve(self, asked: Reservation) -> Granted | Refused:
+        return self._queue.now(partial(self._ledger.reserve, asked))
+
+    async def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
+        return self._queue.now(partial(self._ledger.extend, asked, at_least, at_most, attempts))
+
+    async def close(
+        self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
+    ) -> Closed:
+        return self._queue.now(partial(self._ledger.close, hold_id, verb, at_ns, charge, note))
+
+    async def beat(self, process: str, at_ns: int) -> None:
+        self._queue.now(partial(self._ledger.beat, process, at_ns))
+
+    async def lapse(self, process: str, at_ns: int) -> int:
+        return self._queue.now(partial(self._ledger.lapse, process, at_ns))
+
+    async def response(self, tenant: str, response_id: str) -> HoldRow | None:
+        return await self.run(partial(self._ledger.response, tenant, response_id))
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run any other work on the ledger."""
+        self._queue.catch_up()
+        return work()
+
+
+class InlineStore(ThreadedStore):
+    """For an event loop: a hold is made in the loop itself where nobody else is at the ledger, else by the thread.
+
+    To hand it over and back takes more of the loop's time than the hold does. The loop still waits for nobody: what
+    another thread or process has in use goes to the queue, and the log is written back into the file by the thread.
+    """
+
+    def __init__(self, ledger: SqliteLedger, *, is_inline: bool = True) -> None:
+        self.ledger = ledger
+        self._is_inline = is_inline
+        self._commits = 0
+        self._tidying = threading.Lock()
+        super().__init__(ledger)
+
+    async def reserve(self, asked: Reservation) -> Granted | Refused:
+        work = partial(self._ledger.reserve, asked)
+        verdict = self._at_once(work) if self._is_inline else None
+        return await self.run(work) if verdict is None else verdict
+
+    def _at_once(self, work: Callable[[], T]) -> T | None:
+        """Do this, and what is queued before it, in this thread; None where that would have to wait, or take long."""
+        if not self._turn.acquire(blocking=False):
+            return None
+        try:
+            if len(self._jobs) > INLINE_MAX or not self.ledger.seize():
+                return None
+            try:
+                return self.now(work)
+            finally:
+                self.ledger.let_loose()
+        finally:
+            self._turn.release()
+
+    def rest(self) -> None:
+        """Write the log back into the file now and then: whoever commits the page too much would have to do it."""
+        if self.ledger.commits - self._commits < CHECKPOINT_COMMITS:
+            return
+        self._commits = self.ledger.commits
+        with self._tidying:
+            self.ledger.checkpoint()
+
+    def let_go(self) -> None:
+        """Keep the ledger shut until `take_up`, while this process is copied."""
+        self.catch_up()
+        self._tidying.acquire()
+        self.ledger.let_go()
+
+    def take_up(self) -> None:
+        """Open it again. Raises StoreUnavailable."""
+        try:
+            self.ledger.take_up()
+        finally:
+            self._tidying.release()
