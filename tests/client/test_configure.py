@@ -152,5 +152,6 @@ def test_a_plain_client_is_metered_by_a_configuration_as_well(home: House) -> No
     bursar.configure()
     with httpx2.Client() as client:
         assert client.post(home.chat_url, json=ASKED).status_code == 200
+    bursar.close()
     (hold,) = home.holds()
     assert hold.settled.cost_nano == 250_000_000

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import pytest
 from tests.client.house import ASKED, PRICES, House, house
 
 import bursar
+from bursar.client.runtime import runtime
 from bursar.core.hold import State
 from bursar.core.ledger import SpendQuery
 from bursar.errors import UsageError
@@ -167,6 +170,24 @@ def test_tools_are_tool_calls_of_their_run(tmp_path: Path) -> None:
         home.assert_sound()
 
 
+@contextmanager
+def another_thread_at_the_ledger() -> Iterator[None]:
+    """Keep everybody waiting who asks the ledger now."""
+    taken, may_go = threading.Event(), threading.Event()
+
+    def hold_up() -> None:
+        with runtime.engine()._face._turn:  # type: ignore[union-attr]
+            taken.set()
+            may_go.wait(10)
+
+    thread = threading.Thread(target=hold_up)
+    thread.start()
+    taken.wait(10)
+    yield
+    may_go.set()
+    thread.join()
+
+
 def test_a_tool_that_is_cancelled_is_charged_and_one_that_had_not_begun_is_not(home: House) -> None:
     async def use(begun: asyncio.Event) -> None:
         async with bursar.tool("search", cost="$0.01"):
@@ -177,10 +198,12 @@ def test_a_tool_that_is_cancelled_is_charged_and_one_that_had_not_begun_is_not(h
         begun = asyncio.Event()
         tasks = [asyncio.create_task(use(begun)) for _ in range(2)]
         await begun.wait()
-        tasks.append(asyncio.create_task(use(begun)))
-        await asyncio.sleep(0)  # It has asked the ledger, and waits for the answer.
-        for task in tasks:
-            task.cancel()
+        with another_thread_at_the_ledger():
+            tasks.append(asyncio.create_task(use(begun)))
+            await asyncio.sleep(0)  # It has asked the ledger, and waits for the answer.
+            for task in tasks:
+                task.cancel()
+            await asyncio.sleep(0)
         assert all(
             isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*tasks, return_exceptions=True)
         )

@@ -35,6 +35,7 @@ from bursar.core.ledger import (
 )
 from bursar.core.run import RunChange, RunRow, RunState
 from bursar.core.window import FOREVER_NS, NS
+from bursar.stores.joined import InlineStore, JoinedStore
 from bursar.stores.memory import MemoryLedger
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import DirectStore, ThreadedStore
@@ -134,6 +135,28 @@ def threaded_sqlite(folder: Path) -> Iterator[Any]:
 
 
 @contextmanager
+def inline_sqlite(folder: Path) -> Iterator[Any]:
+    ledger = SqliteLedger(folder / "ledger.db")
+    store = InlineStore(ledger)
+    face = Faced(store, ledger)
+    yield face
+    face.end()
+    store.stop()
+    ledger.close_store()
+
+
+@contextmanager
+def joined_sqlite(folder: Path) -> Iterator[Any]:
+    ledger = SqliteLedger(folder / "ledger.db")
+    queue = InlineStore(ledger)
+    face = Faced(JoinedStore(queue), ledger)
+    yield face
+    face.end()
+    queue.stop()
+    ledger.close_store()
+
+
+@contextmanager
 def direct_memory(_: Path) -> Iterator[Any]:
     ledger = MemoryLedger()
     face = Faced(DirectStore(ledger), ledger)
@@ -145,6 +168,8 @@ STORES: Mapping[str, Callable[[Path], Any]] = {
     "memory": memory,
     "sqlite": sqlite,
     "threaded-sqlite": threaded_sqlite,
+    "inline-sqlite": inline_sqlite,
+    "joined-sqlite": joined_sqlite,
     "direct-memory": direct_memory,
 }
 

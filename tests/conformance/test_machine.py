@@ -258,7 +258,14 @@ class Machine(RuleBasedStateMachine):
         self.stack.close()
 
 
-EXAMPLES = {"memory": 100, "sqlite": 100, "threaded-sqlite": 30, "direct-memory": 20}
+EXAMPLES = {
+    "memory": 100,
+    "sqlite": 100,
+    "threaded-sqlite": 30,
+    "inline-sqlite": 20,
+    "joined-sqlite": 20,
+    "direct-memory": 20,
+}
 
 
 def run_machine(store: str, examples: int) -> None:

@@ -71,6 +71,8 @@ class _Ports:
     """What the stages run over in one way of driving."""
 
     accounts: Accounts
+    written: Accounts
+    """The same, but for what may be written behind the program's back."""
     waiting: Waiting
     patience: AsyncioPatience | PlainPatience
     before: tuple[Stage, ...]
@@ -127,7 +129,7 @@ class LocalEngine:
             UpkeepStore(ledger, self._face),
             parts.process,
             parts.clock,
-            asyncio_accounts.close_kept,
+            self._ports[Way.ASYNCIO].written.close_kept,
             settings.limits.heartbeat_s,
             settings.limits.lapse_s,
         )
@@ -149,11 +151,11 @@ class LocalEngine:
 
         def ports(face: ThreadedStore | DirectStore, waiting: Waiting, way: Way) -> _Ports:
             known = (face, waiting, *learnt, observers, held, unclosed, board)
-            accounts = QuietAccounts(*known)
+            accounts = written = QuietAccounts(*known)
             if self.is_behind and isinstance(queue, InlineStore):
                 accounts = AccountsBehind(*known, queue=queue)
             patience = AsyncioPatience() if way is Way.ASYNCIO else PlainPatience()
-            return _Ports(accounts, waiting, patience, self._stages(face, way, board, loops), face)
+            return _Ports(accounts, written, waiting, patience, self._stages(face, way, board, loops), face)
 
         wait_s, most = limits.hold_wait_s, limits.waiting_max
         return {
@@ -217,7 +219,8 @@ class LocalEngine:
         ports = self._ports[way]
         verb = Verb.RELEASE if charge is None else Verb.SETTLE
         try:
-            await ports.accounts.close(Unclosed(asked, verb, self.clock(), charge, note or Note()))
+            # Written before anybody goes on: carving counts on the order.
+            await ports.written.close(Unclosed(asked, verb, self.clock(), charge, note or Note()))
         finally:
             ports.waiting.freed(asked.lines)
 

@@ -1,0 +1,168 @@
+"""A program has its answer before the ledger has its cost; nobody in it can see that, and a kill loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.client.house import ASKED, House, house
+
+import bursar
+from bursar.client.runtime import runtime
+from bursar.core.hold import State
+
+QUARTER_NANO = 250_000_000
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[House]:
+    with house(tmp_path) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def locked(home: House) -> Iterator[None]:
+    """Be another process that writes."""
+    with contextlib.closing(sqlite3.connect(home.path / "bursar.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+class Blocked:
+    """Locks the ledger at the moment in which an answer has come, as another process may."""
+
+    def __init__(self, home: House) -> None:
+        self._lock = contextlib.ExitStack()
+        self._home = home
+
+    def begin(self, _: object) -> None:
+        self._lock.enter_context(locked(self._home))
+
+    async def begin_async(self, _: object) -> None:
+        self.begin(None)
+
+    def end(self) -> None:
+        self._lock.close()
+
+
+def test_an_answer_does_not_wait_for_a_ledger_that_another_process_has_in_use(home: House) -> None:
+    blocked = Blocked(home)
+    with bursar.budget("$1") as budget, httpx2.Client(event_hooks={"response": [blocked.begin]}) as client:
+        assert client.post(home.chat_url, json=ASKED).status_code == 200
+        blocked.end()
+        assert budget.spent == Decimal("0.25")
+        assert budget.calls == 1
+    home.assert_sound()
+
+
+def test_nor_does_a_task(home: House) -> None:
+    async def ask() -> None:
+        blocked = Blocked(home)
+        async with bursar.budget("$1") as budget:
+            async with httpx2.AsyncClient(event_hooks={"response": [blocked.begin_async]}) as client:
+                assert (await client.post(home.chat_url, json=ASKED)).status_code == 200
+            blocked.end()
+            assert budget.spent == Decimal("0.25")
+
+    asyncio.run(ask())
+    home.assert_sound()
+
+
+def test_the_block_ends_when_all_is_written(home: House) -> None:
+    with bursar.budget("$1"), httpx2.Client() as client:
+        for _ in range(3):
+            client.post(home.chat_url, json=ASKED)
+    assert [hold.state for hold in home.holds()] == [State.SETTLED] * 3
+
+
+def test_the_next_call_has_what_the_last_one_left(home: House) -> None:
+    with bursar.budget("$1", on_exceed="raise"), httpx2.Client() as client:
+        # Each holds a quarter of all there is: one that were not settled in time would be cut short, or wait.
+        statuses = [client.post(home.chat_url, json=ASKED).status_code for _ in range(5)]
+    assert statuses == [200, 200, 200, 200, 402]
+    assert all(hold.settled.cost_nano == QUARTER_NANO for hold in home.holds())
+
+
+KILLED = f"""
+import os, signal, sys, threading
+import httpx2, bursar
+from bursar.client.runtime import runtime
+taken = threading.Event()
+
+def hold_up():
+    runtime.engine()._face._turn.acquire()
+    taken.set()
+    threading.Event().wait()
+
+def answered(_):
+    threading.Thread(target=hold_up, daemon=True).start()
+    taken.wait()
+
+with bursar.budget("$1"), httpx2.Client(event_hooks={{"response": [answered]}}) as client:
+    print(client.post(sys.argv[1], json={ASKED!r}).status_code, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_between_an_answer_and_its_being_written_the_hold_is_presumed(home: House) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, home.chat_url], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.stdout, ended.returncode) == ("200\n", -signal.SIGKILL), ended.stderr
+    assert [hold.state for hold in home.holds()] == [State.OPEN]
+    with bursar.budget("$1") as budget:
+        until_presumed = threading.Event()
+        for _ in range(500):
+            if [hold.state for hold in home.holds()] == [State.PRESUMED]:
+                break
+            until_presumed.wait(0.02)
+        assert budget.spent == 0
+    (hold,) = home.holds()
+    assert (hold.state, hold.settled.cost_nano + hold.held.cost_nano >= QUARTER_NANO) == (State.PRESUMED, True)
+
+
+def ask_and_leave(url: str) -> None:
+    """End as such a child may, without its exit handlers."""
+    with bursar.budget("$1"), httpx2.Client() as client:
+        client.post(url, json=ASKED)
+        os._exit(0 if not runtime.engine().is_behind else 9)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_child_that_ends_without_a_word_has_written_everything(home: House, method: Any) -> None:
+    child = multiprocessing.get_context(method).Process(target=ask_and_leave, args=(home.chat_url,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert [hold.state for hold in home.holds()] == [State.SETTLED]
+    home.assert_sound()
+
+
+def test_a_ledger_that_cannot_be_written_for_a_while_gets_it_later(home: House) -> None:
+    with bursar.budget("$1") as budget, httpx2.Client() as client:
+        engine = runtime.engine()
+        engine._parts.ledger._timeout_s = 0  # type: ignore[union-attr]
+        engine._parts.ledger.db.execute("PRAGMA busy_timeout = 0")  # type: ignore[union-attr]
+        blocked = Blocked(home)
+        client.event_hooks = {"response": [blocked.begin]}
+        assert client.post(home.chat_url, json=ASKED).status_code == 200
+        engine.catch_up()
+        blocked.end()
+        assert budget.spent == 0, "the ledger has not heard of it"
+    bursar.close()
+    assert [hold.state for hold in home.holds()] == [State.SETTLED], "it is kept, and written at the latest at the end"
+    home.assert_sound()
