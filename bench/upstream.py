@@ -20,6 +20,8 @@ __all__ = ["KINDS", "body_of", "pieces", "write_nginx", "write_proxy", "write_sc
 KINDS = ("whole", "stream", "agent")
 """A 2 kB chat request with a 2 kB answer; the same streamed in 20 pieces; a 600 kB request of an agent."""
 PAUSE_S = 0.001
+LATER_S = 0.005
+"""How long a provider takes that does not answer at once. A model takes a hundred times as long."""
 """Between two pieces of a stream, so that each is a write, a packet and a read of its own."""
 WHOLE_BYTES = 2_000
 AGENT_BYTES = 600_000
@@ -33,11 +35,17 @@ AGENTS, USERS, RUNS = 5, 20, 100
 
 
 def write_upstream(folder: Path, port: int) -> Path:
-    """Write the upstream: /whole reads the request and answers 2 kB, /stream answers 20 events, 1 ms apart."""
+    """Write the upstream: /whole reads the request and answers 2 kB, /later does so after LATER_S, /stream answers 20
+    events, 1 ms apart."""
     events = "\n".join(f"echo 'data: {event}'; echo ''; echo_flush; echo_sleep {PAUSE_S};" for event in stream_events())
     whole = f"default_type application/json; echo_read_request_body; echo -n '{whole_answer()}';"
+    later = whole.replace("echo -n", f"echo_sleep {LATER_S}; echo -n")
     stream = f"default_type text/event-stream; echo_read_request_body; {events}"
-    return write_nginx(folder / "upstream", port, f"location /whole {{ {whole} }} location /stream {{ {stream} }}")
+    return write_nginx(
+        folder / "upstream",
+        port,
+        f"location /whole {{ {whole} }} location /later {{ {later} }} location /stream {{ {stream} }}",
+    )
 
 
 def write_proxy(folder: Path, port: int, upstream_port: int) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -40,7 +41,8 @@ class House:
 
     def __init__(self, path: Path) -> None:
         self.ledger = SqliteLedger(path, timeout_s=0.05)
-        self.queue = InlineStore(self.ledger)
+        self.ticks = itertools.count(0, 2 * joined.BURST_NS)
+        self.queue = InlineStore(self.ledger, now_ns=lambda: next(self.ticks))
         self.joined = JoinedStore(self.queue)
         self.statements: list[str] = []
         self.ledger.db.set_trace_callback(self.statements.append)
@@ -192,6 +194,19 @@ async def test_a_loop_holds_by_itself_where_nobody_else_is_at_the_ledger(house: 
     refused, _ = await where(house, partial(house.queue.reserve, call(line(limit=1), id="b")))
     assert isinstance(refused, Refused)
     await house.queue.close("a", Verb.RELEASE, START_NS)
+
+
+async def test_holds_of_a_burst_share_the_threads_transaction(house: House) -> None:
+    house.ticks = itertools.count(joined.BURST_NS * 2, 1_000)
+    _, first = await where(house, partial(house.queue.reserve, call(line(limit=100), id="a")))
+    assert first == threading.current_thread().name
+    house.ledger.db.set_trace_callback(house.statements.append)
+    with house.ledger.lock:
+        tasks = [asyncio.ensure_future(house.queue.reserve(call(line(limit=100), id=str(n)))) for n in range(20)]
+        await asyncio.sleep(0)
+    verdicts = await asyncio.gather(*tasks)
+    assert all(isinstance(verdict, Granted) for verdict in verdicts)
+    assert house.begins() <= 2
 
 
 async def test_a_loop_waits_for_no_other_thread(house: House) -> None:
