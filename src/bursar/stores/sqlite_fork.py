@@ -7,12 +7,12 @@ would lock nothing. So no child may be born with the file open; it opens the fil
 from __future__ import annotations
 
 from bursar.errors import StoreUnavailable
-from bursar.stores.sqlite_book import SqliteBook
+from bursar.stores.sqlite_balances import SqliteBalances
 
 __all__ = ["SqliteFork"]
 
 
-class SqliteFork(SqliteBook):
+class SqliteFork(SqliteBalances):
     """The part of a ledger that knows whether its file is still the one that it opened."""
 
     def check_file(self) -> None:
@@ -29,7 +29,7 @@ class SqliteFork(SqliteBook):
     def let_go(self) -> None:
         """Close the file until `take_up`, and let nobody near it meanwhile."""
         self._lock.acquire()
-        self._balances.clear()
+        self._forget_sums()
         self.db.close()
 
     def take_up(self) -> None:

@@ -95,13 +95,13 @@ FROM balance JOIN budget ON budget.id = balance.budget_id;
 -- name: hold_insert
 -- Open some holds.
 INSERT INTO hold (id, tenant, process, state, opened_ns, balances, asked, fixed_pico, output_pico, cover_input,
-                  choices, tokens, labels)
+                  choices, tokens, labels, run)
 VALUES :rows;
 
 -- name: hold_find
 -- Read what the life of a hold needs.
 SELECT state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens, cached_tokens,
-       cache_write_tokens, output_tokens, reasoning_tokens, requests, balances, flags, price, note
+       cache_write_tokens, output_tokens, reasoning_tokens, requests, balances, tenant, run, flags, price, note
 FROM hold WHERE id = :id;
 
 -- name: hold_asked
