@@ -22,7 +22,7 @@ from bursar.core.hold import Effect, Hold, State, Verb, apply
 from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation, refuse_run
 from bursar.core.run import RunEntry
 from bursar.errors import HoldConflict, NotFound, StoreUnavailable
-from bursar.stores.compact import encode
+from bursar.stores.compact import encode, encode_labels
 from bursar.stores.sqlite_balances import Counted
 from bursar.stores.sqlite_book import IDS_MAX
 from bursar.stores.sqlite_define import begin_budgets, declare_budgets, finish_budgets
@@ -31,6 +31,8 @@ from bursar.stores.sqlite_run import SqliteRuns
 __all__ = ["SqliteLedger"]
 
 _OPEN: Final = State.OPEN
+_made = tuple.__new__
+"""Makes a Balance at half the price: the class itself does so in Python, and a call makes a dozen of them."""
 
 
 class _Open(NamedTuple):
@@ -102,7 +104,7 @@ class SqliteLedger(SqliteRuns):
 
         A second row of an id cannot be written. In a batch that shows at its end, and it is done again one by one.
         """
-        entry = self.look_up_run(asked)
+        entry = None if asked.run is None else self.look_up_run(asked)
         if entry is not None and entry.denial is not None:
             return None
         before = self.read_balances(counted.ids)
@@ -168,10 +170,10 @@ class SqliteLedger(SqliteRuns):
             if line.unit is not unit:
                 unit = line.unit
                 amount = held.amount(unit)
-            now = Balance(settled, presumed, was_held + amount)
-            if amount and settled + presumed + now.held > line.limit:
+            now_held = was_held + amount
+            if amount and settled + presumed + now_held > line.limit:
                 raise StoreUnavailable(f"{self.path}: no room for what was admitted, the ledger is inconsistent")
-            after.append(now)
+            after.append(_made(Balance, (settled, presumed, now_held)))
         self.put_balances(ids, before, after)
         return after
 
@@ -253,18 +255,18 @@ class SqliteLedger(SqliteRuns):
     def _move(self, counted: Counted, effect: Effect, before: list[Balance]) -> list[Balance]:
         """Post what a verb does to the balances of a call; gives them as they are then."""
         after, last, held, settled, presumed = [], None, 0, 0, 0
-        for unit, was in zip(counted.units, before, strict=True):
+        for unit, (was_settled, was_presumed, was_held) in zip(counted.units, before, strict=True):
             if unit is not last:
                 last = unit
                 held, settled, presumed = effect.move(unit)
-            after.append(Balance(was.settled + settled, was.presumed + presumed, was.held + held))
+            after.append(_made(Balance, (was_settled + settled, was_presumed + presumed, was_held + held)))
         self.put_balances(counted.ids, before, after)
         return after
 
     def _record(self, effect: Effect, known: _Open, at_ns: int, note: Note | None) -> None:
         hold_id, flags, price, entries = effect.hold.id, known.flags, known.price, []
         for posting in effect.postings:
-            bits = flag_bits(posting.flags)
+            bits = flag_bits(posting.flags) if posting.flags else 0
             flags, price = flags | bits, posting.price or price
             entries.append((hold_id, str(posting.book), at_ns, *posting.amounts, bits, posting.price))
         written = known.note if note is None else encode(note.as_list())
@@ -303,7 +305,7 @@ def _hold_values(asked: Reservation, tokens: int, packed: str, run: str) -> tupl
         cover.input_tokens,
         cover.choices,
         tokens,
-        encode(dict(asked.labels)),
+        encode_labels(asked.labels),
         run,
     )
 

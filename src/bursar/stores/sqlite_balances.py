@@ -48,9 +48,6 @@ class SqliteBalances(SqliteBook):
         super()._forget_sums()
         self._balances.clear()
 
-    def _is_full(self) -> bool:
-        return super()._is_full() or len(self._balances) > IDS_MAX
-
     def forget(self) -> None:
         """Forget which row is which line."""
         self._ids.clear()
@@ -64,6 +61,8 @@ class SqliteBalances(SqliteBook):
         try:
             return [known[number] for number in ids]
         except KeyError:
+            if len(known) >= IDS_MAX and self.pending.is_empty:
+                known.clear()
             unknown = [number for number in ids if number not in known]
             for number, *sums in self.run_list("balance_read", unknown):
                 known[number] = Balance(*sums)
@@ -101,7 +100,7 @@ class SqliteBalances(SqliteBook):
 
     def find_balance(self, tenant: str, line: Line) -> int | None:
         """Find the balance of a line, beyond `values_max` scopes the shared `(other)`; None while it is not there."""
-        key = (tenant, line.identity, line.scope, line.starts_ns, line.unit)
+        key = _key(tenant, line)
         number = self._ids.get(key)
         if number is None:
             budget_id = self._budget_id(tenant, line)
@@ -110,9 +109,7 @@ class SqliteBalances(SqliteBook):
             row = self._balance_row(budget_id, line.starts_ns, self._scope(budget_id, line))
             if row is None:
                 return None
-            if len(self._ids) >= IDS_MAX:
-                self._ids.clear()
-            number = self._ids[key] = int(row[0])
+            number = self._remember(key, int(row[0]))
         return number
 
     def open_balance(self, tenant: str, line: Line) -> int:
@@ -130,6 +127,13 @@ class SqliteBalances(SqliteBook):
         place = {"budget_id": budget_id, "starts_ns": line.starts_ns, "ends_ns": line.ends_ns}
         number = self.run("balance_insert", scope=scope, **place).lastrowid
         assert number is not None
+        return self._remember(_key(tenant, line), number)
+
+    def _remember(self, key: tuple[str, str, str, int, Unit], number: int) -> int:
+        """Remember the row of a line."""
+        if len(self._ids) >= IDS_MAX:
+            self._ids.clear()
+        self._ids[key] = number
         return number
 
     def _budget_id(self, tenant: str, line: Line) -> int | None:
@@ -170,3 +174,7 @@ class SqliteBalances(SqliteBook):
             unit, budget_id = self.run("balance_budget", id=number).fetchone()
             row = self._rows[number] = (Unit(unit), budget_id)
         return row
+
+
+def _key(tenant: str, line: Line) -> tuple[str, str, str, int, Unit]:
+    return tenant, line.identity, line.scope, line.starts_ns, line.unit

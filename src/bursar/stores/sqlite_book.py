@@ -51,7 +51,6 @@ class SqliteBook:
         self.is_open = False
         self._is_lost = False
         self._has_opened = False
-        self._is_committed = False
         self.q = {**load_queries("queries.sql"), **load_queries("control.sql"), **load_queries("run.sql")}
         self._lists: dict[tuple[str, int], str] = {}
         self._is_power_safe = is_power_safe
@@ -141,44 +140,48 @@ class SqliteBook:
         """
         return Transaction(self, is_batch=True)
 
-    def begin_transaction(self) -> None:
+    def begin_transaction(self, *, is_batch: bool) -> None:
         """Begin to write. Raises StoreUnavailable when the file is gone, or locked for too long."""
-        self._has_opened = self._is_committed = False
+        self._has_opened, self.is_batch = False, is_batch
         if self._is_lost:
             raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
         try:
             self.db.execute("BEGIN IMMEDIATE")
             self.is_open = True
             (version,) = self.db.execute("PRAGMA data_version").fetchone()
-            if version != self._version or self._is_full():
+            if version != self._version:
                 # Another connection has written since rows were read.
                 self._forget_sums()
                 self._version = version
         except BaseException as error:
-            self.end_transaction()
+            self._roll_back()
             if isinstance(error, sqlite3.Error):
-                raise self.unwritable(error) from error
+                raise self._unwritable(error) from error
             raise
 
-    def commit(self) -> None:
-        """Write what is pending and make it last. Raises StoreUnavailable."""
+    def end_transaction(self, error: BaseException | None) -> None:
+        """Write what is pending and make it last, or undo all after an error. Raises StoreUnavailable."""
+        is_committed = False
         try:
-            if not self.pending.is_empty:
-                self._write_pending()
-            failpoint("in_commit")
-            self.db.execute("COMMIT")
-            self._is_committed = True
-        except sqlite3.Error as error:
-            raise self.unwritable(error) from error
-
-    def end_transaction(self) -> None:
-        """Leave the transaction; what was not committed is undone."""
-        self.is_open = False
-        if not self._is_committed:
-            self._roll_back()
+            if error is None:
+                if not self.pending.is_empty:
+                    self.pending.write(self.path)
+                failpoint("in_commit")
+                self.db.execute("COMMIT")
+                is_committed = True
+            elif isinstance(error, sqlite3.Error):
+                raise self._unwritable(error) from error
+        except sqlite3.Error as failed:
+            raise self._unwritable(failed) from failed
+        finally:
+            self.is_open = False
+            if not is_committed:
+                self._roll_back()
 
     def _roll_back(self) -> None:
-        # A full disk or a failing one undoes the transaction by itself: nothing of it is to be remembered either.
+        """Undo what was not committed, and remember nothing of it."""
+        self.is_open = False
+        # A full disk or a failing one has undone the transaction by itself.
         self.pending.clear()
         self._forget_sums()
         if self._has_opened:
@@ -190,7 +193,7 @@ class SqliteBook:
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the ledger {self.path} cannot be used: {error}") from error
 
-    def unwritable(self, error: sqlite3.Error) -> StoreUnavailable:
+    def _unwritable(self, error: sqlite3.Error) -> StoreUnavailable:
         """Say that the file could not be written, and why."""
         return StoreUnavailable(f"the ledger {self.path} cannot be written: {error}")
 
@@ -200,17 +203,13 @@ class SqliteBook:
         return self.db.total_changes - self._written, self.pending.count
 
     def _write_pending(self) -> None:
-        """Write what is pending. It was counted as written when it was asked for."""
+        """Write what is pending in the middle of it all. It was counted as written when it was asked for."""
         before = self.db.total_changes
-        self.pending.write(str(self.path))
+        self.pending.write(self.path)
         self._written += self.db.total_changes - before
 
     def _forget_sums(self) -> None:
         """Forget what rows said: another may have written them since."""
-
-    def _is_full(self) -> bool:
-        """Tell whether so much is remembered of what rows said that it is time to forget it."""
-        return False
 
     def forget(self) -> None:
         """Forget which row is which line."""

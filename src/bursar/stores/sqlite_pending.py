@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bursar.core.admission import Balance
@@ -65,18 +66,16 @@ class Pending:
         self._sums: dict[int, Balance] = {}
         self._sums_read: dict[int, Balance] = {}
 
-    def _note(self) -> None:
-        self.count += 1
-        self.is_empty = False
-
     def open_hold(self, row: Row) -> None:
         """Add a row of `hold`, its columns in the order of the query."""
-        self._note()
+        self.count += 1
+        self.is_empty = False
         self._opened.append(row)
 
     def close_hold(self, row: Row, entries: Sequence[Row], response_id: str) -> None:
         """Say what became of a hold, with its entries and the name of its response ("" for none)."""
-        self._note()
+        self.count += 1
+        self.is_empty = False
         self._closed.append(row)
         self._entries += entries
         if response_id:
@@ -84,7 +83,8 @@ class Pending:
 
     def put_balances(self, ids: Sequence[int], was: Sequence[Balance], now: Sequence[Balance]) -> None:
         """Let balances have other sums; each is written over what it was when it was first changed."""
-        self._note()
+        self.count += 1
+        self.is_empty = False
         self._sums.update(zip(ids, now, strict=True))
         read = self._sums_read
         if read:
@@ -95,12 +95,13 @@ class Pending:
 
     def count_run(self, was: RunRow, now: RunRow) -> None:
         """Let a run have other counts; they are written over what they were when they were first changed."""
-        self._note()
+        self.count += 1
+        self.is_empty = False
         key = (now.tenant, now.run)
         first = self._runs.get(key)
         self._runs[key] = (was if first is None else first[0], now)
 
-    def write(self, where: str) -> None:
+    def write(self, where: Path) -> None:
         """Write everything. Raises StoreUnavailable, naming the ledger, when a sum or count is not what it was."""
         self.is_empty = True
         if self._opened:
@@ -108,7 +109,7 @@ class Pending:
             self._opened = []
         if self._sums:
             now = self._sums
-            moved = [(number, *now[number], *was) for number, was in self._sums_read.items() if was != now[number]]
+            moved = [now[number] + was + (number,) for number, was in self._sums_read.items() if was != now[number]]
             self._sums, self._sums_read = {}, {}
             if self._run_each("balance_put", "balance_put_all", moved) != len(moved):
                 raise StoreUnavailable(f"{where}: a balance is not what was decided on, the ledger is inconsistent")
@@ -138,7 +139,7 @@ class Pending:
     def run_all(self, query: str, rows: Sequence[Row]) -> int:
         """Run a query over `:rows` at once, whatever is pending; gives how many rows of the table it changed."""
         if len(rows) == 1:
-            return self._db.execute(self._text(query, 1, len(rows[0])), rows[0]).rowcount
+            return self._db.execute(self._texts.get((query, 1)) or self._text(query, 1, len(rows[0])), rows[0]).rowcount
         changed = 0
         for start in range(0, len(rows), ROWS_MAX):
             some = rows[start : start + ROWS_MAX]

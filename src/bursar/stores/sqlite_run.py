@@ -39,9 +39,6 @@ class SqliteRuns(SqliteControl):
         super()._forget_sums()
         self._runs.clear()
 
-    def _is_full(self) -> bool:
-        return super()._is_full() or len(self._runs) > RUNS_MAX
-
     def run_row(self, tenant: str, run: str) -> RunRow | None:
         """Read one run; None when no guard has seen it."""
         found = self._read("run_find", tenant=tenant, run=run)
@@ -108,6 +105,8 @@ class SqliteRuns(SqliteControl):
         writes, and what is pending is remembered until it is written."""
         row = self._runs.get((tenant, run))
         if row is None:
+            if len(self._runs) >= RUNS_MAX and self.pending.is_empty:
+                self._runs.clear()
             found = self.run_aside("run_find", tenant=tenant, run=run).fetchone()
             if found is not None:
                 row = self._runs[tenant, run] = _row(found)

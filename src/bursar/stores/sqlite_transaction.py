@@ -6,7 +6,6 @@ book's matter.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from typing import Protocol
 
@@ -19,15 +18,12 @@ class Book(Protocol):
     """What a transaction needs of the file."""
 
     is_open: bool
-    is_batch: bool
     lock: threading.RLock
 
     @property
     def writes(self) -> tuple[int, int]: ...
-    def begin_transaction(self) -> None: ...
-    def commit(self) -> None: ...
-    def end_transaction(self) -> None: ...
-    def unwritable(self, error: sqlite3.Error) -> StoreUnavailable: ...
+    def begin_transaction(self, *, is_batch: bool) -> None: ...
+    def end_transaction(self, error: BaseException | None) -> None: ...
 
 
 class Transaction:
@@ -48,8 +44,7 @@ class Transaction:
             return
         self._is_outer = True
         try:
-            book.is_batch = self._is_batch
-            book.begin_transaction()
+            book.begin_transaction(is_batch=self._is_batch)
         except BaseException:
             book.lock.release()
             raise
@@ -58,13 +53,7 @@ class Transaction:
         book = self._book
         try:
             if self._is_outer:
-                try:
-                    if error is None:
-                        book.commit()
-                    elif isinstance(error, sqlite3.Error):
-                        raise book.unwritable(error) from error
-                finally:
-                    book.end_transaction()
+                book.end_transaction(error)
             elif error is not None and _is_refusal(error) and book.writes != self._writes:
                 # Take the whole transaction down with an operation that is refused after it has written.
                 raise StoreUnavailable(f"an operation was refused after it had written: {error}") from error
