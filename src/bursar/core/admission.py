@@ -190,7 +190,9 @@ def admit(cover: Cover, ask: Ask, lines: Sequence[Line], balances: Sequence[Bala
     room = share_room = UNBOUNDED
     for unit, left in free.items():
         slope = cover.slope(unit)
-        room = min(room, _tokens_within(slope, left))
+        fits = _tokens_within(slope, left)
+        if fits < room:
+            room = fits
         if share > 1:
             share_room = min(share_room, _tokens_within(slope, left // share))
     if room < least:

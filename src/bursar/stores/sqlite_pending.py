@@ -35,7 +35,7 @@ class Pending:
 
     __slots__ = (
         "_closed",
-        "_db",
+        "_cursor",
         "_entries",
         "_opened",
         "_queries",
@@ -49,7 +49,8 @@ class Pending:
     )
 
     def __init__(self, db: sqlite3.Connection, queries: Mapping[str, str]) -> None:
-        self._db = db
+        # One cursor for all: the connection makes a new one for every statement.
+        self._cursor = db.cursor()
         self._queries = queries
         self._texts: dict[tuple[str, int], str] = {}
         self.count = 0
@@ -111,12 +112,12 @@ class Pending:
             now = self._sums
             moved = [now[number] + was + (number,) for number, was in self._sums_read.items() if was != now[number]]
             self._sums, self._sums_read = {}, {}
-            if self._run_each("balance_put", "balance_put_all", moved) != len(moved):
+            if moved and self._run_each("balance_put", "balance_put_all", moved) != len(moved):
                 raise StoreUnavailable(f"{where}: a balance is not what was decided on, the ledger is inconsistent")
         if self._runs:
             counted = [_run_counts(was, now) for was, now in self._runs.values()]
             self._runs = {}
-            if self._db.executemany(self._queries["run_count"], counted).rowcount != len(counted):
+            if self._run_one_by_one("run_count", counted) != len(counted):
                 raise StoreUnavailable(f"{where}: a run is not what was decided on, the ledger is inconsistent")
         if self._closed:
             self._run_each("hold_close", "hold_close_all", self._closed)
@@ -125,26 +126,27 @@ class Pending:
             self.run_all("entry_insert", self._entries)
             self._entries = []
         if self._responses:
-            self._db.executemany(self._queries["response_insert"], self._responses)
+            self._cursor.executemany(self._queries["response_insert"], self._responses)
             self._responses = []
 
     def _run_each(self, one: str, all_: str, rows: Sequence[Row]) -> int:
         """Run a statement for each of a few rows, or one for many; gives how many rows of the table it changed."""
+        return self._run_one_by_one(one, rows) if len(rows) <= EACH_MAX else self.run_all(all_, rows)
+
+    def _run_one_by_one(self, query: str, rows: Sequence[Row]) -> int:
         if len(rows) == 1:
-            return self._db.execute(self._queries[one], rows[0]).rowcount
-        if len(rows) <= EACH_MAX:
-            return self._db.executemany(self._queries[one], rows).rowcount
-        return self.run_all(all_, rows)
+            return self._cursor.execute(self._queries[query], rows[0]).rowcount
+        return self._cursor.executemany(self._queries[query], rows).rowcount
 
     def run_all(self, query: str, rows: Sequence[Row]) -> int:
         """Run a query over `:rows` at once, whatever is pending; gives how many rows of the table it changed."""
         if len(rows) == 1:
-            return self._db.execute(self._texts.get((query, 1)) or self._text(query, 1, len(rows[0])), rows[0]).rowcount
+            return self._cursor.execute(self._text(query, 1, len(rows[0])), rows[0]).rowcount
         changed = 0
         for start in range(0, len(rows), ROWS_MAX):
             some = rows[start : start + ROWS_MAX]
             values = [value for row in some for value in row]
-            changed += self._db.execute(self._text(query, len(some), len(some[0])), values).rowcount
+            changed += self._cursor.execute(self._text(query, len(some), len(some[0])), values).rowcount
         return changed
 
     def _text(self, query: str, count: int, width: int) -> str:
