@@ -100,6 +100,18 @@ def test_an_id_that_another_process_used_for_another_call_is_refused_and_nothing
     assert sums(two.mine) == {("all", "", "requests"): Balance(settled=1, held=1)}
 
 
+@pytest.mark.parametrize("limit", [100, 1], ids=["room for more", "no room"])
+@pytest.mark.parametrize("is_batch", [False, True], ids=["transaction", "batch"])
+def test_an_id_that_ended_in_the_same_transaction_cannot_be_held_again(two: Two, limit: int, is_batch: bool) -> None:
+    two.mine.reserve(call(line(limit=limit), id="a"))
+    with two.mine.batch() if is_batch else two.mine.transaction():
+        end(two.mine, "a")
+        with pytest.raises(HoldConflict, match="settled"):
+            two.mine.reserve(call(line(limit=limit), id="a"))
+        two.mine.close("a", Verb.CORRECT, START_NS, charge())
+    assert sums(two.other) == {("all", "", "requests"): Balance(settled=1)}
+
+
 def test_of_a_transaction_that_fails_nothing_is_remembered(two: Two) -> None:
     def fail() -> None:
         with two.mine.transaction():

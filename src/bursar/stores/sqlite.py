@@ -2,8 +2,8 @@
 
 Owns the transactions and the verbs. Every verb is one `BEGIN IMMEDIATE … COMMIT` (or a part of a batch that
 is), so what it decides on cannot change under it. Blocking: an event loop reaches it through `stores/threaded.py`.
-The file itself stands in `sqlite_book.py`, what only reads in `sqlite_read.py`, what begins a budget in
-`sqlite_define.py`, what was set while bursar runs in `sqlite_control.py`, runs in `sqlite_run.py`.
+The file itself stands in `sqlite_book.py`, balances in `sqlite_balances.py`, what only reads in `sqlite_read.py`, what
+begins a budget in `sqlite_define.py`, what was set while bursar runs in `sqlite_control.py`, runs in `sqlite_run.py`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class SqliteLedger(SqliteRuns):
     def reserve(self, asked: Reservation) -> Granted | Refused:
         with self.transaction():
             counted = self.find_counted(asked.tenant, asked.lines)
-            if counted is not None and asked.id not in self._open_holds:
+            is_known = asked.id in self._open_holds or self.pending.has_hold(asked.id)
+            if counted is not None and not is_known:
                 granted = self._hold_new(asked, counted)
                 if granted is not None:
                     return granted
@@ -104,7 +105,7 @@ class SqliteLedger(SqliteRuns):
 
         A second row of an id cannot be written. In a batch that shows at its end, and it is done again one by one.
         """
-        entry = None if asked.run is None else self.look_up_run(asked)
+        entry = self.look_up_run(asked)
         if entry is not None and entry.denial is not None:
             return None
         before = self.read_balances(counted.ids)
@@ -152,7 +153,7 @@ class SqliteLedger(SqliteRuns):
 
     def _asked(self, hold_id: str) -> tuple[Any, ...] | None:
         """Read what was asked for under an id before; of what is still pending it is written first."""
-        find = self.run if hold_id in self._open_holds else self.run_aside
+        find = self.run if self.pending.has_hold(hold_id) else self.run_aside
         row: tuple[Any, ...] | None = find("hold_asked", id=hold_id).fetchone()
         return row
 

@@ -221,7 +221,7 @@ class SqliteBook:
         return self.db.execute(self.q[query], values)
 
     def run_aside(self, query: str, **values: Any) -> sqlite3.Cursor:
-        """Run a named query that reads and writes no table of which rows may be pending."""
+        """Run a named query that neither reads nor writes a row of which something is pending."""
         return self.db.execute(self.q[query], values)
 
     def run_list(self, query: str, ids: Sequence[int]) -> sqlite3.Cursor:

@@ -37,6 +37,7 @@ class Pending:
         "_closed",
         "_cursor",
         "_entries",
+        "_holds",
         "_opened",
         "_queries",
         "_responses",
@@ -63,6 +64,7 @@ class Pending:
         self._closed: list[Row] = []
         self._entries: list[Row] = []
         self._responses: list[Row] = []
+        self._holds: set[str] = set()
         self._runs: dict[tuple[str, str], tuple[RunRow, RunRow]] = {}
         self._sums: dict[int, Balance] = {}
         self._sums_read: dict[int, Balance] = {}
@@ -72,15 +74,21 @@ class Pending:
         self.count += 1
         self.is_empty = False
         self._opened.append(row)
+        self._holds.add(row[0])
 
     def close_hold(self, row: Row, entries: Sequence[Row], response_id: str) -> None:
         """Say what became of a hold, with its entries and the name of its response ("" for none)."""
         self.count += 1
         self.is_empty = False
         self._closed.append(row)
+        self._holds.add(row[0])
         self._entries += entries
         if response_id:
             self._responses.append((row[0], response_id))
+
+    def has_hold(self, hold_id: str) -> bool:
+        """Tell whether the row of a hold is not yet what it is to be."""
+        return hold_id in self._holds
 
     def put_balances(self, ids: Sequence[int], was: Sequence[Balance], now: Sequence[Balance]) -> None:
         """Let balances have other sums; each is written over what it was when it was first changed."""
@@ -105,6 +113,7 @@ class Pending:
     def write(self, where: Path) -> None:
         """Write everything. Raises StoreUnavailable, naming the ledger, when a sum or count is not what it was."""
         self.is_empty = True
+        self._holds.clear()
         if self._opened:
             self.run_all("hold_insert", self._opened)
             self._opened = []
