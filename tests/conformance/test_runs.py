@@ -138,6 +138,15 @@ def test_parallel_calls_wait_for_each_other_and_stop_nothing(ledger: Ledger) -> 
     assert isinstance(ledger.reserve(step("r", limit)), Granted)
 
 
+def test_waiting_for_calls_in_flight_is_asked_last(ledger: Ledger) -> None:
+    """Who has used up the run's steps would wait for nothing."""
+    limits = (most(Guard.PARALLEL, 1), most(Guard.STEPS, 1), most(Guard.PARALLEL, 0))
+    ledger.reserve(step("r", *limits[:2]))
+    assert refused(ledger.reserve(step("r", *limits))) == ("steps", 1, 1)
+    ledger.reserve(step("s"))
+    assert refused(ledger.reserve(step("s", most(Guard.PARALLEL, 1), most(Guard.PARALLEL, 0)))) == ("parallel", 1, 1)
+
+
 def test_a_lapsed_process_leaves_nothing_in_flight(ledger: Ledger) -> None:
     limit = most(Guard.PARALLEL, 3)
     for _ in range(3):

@@ -32,15 +32,15 @@ class House:
         self.ledger.db.set_trace_callback(self.statements.append)
 
     def break_inserts(self, error: Exception) -> None:
-        """Fail a call named `bad` after it has moved its balances and before its own row is written."""
-        insert = self.ledger._insert
+        """Fail a call named `bad` after its own row is written and before its balances are moved."""
+        hold = self.ledger._inserted
 
-        def broken(asked: Any, *rest: Any) -> None:
+        def broken(asked: Any, *rest: Any) -> Any:
             if asked.id == "bad":
                 raise error
-            insert(asked, *rest)
+            return hold(asked, *rest)
 
-        self.ledger._insert = broken  # type: ignore[assignment, method-assign]
+        self.ledger._inserted = broken  # type: ignore[assignment, method-assign]
 
     async def together(self, *work: Any) -> list[Any]:
         """Queue all of it before the thread may begin, so that it makes one batch; give what each came to."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from bursar.core.admission import Balance
 from bursar.core.budget import Unit
 from bursar.core.control import Change, Kind
 from bursar.core.hold import State, Verb
+from bursar.core.run import RunAsk
 from bursar.errors import StoreUnavailable
 from bursar.stores.queries import load_script
 from bursar.stores.sqlite import SqliteLedger
@@ -42,6 +44,7 @@ def old(tmp_path: Path) -> Path:
     for kind, name in db.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall():
         if name not in first:
             db.execute(f"DROP {kind} IF EXISTS {name}")
+    db.execute("ALTER TABLE hold DROP COLUMN run")
     db.execute("PRAGMA user_version = 1")
     db.commit()
     db.close()
@@ -70,6 +73,40 @@ def test_an_old_ledger_opens_and_keeps_everything(old: Path) -> None:
     assert version(old) == 1
     check(old)
     check(old)
+
+
+def test_of_an_old_ledger_the_run_of_an_open_call_is_still_known(tmp_path: Path) -> None:
+    """Until version 3 a table of its own said which run counts a call as in flight."""
+    path = tmp_path / "ledger.db"
+    ledger = SqliteLedger(path)
+    asked = [replace(call(id=name), run=RunAsk("r")) for name in ("a", "b")]
+    for each in asked:
+        ledger.reserve(each)
+    ledger.reserve(call(id="of no run"))
+    ledger.close("a", Verb.SETTLE, START_NS, charge())
+    ledger.close_store()
+    db = sqlite3.connect(path)
+    db.executescript(load_script("schema_3.sql").partition("-- One row per open hold")[2].partition("\n")[2])
+    db.execute("INSERT INTO run_hold SELECT id, tenant, run FROM hold WHERE run <> '' AND state = 0")
+    assert db.execute("SELECT hold_id, run FROM run_hold").fetchall() == [("b", "r")]
+    db.executescript("ALTER TABLE hold DROP COLUMN run; PRAGMA user_version = 3;")
+    db.close()
+    ledger = SqliteLedger(path)
+    assert in_flight(ledger) == 1
+    for name in ("of no run", "b", "b"):
+        ledger.close(name, Verb.SETTLE, START_NS, charge())
+    assert in_flight(ledger) == 0
+    ledger.close("a", Verb.CORRECT, START_NS, charge(3))
+    assert in_flight(ledger) == 0
+    assert ledger.verify() == []
+    ledger.close_store()
+    assert version(path) == SCHEMA_VERSION
+
+
+def in_flight(ledger: SqliteLedger) -> int:
+    row = ledger.run_row("default", "r")
+    assert row is not None
+    return row.in_flight
 
 
 @pytest.mark.slow

@@ -41,11 +41,15 @@ class Cover:
 
     def amounts(self, tokens: int, attempts: int = 1) -> Amounts:
         """Say what is covered by a cap of `tokens` in all (the sum over attempts), in every unit."""
+        # By position: every call makes two of these, and names would be the dearer half of it.
         return Amounts(
-            cost_nano=ceil_nano(attempts * self.fixed_pico + tokens * self.output_pico),
-            input_tokens=attempts * self.input_tokens,
-            output_tokens=tokens * self.choices,
-            requests=attempts,
+            ceil_nano(attempts * self.fixed_pico + tokens * self.output_pico),
+            attempts * self.input_tokens,
+            0,
+            0,
+            tokens * self.choices,
+            0,
+            attempts,
         )
 
     def slope(self, unit: Unit, attempts: int = 1) -> Slope:
@@ -70,7 +74,7 @@ class Cover:
         """Find the largest cap whose amounts a row of the ledger can hold; -1 when not even an empty answer's fit."""
         by_cost = _tokens_within((attempts * self.fixed_pico, self.output_pico, 1000), AMOUNT_COUNTABLE_MAX)
         by_count = _tokens_within((attempts * self.input_tokens, self.choices, 1), AMOUNT_COUNTABLE_MAX)
-        return min(by_cost, by_count)
+        return min(by_count, by_cost)
 
 
 Slope: TypeAlias = tuple[int, int, int]
@@ -177,25 +181,34 @@ def admit(cover: Cover, ask: Ask, lines: Sequence[Line], balances: Sequence[Bala
     least, share = ask.at_least, ask.share
     if countable < least:
         raise BadRequest("this call could cost more than a ledger can count: it cannot be held")
+    # More room never takes fewer tokens, so of all lines in a unit only the one with the least room decides.
+    free: dict[Unit, int] = {}
+    for line, (settled, presumed, held) in zip(lines, balances, strict=True):
+        left, unit = line.limit - settled - presumed - held, line.unit
+        if unit not in free or left < free[unit]:
+            free[unit] = left
     room = share_room = UNBOUNDED
-    contended = -1
-    slopes: dict[Unit, Slope] = {}
-    for index, (line, (settled, presumed, held)) in enumerate(zip(lines, balances, strict=True)):
-        unit = line.unit
-        slope = slopes.get(unit)
-        if slope is None:
-            slope = slopes[unit] = cover.slope(unit)
-        left = line.limit - settled - presumed
-        fits = _tokens_within(slope, left - held)
-        if fits < least:
-            if _tokens_within(slope, left) < least:
-                return Denial(index, is_exhausted=True)
-            if contended < 0:
-                contended = index
+    for unit, left in free.items():
+        slope = cover.slope(unit)
+        fits = _tokens_within(slope, left)
         if fits < room:
             room = fits
         if share > 1:
-            share_room = min(share_room, _tokens_within(slope, (left - held) // share))
-    if contended >= 0:
-        return Denial(contended, is_exhausted=False)
+            share_room = min(share_room, _tokens_within(slope, left // share))
+    if room < least:
+        return _denial(cover, least, lines, balances)
     return Grant(min(ask.choose(room, share_room), countable), room)
+
+
+def _denial(cover: Cover, least: int, lines: Sequence[Line], balances: Sequence[Balance]) -> Denial:
+    """Name the line because of which not even `least` tokens fit."""
+    contended = -1
+    for index, (line, (settled, presumed, held)) in enumerate(zip(lines, balances, strict=True)):
+        left = line.limit - settled - presumed
+        if cover.tokens_within(line.unit, left - held) >= least:
+            continue
+        if cover.tokens_within(line.unit, left) < least:
+            return Denial(index, is_exhausted=True)
+        if contended < 0:
+            contended = index
+    return Denial(contended, is_exhausted=False)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Final, assert_never
 
 from bursar.core.value import value
 from bursar.core.window import NS
@@ -47,6 +48,10 @@ class RunState(StrEnum):
     """Somebody said how it ended. A call that comes all the same is counted."""
 
 
+_PARKED: Final = RunState.PARKED
+_STOPPED: Final = RunState.STOPPED
+
+
 class Guard(StrEnum):
     """What a run's row is measured by."""
 
@@ -58,7 +63,14 @@ class Guard(StrEnum):
     CHILDREN = "children"
 
 
-_TRIPPING = (Guard.STEPS, Guard.TOOL_CALLS, Guard.SECONDS)
+_STEPS: Final = Guard.STEPS
+_TOOL_CALLS: Final = Guard.TOOL_CALLS
+_SECONDS: Final = Guard.SECONDS
+_PARALLEL: Final = Guard.PARALLEL
+_DEPTH: Final = Guard.DEPTH
+_CHILDREN: Final = Guard.CHILDREN
+"""Names of their own: an enum finds its members in Python, and every call of a run asks for all of them."""
+_TRIPPING = (_STEPS, _TOOL_CALLS, _SECONDS)
 """These only grow, so that who passes one is parked or stopped; the others refuse the one call."""
 
 
@@ -118,23 +130,46 @@ class RunRow:
 
     def figure_of(self, guard: Guard, at_ns: int) -> int:
         """Say how much of something the run has had."""
-        match guard:
-            case Guard.STEPS:
-                return self.steps
-            case Guard.TOOL_CALLS:
-                return self.tool_calls
-            case Guard.SECONDS:
-                return max(0, at_ns - self.began_ns) // NS
-            case Guard.PARALLEL:
-                return self.in_flight
-            case Guard.DEPTH:
-                return self.depth
-            case Guard.CHILDREN:
-                return self.children
+        if guard is _STEPS:
+            return self.steps
+        if guard is _TOOL_CALLS:
+            return self.tool_calls
+        if guard is _SECONDS:
+            return max(0, at_ns - self.began_ns) // NS
+        if guard is _PARALLEL:
+            return self.in_flight
+        if guard is _DEPTH:
+            return self.depth
+        if guard is _CHILDREN:
+            return self.children
+        assert_never(guard)
 
     def most_of(self, limit: RunLimit) -> int:
         """Give a limit with what people granted beyond it."""
-        return limit.most + self.extras.get(limit.guard, 0)
+        return limit.most + self.extras.get(limit.guard, 0) if self.extras else limit.most
+
+    def counting(self, steps: int, tool_calls: int, in_flight: int, last_ns: int) -> RunRow:
+        """Give the row with other counts. `replace` would do the same at three times the price, twice in every call."""
+        return RunRow(
+            self.tenant,
+            self.run,
+            self.began_ns,
+            self.state,
+            self.since_ns,
+            last_ns,
+            steps,
+            tool_calls,
+            in_flight,
+            self.parent,
+            self.depth,
+            self.children,
+            self.guard,
+            self.reason,
+            self.outcome,
+            self.figure,
+            self.extras,
+            self.prefix,
+        )
 
     def ends_ns(self, limits: Sequence[RunLimit]) -> int | None:
         """Give the instant at which the run's seconds are over; None where nothing limits them."""
@@ -203,16 +238,17 @@ def admit_run(ask: RunAsk, tenant: str, at_ns: int, row: RunRow | None, above: S
             parent = RunRow(tenant, ask.parent, at_ns, since_ns=at_ns, last_ns=at_ns)
     if is_new and parent is not None:
         parent = replace(parent, children=parent.children + 1)
-    held = next((each for each in (row, *above) if each.state in (RunState.PARKED, RunState.STOPPED)), None)
-    if held is not None:
-        return RunEntry(row, denial=RunDenial(held, held.guard, held.figure))
+    for each in (row, *above):
+        if each.state is _PARKED or each.state is _STOPPED:
+            return RunEntry(row, denial=RunDenial(each, each.guard, each.figure))
+    steps, tool_calls = max(row.steps, ask.turns), max(row.tool_calls, ask.tool_calls)
     seen = row
-    if ask.tool_calls > row.tool_calls or ask.turns > row.steps:
-        seen = replace(row, tool_calls=max(row.tool_calls, ask.tool_calls), steps=max(row.steps, ask.turns))
+    if steps != row.steps or tool_calls != row.tool_calls:
+        seen = row.counting(steps, tool_calls, row.in_flight, row.last_ns)
     denied = _denied(ask, seen, parent if is_new else None, at_ns)
     if denied is not None:
         return denied
-    entered = replace(seen, steps=seen.steps + 1, in_flight=row.in_flight + 1)
+    entered = row.counting(steps + 1, tool_calls, row.in_flight + 1, row.last_ns)
     return RunEntry(entered, parent if is_new else None, is_new=is_new)
 
 
@@ -225,32 +261,37 @@ def _begun(ask: RunAsk, tenant: str, at_ns: int, parent: RunRow | None) -> RunRo
 
 def _denied(ask: RunAsk, row: RunRow, parent: RunRow | None, at_ns: int) -> RunEntry | None:
     """Find the first limit that one call more would pass. Waiting for calls in flight is asked last."""
-    for limit in sorted(ask.limits, key=lambda each: each.guard is Guard.PARALLEL):
+    contended = None
+    for limit in ask.limits:
         guard = limit.guard
-        if guard is Guard.CHILDREN:
+        if guard is _CHILDREN:
             if parent is not None and parent.children > parent.most_of(limit):
                 return RunEntry(row, denial=RunDenial(row, guard, parent.children, parent.most_of(limit)))
             continue
         figure, most = row.figure_of(guard, at_ns), row.most_of(limit)
-        if figure < most or (guard is Guard.DEPTH and figure == most):
+        if figure < most or (guard is _DEPTH and figure == most):
             continue
-        if guard not in _TRIPPING:
-            return RunEntry(row, denial=RunDenial(row, guard, figure, most))
-        state = RunState.PARKED if limit.is_parking else RunState.STOPPED
-        tripped = replace(row, state=state, since_ns=at_ns, guard=str(guard), figure=figure)
-        return RunEntry(tripped, denial=RunDenial(tripped, guard, figure, most), is_tripped=True)
-    return None
+        denial = RunDenial(row, guard, figure, most)
+        if guard is _PARALLEL:
+            contended = contended or RunEntry(row, denial=denial)
+        elif guard in _TRIPPING:
+            return _tripped(row, denial, at_ns, is_parking=limit.is_parking)
+        else:
+            return RunEntry(row, denial=denial)
+    return contended
+
+
+def _tripped(row: RunRow, denial: RunDenial, at_ns: int, *, is_parking: bool) -> RunEntry:
+    """Park or stop a run at the limit that it would pass."""
+    state = _PARKED if is_parking else _STOPPED
+    tripped = replace(row, state=state, since_ns=at_ns, guard=str(denial.guard), figure=denial.figure)
+    return RunEntry(tripped, denial=replace(denial, row=tripped), is_tripped=True)
 
 
 def left(row: RunRow, at_ns: int, *, tool_calls: int, is_released: bool) -> RunRow:
     """Give the row after one of its calls ended; one that was never answered for is no step."""
-    return replace(
-        row,
-        in_flight=max(0, row.in_flight - 1),
-        steps=max(0, row.steps - is_released),
-        tool_calls=row.tool_calls + tool_calls,
-        last_ns=max(row.last_ns, at_ns),
-    )
+    steps, in_flight = max(0, row.steps - is_released), max(0, row.in_flight - 1)
+    return row.counting(steps, row.tool_calls + tool_calls, in_flight, max(row.last_ns, at_ns))
 
 
 class RunVerb(StrEnum):

@@ -6,10 +6,12 @@ Owns their form: no spaces, UTF-8 as it is. A report searches labels by it, so i
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 from json import encoder
 from typing import Any
 
-__all__ = ["encode"]
+__all__ = ["encode", "encode_labels"]
 
 _plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
@@ -26,3 +28,13 @@ _in_c = _made()
 def encode(value: dict[str, str] | list[int | str]) -> str:
     """Write a value as JSON."""
     return _plain.encode(value) if _in_c is None else "".join(_in_c(value, 0))
+
+
+def encode_labels(labels: Mapping[str, str]) -> str:
+    """Write labels as JSON. They are mostly those of the call before."""
+    return _encode_pairs(tuple(labels.items()))
+
+
+@lru_cache(maxsize=1_024)
+def _encode_pairs(pairs: tuple[tuple[str, str], ...]) -> str:
+    return encode(dict(pairs))

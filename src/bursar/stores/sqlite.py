@@ -2,39 +2,48 @@
 
 Owns the transactions and the verbs. Every verb is one `BEGIN IMMEDIATE … COMMIT` (or a part of a batch that
 is), so what it decides on cannot change under it. Blocking: an event loop reaches it through `stores/threaded.py`.
-The file itself stands in `sqlite_book.py`, what only reads in `sqlite_read.py`, what begins a budget in
-`sqlite_define.py`, what was set while bursar runs in `sqlite_control.py`, runs in `sqlite_run.py`.
+The file itself stands in `sqlite_book.py`, balances in `sqlite_balances.py`, what only reads in `sqlite_read.py`, what
+begins a budget in `sqlite_define.py`, what was set while bursar runs in `sqlite_control.py`, runs in `sqlite_run.py`.
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from bursar.core.admission import Ask, Balance, Cover, Denial, Line, admit, room_for
+from bursar.core.admission import Ask, Balance, Cover, Denial, Grant, Line, admit, room_for
 from bursar.core.budget import Budget, Unit
 from bursar.core.charge import FLAGS, Amounts, Charge
 from bursar.core.hold import Effect, Hold, State, Verb, apply
 from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation, refuse_run
+from bursar.core.run import RunEntry
 from bursar.errors import HoldConflict, NotFound, StoreUnavailable
-from bursar.stores.compact import encode
+from bursar.stores.compact import encode, encode_labels
+from bursar.stores.sqlite_balances import Counted
 from bursar.stores.sqlite_book import IDS_MAX
 from bursar.stores.sqlite_define import begin_budgets, declare_budgets, finish_budgets
 from bursar.stores.sqlite_run import SqliteRuns
 
 __all__ = ["SqliteLedger"]
 
+_OPEN: Final = State.OPEN
+_made = tuple.__new__
+"""Makes a Balance at half the price: the class itself does so in Python, and a call makes a dozen of them."""
+
 
 class _Open(NamedTuple):
     """A hold as it is known, mostly an open one of this process: its row is not read again to close it."""
 
     hold: Hold
-    ids: list[int]
-    """Of the balances that it counts against."""
-    units: list[Unit]
+    counted: Counted
+    """The balances that it counts against."""
+    tenant: str
+    run: str
+    """The run that counts it as in flight while it is open; "" for none."""
     flags: int = 0
     price: str = ""
     note: str = ""
@@ -82,70 +91,92 @@ class SqliteLedger(SqliteRuns):
 
     def reserve(self, asked: Reservation) -> Granted | Refused:
         with self.transaction():
-            # In a batch nobody looks: a second row of an id cannot be written, and then it is done again one by one.
-            is_trusted = self.is_batch and asked.run is None and asked.id not in self._open_holds
-            known = None if is_trusted else self._asked(asked.id)
-            if known is not None:
-                return self._again(known, asked)
-            verdict = self._reserve(asked)
-            if isinstance(verdict, Refused) and is_trusted:
-                known = self._asked(asked.id)
-            return verdict if known is None else self._again(known, asked)
+            counted = self.find_counted(asked.tenant, asked.lines)
+            is_known = asked.id in self._open_holds or self.pending.has_hold(asked.id)
+            if counted is not None and not is_known:
+                granted = self._hold_new(asked, counted)
+                if granted is not None:
+                    return granted
+            known = self._asked(asked.id)
+            return self._reserve(asked) if known is None else self._again(known, asked)
+
+    def _hold_new(self, asked: Reservation, counted: Counted) -> Granted | None:
+        """Hold without a look whether the id is known; None, and nothing written, where it is or nothing is granted.
+
+        A second row of an id cannot be written. In a batch that shows at its end, and it is done again one by one.
+        """
+        entry = self.look_up_run(asked)
+        if entry is not None and entry.denial is not None:
+            return None
+        before = self.read_balances(counted.ids)
+        verdict = admit(asked.cover, asked.ask, asked.lines, before)
+        if isinstance(verdict, Denial):
+            return None
+        try:
+            self._insert(asked, verdict.tokens, counted, entry)
+        except sqlite3.IntegrityError:
+            return None
+        return self._inserted(asked, verdict, counted, before, entry)
 
     def _reserve(self, asked: Reservation) -> Granted | Refused:
         """Hold under an id that nobody has asked for before."""
         entry = self.look_up_run(asked)
         if entry is not None and entry.denial is not None:
+            self.trip_run(entry)
             return refuse_run(asked, entry.denial)
         found = [self.find_balance(asked.tenant, line) for line in asked.lines]
         balances = self._read_found(found)
         verdict = admit(asked.cover, asked.ask, asked.lines, balances)
         if isinstance(verdict, Denial):
             return Refused(asked.lines[verdict.index], balances[verdict.index], verdict.is_exhausted)
-        ids = self._opened(asked, found)
-        hold = Hold(asked.id, State.OPEN, asked.cover, verdict.tokens)
-        before = self.read_balances(ids) if None in found else balances
-        after = self._hold(ids, before, hold.held, asked.lines)
-        self._insert(asked, hold, ids)
-        entered = self.enter_run(asked, entry)
-        return Granted(verdict.tokens, verdict.room, tuple(after), entered)
+        counted = self.open_counted(asked.tenant, asked.lines)
+        self._insert(asked, verdict.tokens, counted, entry)
+        return self._inserted(asked, verdict, counted, self.read_balances(counted.ids), entry)
+
+    def _insert(self, asked: Reservation, tokens: int, counted: Counted, entry: RunEntry | None) -> None:
+        """Write the row of a new hold. Raises IntegrityError when its id has one already; in a batch at the end."""
+        row = _hold_values(asked, tokens, counted.packed, "" if entry is None else entry.row.run)
+        if self.is_batch:
+            self.pending.open_hold(row)
+        else:
+            self.pending.run_all("hold_insert", (row,))
+
+    def _inserted(
+        self, asked: Reservation, verdict: Grant, counted: Counted, before: Sequence[Balance], entry: RunEntry | None
+    ) -> Granted:
+        """Count a hold whose row is written in its balances and its run."""
+        hold = Hold(asked.id, _OPEN, asked.cover, verdict.tokens)
+        after = self._hold(counted.ids, before, hold.held, asked.lines)
+        run = None if entry is None else self.enter_run(entry)
+        self._remember_open(_Open(hold, counted, asked.tenant, "" if run is None else run.run))
+        return Granted(verdict.tokens, verdict.room, tuple(after), run)
 
     def _asked(self, hold_id: str) -> tuple[Any, ...] | None:
         """Read what was asked for under an id before; of what is still pending it is written first."""
-        find = self.run if hold_id in self._open_holds else self.run_aside
+        find = self.run if self.pending.has_hold(hold_id) else self.run_aside
         row: tuple[Any, ...] | None = find("hold_asked", id=hold_id).fetchone()
         return row
 
     def _read_found(self, found: list[int | None]) -> list[Balance]:
         """Read balances; one that is not opened yet is at zero."""
-        known = [number for number in found if number is not None]
-        if len(known) == len(found):
-            return self.read_balances(known)
-        read = iter(self.read_balances(known))
+        read = iter(self.read_balances([number for number in found if number is not None]))
         return [Balance() if number is None else next(read) for number in found]
 
-    def _opened(self, asked: Reservation, found: list[int | None]) -> list[int]:
-        """Give the rows of a call's balances, opened where they are not there yet."""
-        return [
-            self.open_balance(asked.tenant, line) if number is None else number
-            for number, line in zip(found, asked.lines, strict=True)
-        ]
-
-    def _hold(self, ids: list[int], before: Sequence[Balance], held: Amounts, lines: Sequence[Line]) -> list[Balance]:
+    def _hold(
+        self, ids: Sequence[int], before: Sequence[Balance], held: Amounts, lines: Sequence[Line]
+    ) -> list[Balance]:
         """Hold amounts; gives the balances as they are then. The last guard, whatever was computed before."""
-        after = []
+        after, unit, amount = [], None, 0
         for line, (settled, presumed, was_held) in zip(lines, before, strict=True):
-            amount = held.amount(line.unit)
-            now = Balance(settled, presumed, was_held + amount)
-            if amount and settled + presumed + now.held > line.limit:
+            if line.unit is not unit:
+                unit = line.unit
+                amount = held.amount(unit)
+            now_held = was_held + amount
+            if amount and settled + presumed + now_held > line.limit:
                 raise StoreUnavailable(f"{self.path}: no room for what was admitted, the ledger is inconsistent")
-            after.append(now)
+            after.append(_made(Balance, (settled, presumed, now_held)))
         self.put_balances(ids, before, after)
         return after
-
-    def _insert(self, asked: Reservation, hold: Hold, ids: list[int]) -> None:
-        self.pending.open_hold(_hold_values(asked, hold.tokens, ids))
-        self._remember_open(_Open(hold, ids, [line.unit for line in asked.lines]))
 
     def _remember_open(self, known: _Open) -> None:
         """Remember an open hold, so that its close need not read it."""
@@ -168,7 +199,7 @@ class SqliteLedger(SqliteRuns):
     def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
         with self.transaction():
             known = self._find(asked.id)
-            hold, ids = known.hold, known.ids
+            hold, ids = known.hold, known.counted.ids
             if hold.state is not State.OPEN:
                 return Extension(hold.tokens, is_granted=False)
             if hold.covers(at_least, attempts):
@@ -202,13 +233,14 @@ class SqliteLedger(SqliteRuns):
         with self.transaction():
             known = self._find(hold_id)
             effect = apply(known.hold, verb, charge)
-            before = self.read_balances(known.ids)
-            after = before
-            if effect.is_change:
-                after = self._move(known, effect, before)
-                self._record(effect, known, at_ns, note)
-                self.leave_run(hold_id, effect.hold.state, at_ns, note)
-            return Closed(effect.hold.state, effect.hold.settled, effect.is_change, tuple(after))
+            closed, before = effect.hold, self.read_balances(known.counted.ids)
+            if not effect.is_change:
+                return Closed(closed.state, closed.settled, False, tuple(before))
+            after = self._move(known.counted, effect, before)
+            self._record(effect, known, at_ns, note)
+            if known.run and known.hold.state is _OPEN:
+                self.leave_run(known.tenant, known.run, closed.state, at_ns, note)
+            return Closed(closed.state, closed.settled, True, tuple(after))
 
     def _find(self, hold_id: str) -> _Open:
         known = self._open_holds.get(hold_id)
@@ -219,22 +251,23 @@ class SqliteLedger(SqliteRuns):
             raise NotFound(f"no call {hold_id}")
         hold = Hold(hold_id, State(row[0]), Cover(*row[1:5]), row[5], row[6], Amounts(*row[7:14]))
         ids = _numbers(row[14])
-        return _Open(hold, ids, [self.unit_of(number) for number in ids], *row[15:18])
+        return _Open(hold, Counted(tuple(ids), tuple(map(self.unit_of, ids)), row[14]), *row[15:20])
 
-    def _move(self, known: _Open, effect: Effect, before: list[Balance]) -> list[Balance]:
+    def _move(self, counted: Counted, effect: Effect, before: list[Balance]) -> list[Balance]:
         """Post what a verb does to the balances of a call; gives them as they are then."""
-        moves = {unit: effect.move(unit) for unit in set(known.units)}
-        after = []
-        for unit, was in zip(known.units, before, strict=True):
-            held, settled, presumed = moves[unit]
-            after.append(Balance(was.settled + settled, was.presumed + presumed, was.held + held))
-        self.put_balances(known.ids, before, after)
+        after, last, held, settled, presumed = [], None, 0, 0, 0
+        for unit, (was_settled, was_presumed, was_held) in zip(counted.units, before, strict=True):
+            if unit is not last:
+                last = unit
+                held, settled, presumed = effect.move(unit)
+            after.append(_made(Balance, (was_settled + settled, was_presumed + presumed, was_held + held)))
+        self.put_balances(counted.ids, before, after)
         return after
 
     def _record(self, effect: Effect, known: _Open, at_ns: int, note: Note | None) -> None:
         hold_id, flags, price, entries = effect.hold.id, known.flags, known.price, []
         for posting in effect.postings:
-            bits = flag_bits(posting.flags)
+            bits = flag_bits(posting.flags) if posting.flags else 0
             flags, price = flags | bits, posting.price or price
             entries.append((hold_id, str(posting.book), at_ns, *posting.amounts, bits, posting.price))
         written = known.note if note is None else encode(note.as_list())
@@ -257,23 +290,24 @@ class SqliteLedger(SqliteRuns):
             return len(ids)
 
 
-def _hold_values(asked: Reservation, tokens: int, ids: Sequence[int]) -> tuple[Any, ...]:
+def _hold_values(asked: Reservation, tokens: int, packed: str, run: str) -> tuple[Any, ...]:
     """Write a new hold as its row, the columns in the order of the query `hold_insert`."""
     cover, ask = asked.cover, asked.ask
     return (
         asked.id,
         asked.tenant,
         asked.process,
-        int(State.OPEN),
+        int(_OPEN),
         asked.at_ns,
-        ",".join(map(str, ids)),
+        packed,
         f"{ask.at_least},{ask.at_most},{ask.middle},{ask.share}",
         cover.fixed_pico,
         cover.output_pico,
         cover.input_tokens,
         cover.choices,
         tokens,
-        encode(dict(asked.labels)),
+        encode_labels(asked.labels),
+        run,
     )
 
 

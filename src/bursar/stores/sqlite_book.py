@@ -1,6 +1,6 @@
-"""The file under a SQLite ledger: connection, transactions, and the balances' rows.
+"""The file under a SQLite ledger: connection, transactions, and named queries.
 
-Owns `BEGIN IMMEDIATE`, the schema, and the memory of which row is which line. It knows no verb of the ledger.
+Owns `BEGIN IMMEDIATE`, the schema, and when what is remembered of rows has to be forgotten. It knows no verb.
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bursar.core.admission import Balance, Line
-from bursar.core.budget import Unit
-from bursar.core.labels import OTHER
 from bursar.errors import StoreUnavailable
 from bursar.failpoints import failpoint
 from bursar.stores.queries import load_queries, load_script
@@ -24,10 +21,10 @@ from bursar.stores.sqlite_transaction import Transaction
 __all__ = ["SqliteBook"]
 
 APPLICATION_ID = 0x62757273
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """`schema.sql` makes version 1; `schema_N.sql` makes version N of the one before, for new files and old ones alike."""
 IDS_MAX = 100_000
-"""How many line → balance ids are remembered; beyond it the memory starts anew."""
+"""How many rows of a kind are remembered; beyond it the memory starts anew."""
 PAGE_BYTES = 2_048
 """A commit writes each page that it touched whole, and sums it up: half the usual size made a call a tenth cheaper."""
 CHECKPOINT_PAGES = 8_000
@@ -45,10 +42,8 @@ class SqliteBook:
 
     def __init__(self, path: Path, *, is_power_safe: bool = False, timeout_s: float = 5.0) -> None:
         self.path = path
-        self._lock = threading.RLock()
-        self._ids: dict[tuple[str, str, str, int, Unit], int] = {}
-        self._rows: dict[int, tuple[Unit, int]] = {}
-        self._balances: dict[int, Balance] = {}
+        self._lock = self.lock = threading.RLock()
+        """Held by whoever is inside a transaction."""
         self._version = 0
         self._written = 0
         self.is_batch = False
@@ -56,7 +51,6 @@ class SqliteBook:
         self.is_open = False
         self._is_lost = False
         self._has_opened = False
-        self._is_committed = False
         self._is_seized = False
         self.commits = 0
         """How many transactions this process has written."""
@@ -149,9 +143,9 @@ class SqliteBook:
         """
         return Transaction(self, is_batch=True)
 
-    def begin_transaction(self) -> None:
+    def begin_transaction(self, *, is_batch: bool) -> None:
         """Begin to write. Raises StoreUnavailable when the file is gone, or locked for too long."""
-        self._has_opened = self._is_committed = False
+        self._has_opened, self.is_batch = False, is_batch
         if self._is_lost:
             raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
         try:
@@ -159,11 +153,15 @@ class SqliteBook:
                 self.db.execute("BEGIN IMMEDIATE")
             self._is_seized = False
             self.is_open = True
-            self._forget_if_changed()
+            (version,) = self.db.execute("PRAGMA data_version").fetchone()
+            if version != self._version:
+                # Another connection has written since rows were read.
+                self._forget_sums()
+                self._version = version
         except BaseException as error:
-            self.end_transaction()
+            self._roll_back()
             if isinstance(error, sqlite3.Error):
-                raise self.unwritable(error) from error
+                raise self._unwritable(error) from error
             raise
 
     def seize(self) -> bool:
@@ -196,35 +194,44 @@ class SqliteBook:
         finally:
             self._lock.release()
 
-    def commit(self) -> None:
-        """Write what is pending and make it last. Raises StoreUnavailable."""
+    def end_transaction(self, error: BaseException | None) -> None:
+        """Write what is pending and make it last, or undo all after an error. Raises StoreUnavailable."""
+        is_committed = False
         try:
-            if not self.pending.is_empty:
-                self._write_pending()
-            failpoint("in_commit")
-            self.db.execute("COMMIT")
-            self._is_committed = True
-            self.commits += 1
-        except sqlite3.Error as error:
-            raise self.unwritable(error) from error
+            if error is None:
+                if not self.pending.is_empty:
+                    self.pending.write(self.path)
+                failpoint("in_commit")
+                self.db.execute("COMMIT")
+                is_committed = True
+                self.commits += 1
+            elif isinstance(error, sqlite3.Error):
+                raise self._unwritable(error) from error
+        except sqlite3.Error as failed:
+            raise self._unwritable(failed) from failed
+        finally:
+            self.is_open = False
+            if not is_committed:
+                self._roll_back()
 
-    def end_transaction(self) -> None:
-        """Leave the transaction; what was not committed is undone."""
+    def _roll_back(self) -> None:
+        """Undo what was not committed, and remember nothing of it."""
         self.is_open = False
-        if not self._is_committed:
-            # A full disk or a failing one undoes the transaction by itself: nothing of it is to be remembered either.
-            self.pending.clear()
-            self._forget_sums()
-        self._roll_back()
+        # A full disk or a failing one has undone the transaction by itself.
+        self.pending.clear()
+        self._forget_sums()
+        if self._has_opened:
+            # Ids of rows that this transaction opened are gone with it.
+            self.forget()
+        try:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the ledger {self.path} cannot be used: {error}") from error
 
-    def unwritable(self, error: sqlite3.Error) -> StoreUnavailable:
+    def _unwritable(self, error: sqlite3.Error) -> StoreUnavailable:
         """Say that the file could not be written, and why."""
         return StoreUnavailable(f"the ledger {self.path} cannot be written: {error}")
-
-    @property
-    def lock(self) -> threading.RLock:
-        """Held by whoever is inside a transaction."""
-        return self._lock
 
     @property
     def writes(self) -> tuple[int, int]:
@@ -232,38 +239,16 @@ class SqliteBook:
         return self.db.total_changes - self._written, self.pending.count
 
     def _write_pending(self) -> None:
-        """Write what is pending. It was counted as written when it was asked for."""
+        """Write what is pending in the middle of it all. It was counted as written when it was asked for."""
         before = self.db.total_changes
-        self.pending.write(str(self.path))
+        self.pending.write(self.path)
         self._written += self.db.total_changes - before
-
-    def _roll_back(self) -> None:
-        """Undo what was not committed; harmless when all was."""
-        try:
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            raise StoreUnavailable(f"the ledger {self.path} cannot be used: {error}") from error
-        finally:
-            if self._has_opened:
-                # Ids of rows that this transaction opened may be gone with it.
-                self.forget()
-
-    def _forget_if_changed(self) -> None:
-        """Forget the remembered balances when another connection has written since they were read."""
-        (version,) = self.db.execute("PRAGMA data_version").fetchone()
-        if version != self._version or len(self._balances) > IDS_MAX:
-            self._forget_sums()
-            self._version = version
 
     def _forget_sums(self) -> None:
         """Forget what rows said: another may have written them since."""
-        self._balances.clear()
 
     def forget(self) -> None:
         """Forget which row is which line."""
-        self._ids.clear()
-        self._rows.clear()
 
     def run(self, query: str, **values: Any) -> sqlite3.Cursor:
         """Run a named query with bound parameters, after everything that is pending."""
@@ -272,7 +257,7 @@ class SqliteBook:
         return self.db.execute(self.q[query], values)
 
     def run_aside(self, query: str, **values: Any) -> sqlite3.Cursor:
-        """Run a named query that reads and writes no table of which rows may be pending."""
+        """Run a named query that neither reads nor writes a row of which something is pending."""
         return self.db.execute(self.q[query], values)
 
     def run_list(self, query: str, ids: Sequence[int]) -> sqlite3.Cursor:
@@ -281,102 +266,6 @@ class SqliteBook:
         if sql is None:
             sql = self._lists[query, len(ids)] = self.q[query].replace(":ids", ",".join("?" * len(ids)))
         return self.db.execute(sql, ids)
-
-    def read_balances(self, ids: Sequence[int]) -> list[Balance]:
-        """Read the sums of balances, in the order asked for. Only within a transaction: what was read in an earlier
-        one is remembered as long as nobody else writes, and what is pending is remembered until it is written."""
-        known = self._balances
-        try:
-            return [known[number] for number in ids]
-        except KeyError:
-            unknown = [number for number in ids if number not in known]
-            for number, *sums in self.run_list("balance_read", unknown):
-                known[number] = Balance(*sums)
-            return [known[number] for number in ids]
-
-    def put_balances(self, ids: Sequence[int], was: Sequence[Balance], now: Sequence[Balance]) -> None:
-        """Let balances that were read in this transaction have other sums."""
-        self._balances.update(zip(ids, now, strict=True))
-        self.pending.put_balances(ids, was, now)
-
-    def move_balances(self, moves: Sequence[tuple[int, int, int, int]]) -> None:
-        """Add (held, settled, presumed) to the balance with the id that comes last, many of them at once."""
-        if not self.pending.is_empty:
-            self._write_pending()
-        self.db.executemany(self.q["balance_move"], moves)
-        self._forget_sums()
-
-    def find_balance(self, tenant: str, line: Line) -> int | None:
-        """Find the balance of a line, beyond `values_max` scopes the shared `(other)`; None while it is not there."""
-        key = (tenant, line.identity, line.scope, line.starts_ns, line.unit)
-        number = self._ids.get(key)
-        if number is None:
-            budget_id = self._budget_id(tenant, line)
-            if budget_id is None:
-                return None
-            row = self._balance_row(budget_id, line.starts_ns, self._scope(budget_id, line))
-            if row is None:
-                return None
-            if len(self._ids) >= IDS_MAX:
-                self._ids.clear()
-            number = self._ids[key] = int(row[0])
-        return number
-
-    def open_balance(self, tenant: str, line: Line) -> int:
-        """Find the balance of a line, or open it at zero."""
-        number = self.find_balance(tenant, line)
-        if number is not None:
-            return number
-        self._has_opened = True
-        budget_id = self._budget_id(tenant, line)
-        if budget_id is None:
-            named = {"tenant": tenant, "identity": line.identity, "unit": str(line.unit), "name": line.budget}
-            budget_id = self.run("budget_insert", limit_amount=line.limit, **named).lastrowid
-            assert budget_id is not None
-        scope = self._scope(budget_id, line)
-        place = {"budget_id": budget_id, "starts_ns": line.starts_ns, "ends_ns": line.ends_ns}
-        number = self.run("balance_insert", scope=scope, **place).lastrowid
-        assert number is not None
-        return number
-
-    def _budget_id(self, tenant: str, line: Line) -> int | None:
-        row = self.run("budget_find", tenant=tenant, identity=line.identity, unit=str(line.unit)).fetchone()
-        return None if row is None else int(row[0])
-
-    def _balance_row(self, budget_id: int, starts_ns: int, scope: str) -> tuple[int] | None:
-        row: tuple[int] | None = self.run(
-            "balance_find", budget_id=budget_id, starts_ns=starts_ns, scope=scope
-        ).fetchone()
-        return row
-
-    def _scope(self, budget_id: int, line: Line) -> str:
-        """Say which scope a line counts in: its own, as long as there is room for it beside the others.
-
-        Once a window has an `(other)`, what has no row of its own stays there: some of it may be its own.
-        """
-        if not line.values_max or self._balance_row(budget_id, line.starts_ns, line.scope) is not None:
-            return line.scope
-        if self._balance_row(budget_id, line.starts_ns, OTHER) is not None:
-            return OTHER
-        (count,) = self.run("balance_count", budget_id=budget_id, starts_ns=line.starts_ns).fetchone()
-        return line.scope if count < line.values_max else OTHER
-
-    def unit_of(self, number: int) -> Unit:
-        """Tell the unit that a balance counts."""
-        return self._row_of(number)[0]
-
-    def budget_of(self, number: int) -> int:
-        """Tell the row of the budget that a balance belongs to."""
-        return self._row_of(number)[1]
-
-    def _row_of(self, number: int) -> tuple[Unit, int]:
-        row = self._rows.get(number)
-        if row is None:
-            if len(self._rows) >= IDS_MAX:
-                self._rows.clear()
-            unit, budget_id = self.run("balance_budget", id=number).fetchone()
-            row = self._rows[number] = (Unit(unit), budget_id)
-        return row
 
     def close_store(self) -> None:
         """Let go of the file."""

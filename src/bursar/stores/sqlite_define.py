@@ -18,7 +18,7 @@ from bursar.core.charge import ZERO, Amounts
 from bursar.core.hold import Move, State
 from bursar.core.labels import Labels
 from bursar.core.ledger import CARVE
-from bursar.stores.sqlite_book import SqliteBook
+from bursar.stores.sqlite_balances import SqliteBalances
 
 __all__ = ["begin_budgets", "declare_budgets", "finish_budgets"]
 
@@ -31,7 +31,7 @@ CHUNK_S = 0.025
 """After how long a chunk ends with the page that it has read."""
 
 
-def declare_budgets(ledger: SqliteBook, budgets: Sequence[Budget]) -> tuple[Budget, ...]:
+def declare_budgets(ledger: SqliteBalances, budgets: Sequence[Budget]) -> tuple[Budget, ...]:
     """Let exactly these budgets be defined, writing only what differs, and give those that have not begun."""
     # `values_max` may have changed, and with it which line counts in which row.
     ledger.forget()
@@ -56,7 +56,7 @@ def declare_budgets(ledger: SqliteBook, budgets: Sequence[Budget]) -> tuple[Budg
     return tuple(unbegun)
 
 
-def finish_budgets(ledger: SqliteBook, budgets: Iterable[Budget]) -> None:
+def finish_budgets(ledger: SqliteBalances, budgets: Iterable[Budget]) -> None:
     """Record that these have begun, so far as they are still defined."""
     ledger.db.executemany(ledger.q["budget_finish"], [named for budget in budgets for named in _named(budget)])
 
@@ -69,7 +69,7 @@ def _named(budget: Budget) -> list[dict[str, Any]]:
 
 
 def begin_budgets(
-    ledger: SqliteBook, budgets: Sequence[Budget], at_ns: int, after: tuple[int, str] | None, most: int
+    ledger: SqliteBalances, budgets: Sequence[Budget], at_ns: int, after: tuple[int, str] | None, most: int
 ) -> tuple[int, str] | None:
     """Look at the calls that follow `after`, at most so many, and say where the next chunk begins; None at the end."""
     chunk = _Chunk(ledger, budgets, at_ns)
@@ -94,7 +94,7 @@ def begin_budgets(
 class _Chunk:
     """What is counted within one transaction; `write` must be the last."""
 
-    def __init__(self, ledger: SqliteBook, budgets: Sequence[Budget], at_ns: int) -> None:
+    def __init__(self, ledger: SqliteBalances, budgets: Sequence[Budget], at_ns: int) -> None:
         self._ledger = ledger
         windows = {budget.window for budget in budgets}
         self._spans = {window: window.span(at_ns) for window in windows}

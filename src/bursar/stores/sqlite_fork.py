@@ -11,14 +11,14 @@ import logging
 import sqlite3
 
 from bursar.errors import StoreUnavailable
-from bursar.stores.sqlite_book import SqliteBook
+from bursar.stores.sqlite_balances import SqliteBalances
 
 __all__ = ["SqliteFork"]
 
 log = logging.getLogger("bursar.ledger")
 
 
-class SqliteFork(SqliteBook):
+class SqliteFork(SqliteBalances):
     """The part of a ledger that knows whether its file is still the one that it opened."""
 
     def check_file(self) -> None:
@@ -35,7 +35,9 @@ class SqliteFork(SqliteBook):
     def checkpoint(self) -> None:
         """Write the log back into the file, by a connection of its own: nobody waits for that, and it for nobody."""
         try:
-            with contextlib.closing(sqlite3.connect(self.path, timeout=0)) as other:
+            # A file that is gone is not made anew.
+            place = f"{self.path.absolute().as_uri()}?mode=rw"
+            with contextlib.closing(sqlite3.connect(place, uri=True, timeout=0)) as other:
                 other.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             log.warning("the log of the ledger %s could not be written back: %s", self.path, error)
@@ -43,7 +45,7 @@ class SqliteFork(SqliteBook):
     def let_go(self) -> None:
         """Close the file until `take_up`, and let nobody near it meanwhile."""
         self._lock.acquire()
-        self._balances.clear()
+        self._forget_sums()
         self.db.close()
 
     def take_up(self) -> None:

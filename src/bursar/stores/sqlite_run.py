@@ -1,7 +1,7 @@
-"""Runs in a SQLite ledger: their rows, and which open holds they count as in flight.
+"""Runs in a SQLite ledger: their rows, which count open holds as in flight.
 
-Owns the tables `run` and `run_hold`. What a call does to a run happens inside the transaction of its hold; it never
-decides anything, `core/run.py` does.
+Owns the table `run`, and the memory of its rows while nobody else writes to the file. What a call does to a run happens
+inside the transaction of its hold; it never decides anything, `core/run.py` does.
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from bursar.core.control import Change
 from bursar.core.hold import State
 from bursar.core.ledger import Note, Reservation
-from bursar.core.run import RunChange, RunEntry, RunRow, RunState, admit_run, begun_by, changed, runs_above
+from bursar.core.run import RunChange, RunEntry, RunRow, RunState, admit_run, begun_by, changed, left, runs_above
 from bursar.errors import NotFound
 from bursar.stores.sqlite_control import SqliteControl
 
 __all__ = ["SqliteRuns"]
 
 
+RUNS_MAX = 10_000
+"""How many runs' rows are remembered; beyond it the memory starts anew."""
 FIELDS = tuple(field.name for field in fields(RunRow))
 """The columns of a run, in the order of its queries."""
 
@@ -28,10 +31,13 @@ FIELDS = tuple(field.name for field in fields(RunRow))
 class SqliteRuns(SqliteControl):
     """The part of a SqliteLedger that keeps runs. `pipeline/ports.py` has the contract."""
 
-    _has_run_holds: bool | None = None
-    """Whether some open hold is counted in a run; None while nobody has looked."""
-    _runs_version = -1
-    """The file's version when that was looked up: another process may have written since."""
+    def __init__(self, path: Path, *, is_power_safe: bool = False, timeout_s: float = 5.0) -> None:
+        self._runs: dict[tuple[str, str], RunRow] = {}
+        super().__init__(path, is_power_safe=is_power_safe, timeout_s=timeout_s)
+
+    def _forget_sums(self) -> None:
+        super()._forget_sums()
+        self._runs.clear()
 
     def run_row(self, tenant: str, run: str) -> RunRow | None:
         """Read one run; None when no guard has seen it."""
@@ -63,55 +69,61 @@ class SqliteRuns(SqliteControl):
             return after
 
     def look_up_run(self, asked: Reservation) -> RunEntry | None:
-        """Decide whether a call may enter its run; None where nothing is asked of one. A run that trips is written."""
+        """Decide whether a call may enter its run; None where nothing is asked of one. Nothing is written yet."""
         ask = asked.run
         if ask is None:
             return None
         row = self._run_row(asked.tenant, ask.run)
         above = runs_above(ask, row, lambda name: self._run_row(asked.tenant, name))
-        entry = admit_run(ask, asked.tenant, asked.at_ns, row, above)
+        return admit_run(ask, asked.tenant, asked.at_ns, row, above)
+
+    def trip_run(self, entry: RunEntry) -> None:
+        """Write down that a run is parked or stopped by the call that it was refused."""
         if entry.is_tripped:
             self._put_run(entry.row)
-        return entry
 
-    def enter_run(self, asked: Reservation, entry: RunEntry | None) -> RunRow | None:
+    def enter_run(self, entry: RunEntry) -> RunRow:
         """Count a call that is held now in its run."""
-        if entry is None:
-            return None
         row = entry.row
         if entry.is_new:
             self._put_run(row)
             if entry.parent is not None:
                 self._put_run(entry.parent)
         else:
-            counts = {"steps": row.steps, "tool_calls": row.tool_calls, "in_flight": row.in_flight}
-            self.run_aside("run_step", tenant=row.tenant, run=row.run, **counts)
-        self.run_aside("run_hold_insert", hold_id=asked.id, tenant=asked.tenant, run=entry.row.run)
-        self._has_run_holds = True
-        self._runs_version = self._version
-        return entry.row
+            self._count_run(row)
+        return row
 
-    def leave_run(self, hold_id: str, state: State, at_ns: int, note: Note | None) -> None:
-        """Count a call that ended in its run no longer; nothing is done where no run counts it."""
-        if self._has_run_holds is None or self._runs_version != self._version:
-            self._has_run_holds = bool(self.run_aside("run_hold_any").fetchone()[0])
-            self._runs_version = self._version
-        if not self._has_run_holds:
-            return
-        found = self.run_aside("run_hold_take", hold_id=hold_id).fetchone()
-        if found is None:
-            return
-        ended = {"tool_calls": note.tool_calls if note is not None else 0, "is_released": state is State.RELEASED}
-        self.run_aside("run_left", tenant=found[0], run=found[1], at_ns=at_ns, **ended)
+    def leave_run(self, tenant: str, run: str, state: State, at_ns: int, note: Note | None) -> None:
+        """Count a call that ended in its run no longer."""
+        row = self._run_row(tenant, run)
+        if row is not None:
+            tool_calls = note.tool_calls if note is not None else 0
+            self._count_run(left(row, at_ns, tool_calls=tool_calls, is_released=state is State.RELEASED))
 
     def _run_row(self, tenant: str, run: str) -> RunRow | None:
-        found = self.run_aside("run_find", tenant=tenant, run=run).fetchone()
-        return None if found is None else _row(found)
+        """Read a run. Only within a transaction: what was read in an earlier one is remembered as long as nobody else
+        writes, and what is pending is remembered until it is written."""
+        row = self._runs.get((tenant, run))
+        if row is None:
+            if len(self._runs) >= RUNS_MAX and self.pending.is_empty:
+                self._runs.clear()
+            found = self.run_aside("run_find", tenant=tenant, run=run).fetchone()
+            if found is not None:
+                row = self._runs[tenant, run] = _row(found)
+        return row
+
+    def _count_run(self, row: RunRow) -> None:
+        """Let a run that was read in this transaction have other counts."""
+        key = (row.tenant, row.run)
+        self.pending.count_run(self._runs[key], row)
+        self._runs[key] = row
 
     def _put_run(self, row: RunRow) -> None:
         values = {name: getattr(row, name) for name in FIELDS}
         extras = json.dumps(dict(row.extras), separators=(",", ":")) if row.extras else ""
-        self.run_aside("run_put", **{**values, "state": str(row.state), "extras": extras})
+        self.run("run_put", **{**values, "state": str(row.state), "extras": extras})
+        # What is there now is read the next time: of a row that was there already some columns stay as they were.
+        self._runs.pop((row.tenant, row.run), None)
 
 
 def _row(found: tuple[Any, ...]) -> RunRow:

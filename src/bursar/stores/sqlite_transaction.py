@@ -6,7 +6,6 @@ book's matter.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from typing import Protocol
 
@@ -19,16 +18,12 @@ class Book(Protocol):
     """What a transaction needs of the file."""
 
     is_open: bool
-    is_batch: bool
+    lock: threading.RLock
 
     @property
-    def lock(self) -> threading.RLock: ...
-    @property
     def writes(self) -> tuple[int, int]: ...
-    def begin_transaction(self) -> None: ...
-    def commit(self) -> None: ...
-    def end_transaction(self) -> None: ...
-    def unwritable(self, error: sqlite3.Error) -> StoreUnavailable: ...
+    def begin_transaction(self, *, is_batch: bool) -> None: ...
+    def end_transaction(self, error: BaseException | None) -> None: ...
 
 
 class Transaction:
@@ -43,13 +38,13 @@ class Transaction:
     def __enter__(self) -> None:
         book = self._book
         book.lock.acquire()
-        self._is_outer = not book.is_open
-        if not self._is_outer:
+        if book.is_open:
+            self._is_outer = False
             self._writes = book.writes
             return
+        self._is_outer = True
         try:
-            book.is_batch = self._is_batch
-            book.begin_transaction()
+            book.begin_transaction(is_batch=self._is_batch)
         except BaseException:
             book.lock.release()
             raise
@@ -58,23 +53,13 @@ class Transaction:
         book = self._book
         try:
             if self._is_outer:
-                self._end(error)
-            elif _is_refusal(error) and book.writes != self._writes:
+                book.end_transaction(error)
+            elif error is not None and _is_refusal(error) and book.writes != self._writes:
                 # Take the whole transaction down with an operation that is refused after it has written.
                 raise StoreUnavailable(f"an operation was refused after it had written: {error}") from error
         finally:
             book.lock.release()
 
-    def _end(self, error: BaseException | None) -> None:
-        book = self._book
-        try:
-            if error is None:
-                book.commit()
-            elif isinstance(error, sqlite3.Error):
-                raise book.unwritable(error) from error
-        finally:
-            book.end_transaction()
 
-
-def _is_refusal(error: BaseException | None) -> bool:
+def _is_refusal(error: BaseException) -> bool:
     return isinstance(error, BursarError) and not isinstance(error, StoreUnavailable)

@@ -46,16 +46,16 @@ INSERT INTO balance (budget_id, starts_ns, ends_ns, scope) VALUES (:budget_id, :
 SELECT id, settled, presumed, held FROM balance WHERE id IN (:ids);
 
 -- name: balance_put
--- Write sums (id, settled, presumed, held, and each as it was): only over what was read, and decided on.
-UPDATE balance SET settled = ?2, presumed = ?3, held = ?4
-WHERE id = ?1 AND settled = ?5 AND presumed = ?6 AND held = ?7;
+-- Write sums (settled, presumed, held, each as it was, and the id): only over what was read, and decided on.
+UPDATE balance SET settled = ?1, presumed = ?2, held = ?3
+WHERE id = ?7 AND settled = ?4 AND presumed = ?5 AND held = ?6;
 
 -- name: balance_put_all
 -- Write the sums of some balances, as `balance_put` does.
-UPDATE balance SET settled = new.column2, presumed = new.column3, held = new.column4
+UPDATE balance SET settled = new.column1, presumed = new.column2, held = new.column3
 FROM (VALUES :rows) AS new
-WHERE balance.id = new.column1 AND balance.settled = new.column5 AND balance.presumed = new.column6
-  AND balance.held = new.column7;
+WHERE balance.id = new.column7 AND balance.settled = new.column4 AND balance.presumed = new.column5
+  AND balance.held = new.column6;
 
 -- name: balance_move
 -- Move amounts (held, settled, presumed, id) between the sides of one balance.
@@ -95,13 +95,13 @@ FROM balance JOIN budget ON budget.id = balance.budget_id;
 -- name: hold_insert
 -- Open some holds.
 INSERT INTO hold (id, tenant, process, state, opened_ns, balances, asked, fixed_pico, output_pico, cover_input,
-                  choices, tokens, labels)
+                  choices, tokens, labels, run)
 VALUES :rows;
 
 -- name: hold_find
 -- Read what the life of a hold needs.
 SELECT state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens, cached_tokens,
-       cache_write_tokens, output_tokens, reasoning_tokens, requests, balances, flags, price, note
+       cache_write_tokens, output_tokens, reasoning_tokens, requests, balances, tenant, run, flags, price, note
 FROM hold WHERE id = :id;
 
 -- name: hold_asked

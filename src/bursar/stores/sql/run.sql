@@ -31,24 +31,8 @@ SET state = excluded.state, since_ns = excluded.since_ns, last_ns = excluded.las
     guard = excluded.guard, reason = excluded.reason, outcome = excluded.outcome, figure = excluded.figure,
     extras = excluded.extras;
 
--- name: run_step
--- Count one call more in a run that is there.
-UPDATE run SET steps = :steps, tool_calls = :tool_calls, in_flight = :in_flight WHERE tenant = :tenant AND run = :run;
-
--- name: run_left
--- Count a call that ended in its run no longer, as `left` in core/run.py does.
-UPDATE run SET in_flight = max(0, in_flight - 1), steps = max(0, steps - :is_released),
-               tool_calls = tool_calls + :tool_calls, last_ns = max(last_ns, :at_ns)
-WHERE tenant = :tenant AND run = :run;
-
--- name: run_hold_insert
--- Count an open hold as in flight in its run.
-INSERT INTO run_hold (hold_id, tenant, run) VALUES (:hold_id, :tenant, :run);
-
--- name: run_hold_any
--- Tell whether any open hold is counted in a run.
-SELECT EXISTS (SELECT 1 FROM run_hold);
-
--- name: run_hold_take
--- Count a hold as in flight no longer, and name the run that did.
-DELETE FROM run_hold WHERE hold_id = :hold_id RETURNING tenant, run;
+-- name: run_count
+-- Write the counts of a run (tenant, run, steps, tool_calls, in_flight, last_ns, and each as it was): only over what was
+-- read, and decided on.
+UPDATE run SET steps = ?3, tool_calls = ?4, in_flight = ?5, last_ns = ?6
+WHERE tenant = ?1 AND run = ?2 AND steps = ?7 AND tool_calls = ?8 AND in_flight = ?9 AND last_ns = ?10;

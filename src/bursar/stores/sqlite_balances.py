@@ -1,0 +1,180 @@
+"""The balances' rows in a SQLite ledger: which of them is which line, and what they say.
+
+Owns the memory of both. What a row says is remembered as long as nobody else writes to the file; it knows no verb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bursar.core.admission import Balance, Line
+from bursar.core.budget import Unit
+from bursar.core.labels import OTHER
+from bursar.stores.sqlite_book import IDS_MAX, SqliteBook
+
+__all__ = ["Counted", "SqliteBalances", "counted_in"]
+
+COUNTED_MAX = 2_000
+"""For how many sets of lines their balances are remembered together; beyond it the memory starts anew."""
+
+
+class Counted(NamedTuple):
+    """The balances that a call counts against, in the order of its lines."""
+
+    ids: tuple[int, ...]
+    units: tuple[Unit, ...]
+    packed: str
+    """The ids as the row of a hold keeps them."""
+
+
+def counted_in(ids: tuple[int, ...], lines: Sequence[Line]) -> Counted:
+    """Say which balances these lines count in."""
+    return Counted(ids, tuple(line.unit for line in lines), ",".join(map(str, ids)))
+
+
+class SqliteBalances(SqliteBook):
+    """The part of a ledger that keeps balances."""
+
+    def __init__(self, path: Path, *, is_power_safe: bool = False, timeout_s: float = 5.0) -> None:
+        self._ids: dict[tuple[str, str, str, int, Unit], int] = {}
+        self._counted: dict[tuple[str, tuple[Line, ...]], Counted] = {}
+        self._rows: dict[int, tuple[Unit, int]] = {}
+        self._balances: dict[int, Balance] = {}
+        super().__init__(path, is_power_safe=is_power_safe, timeout_s=timeout_s)
+
+    def _forget_sums(self) -> None:
+        super()._forget_sums()
+        self._balances.clear()
+
+    def forget(self) -> None:
+        """Forget which row is which line."""
+        self._ids.clear()
+        self._counted.clear()
+        self._rows.clear()
+
+    def read_balances(self, ids: Sequence[int]) -> list[Balance]:
+        """Read the sums of balances, in the order asked for. Only within a transaction: what was read in an earlier
+        one is remembered as long as nobody else writes, and what is pending is remembered until it is written."""
+        known = self._balances
+        try:
+            return [known[number] for number in ids]
+        except KeyError:
+            if len(known) >= IDS_MAX and self.pending.is_empty:
+                known.clear()
+            unknown = [number for number in ids if number not in known]
+            for number, *sums in self.run_list("balance_read", unknown):
+                known[number] = Balance(*sums)
+            return [known[number] for number in ids]
+
+    def put_balances(self, ids: Sequence[int], was: Sequence[Balance], now: Sequence[Balance]) -> None:
+        """Let balances that were read in this transaction have other sums."""
+        self._balances.update(zip(ids, now, strict=True))
+        self.pending.put_balances(ids, was, now)
+
+    def find_counted(self, tenant: str, lines: tuple[Line, ...]) -> Counted | None:
+        """Find the balances of a call's lines; None while one of them is not there."""
+        key = (tenant, lines)
+        counted = self._counted.get(key)
+        if counted is None:
+            found = [self.find_balance(tenant, line) for line in lines]
+            ids = tuple(number for number in found if number is not None)
+            if len(ids) < len(lines):
+                return None
+            if len(self._counted) >= COUNTED_MAX:
+                self._counted.clear()
+            counted = self._counted[key] = counted_in(ids, lines)
+        return counted
+
+    def open_counted(self, tenant: str, lines: tuple[Line, ...]) -> Counted:
+        """Find the balances of a call's lines, opened at zero where they are not there yet."""
+        return counted_in(tuple(self.open_balance(tenant, line) for line in lines), lines)
+
+    def move_balances(self, moves: Sequence[tuple[int, int, int, int]]) -> None:
+        """Add (held, settled, presumed) to the balance with the id that comes last, many of them at once."""
+        if not self.pending.is_empty:
+            self._write_pending()
+        self.db.executemany(self.q["balance_move"], moves)
+        self._forget_sums()
+
+    def find_balance(self, tenant: str, line: Line) -> int | None:
+        """Find the balance of a line, beyond `values_max` scopes the shared `(other)`; None while it is not there."""
+        key = _key(tenant, line)
+        number = self._ids.get(key)
+        if number is None:
+            budget_id = self._budget_id(tenant, line)
+            if budget_id is None:
+                return None
+            row = self._balance_row(budget_id, line.starts_ns, self._scope(budget_id, line))
+            if row is None:
+                return None
+            number = self._remember(key, int(row[0]))
+        return number
+
+    def open_balance(self, tenant: str, line: Line) -> int:
+        """Find the balance of a line, or open it at zero."""
+        number = self.find_balance(tenant, line)
+        if number is not None:
+            return number
+        self._has_opened = True
+        budget_id = self._budget_id(tenant, line)
+        if budget_id is None:
+            named = {"tenant": tenant, "identity": line.identity, "unit": str(line.unit), "name": line.budget}
+            budget_id = self.run("budget_insert", limit_amount=line.limit, **named).lastrowid
+            assert budget_id is not None
+        scope = self._scope(budget_id, line)
+        place = {"budget_id": budget_id, "starts_ns": line.starts_ns, "ends_ns": line.ends_ns}
+        number = self.run("balance_insert", scope=scope, **place).lastrowid
+        assert number is not None
+        return self._remember(_key(tenant, line), number)
+
+    def _remember(self, key: tuple[str, str, str, int, Unit], number: int) -> int:
+        """Remember the row of a line."""
+        if len(self._ids) >= IDS_MAX:
+            self._ids.clear()
+        self._ids[key] = number
+        return number
+
+    def _budget_id(self, tenant: str, line: Line) -> int | None:
+        row = self.run("budget_find", tenant=tenant, identity=line.identity, unit=str(line.unit)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _balance_row(self, budget_id: int, starts_ns: int, scope: str) -> tuple[int] | None:
+        row: tuple[int] | None = self.run(
+            "balance_find", budget_id=budget_id, starts_ns=starts_ns, scope=scope
+        ).fetchone()
+        return row
+
+    def _scope(self, budget_id: int, line: Line) -> str:
+        """Say which scope a line counts in: its own, as long as there is room for it beside the others.
+
+        Once a window has an `(other)`, what has no row of its own stays there: some of it may be its own.
+        """
+        if not line.values_max or self._balance_row(budget_id, line.starts_ns, line.scope) is not None:
+            return line.scope
+        if self._balance_row(budget_id, line.starts_ns, OTHER) is not None:
+            return OTHER
+        (count,) = self.run("balance_count", budget_id=budget_id, starts_ns=line.starts_ns).fetchone()
+        return line.scope if count < line.values_max else OTHER
+
+    def unit_of(self, number: int) -> Unit:
+        """Tell the unit that a balance counts."""
+        return self._row_of(number)[0]
+
+    def budget_of(self, number: int) -> int:
+        """Tell the row of the budget that a balance belongs to."""
+        return self._row_of(number)[1]
+
+    def _row_of(self, number: int) -> tuple[Unit, int]:
+        row = self._rows.get(number)
+        if row is None:
+            if len(self._rows) >= IDS_MAX:
+                self._rows.clear()
+            unit, budget_id = self.run("balance_budget", id=number).fetchone()
+            row = self._rows[number] = (Unit(unit), budget_id)
+        return row
+
+
+def _key(tenant: str, line: Line) -> tuple[str, str, str, int, Unit]:
+    return tenant, line.identity, line.scope, line.starts_ns, line.unit

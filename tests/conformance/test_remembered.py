@@ -1,0 +1,195 @@
+"""What a SQLite ledger remembers of its rows is as good as reading them: when others write, and when nothing lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from tests.conformance.kit import call, charge, line, sums
+
+from bursar.core.admission import Ask, Balance, Cover
+from bursar.core.hold import State, Verb
+from bursar.core.ledger import Granted, Note, Refused, Reservation
+from bursar.core.run import Guard, RunAsk, RunChange, RunLimit, RunRow, RunState, RunVerb
+from bursar.errors import HoldConflict, StoreUnavailable
+from bursar.stores import sqlite_balances, sqlite_run
+from bursar.stores.compact import encode, encode_labels
+from bursar.stores.sqlite import SqliteLedger
+from bursar.testing.clock import START_NS
+
+
+class Two(NamedTuple):
+    """Two processes with the same ledger open, as far as the file can tell."""
+
+    mine: SqliteLedger
+    other: SqliteLedger
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Two]:
+    both = Two(SqliteLedger(tmp_path / "ledger.db"), SqliteLedger(tmp_path / "ledger.db"))
+    yield both
+    for ledger in both:
+        assert ledger.verify() == []
+        ledger.close_store()
+
+
+def step(id: str, *limits: RunLimit, run: str = "r", limit: int = 100) -> Reservation:  # noqa: A002
+    return replace(call(line(limit=limit), id=id), run=RunAsk(run, limits))
+
+
+def row_of(ledger: SqliteLedger, run: str = "r") -> RunRow:
+    row = ledger.run_row("default", run)
+    assert row is not None
+    return row
+
+
+def end(ledger: SqliteLedger, id: str) -> None:  # noqa: A002
+    ledger.close(id, Verb.SETTLE, START_NS, charge(), Note(tool_calls=2))
+
+
+def test_what_another_process_did_to_a_run_counts_in_the_next_call(two: Two) -> None:
+    limit = RunLimit(Guard.PARALLEL, 2)
+    two.mine.reserve(step("a", limit))
+    two.other.reserve(step("b", limit))
+    assert isinstance(two.mine.reserve(step("c", limit)), Refused)
+    end(two.other, "b")
+    assert isinstance(two.mine.reserve(step("c", limit)), Granted)
+    two.other.change_run("default", "r", RunChange(RunVerb.STOP, START_NS))
+    assert isinstance(two.mine.reserve(step("d", limit)), Refused)
+    end(two.mine, "a")
+    assert (row_of(two.other).in_flight, row_of(two.other).steps, row_of(two.other).tool_calls) == (1, 3, 4)
+
+
+def test_a_call_that_another_process_ended_leaves_its_run_once(two: Two) -> None:
+    two.mine.reserve(step("a"))
+    two.mine.reserve(step("b"))
+    assert two.other.lapse("here", START_NS) == 2
+    end(two.mine, "a")
+    assert (row_of(two.mine).in_flight, row_of(two.mine).steps) == (0, 2)
+    assert sums(two.mine) == {("all", "", "requests"): Balance(settled=1, presumed=1)}
+
+
+@pytest.mark.parametrize("limit", [100, 1], ids=["room for more", "no room"])
+def test_an_id_that_another_process_holds_gets_its_hold_again_and_no_second_step(two: Two, limit: int) -> None:
+    asked = step("a", RunLimit(Guard.STEPS, 1), limit=limit)
+    two.mine.reserve(step("warm", run="else", limit=100))
+    end(two.mine, "warm")
+    two.mine.close("warm", Verb.CORRECT, START_NS, replace(charge(), amounts=charge().amounts._replace(requests=0)))
+    first = two.other.reserve(asked)
+    again = two.mine.reserve(asked)
+    assert isinstance(first, Granted)
+    assert isinstance(again, Granted)
+    assert again.tokens == first.tokens
+    assert (row_of(two.mine).steps, row_of(two.mine).state) == (1, RunState.RUNNING)
+    assert sums(two.mine)["all", "", "requests"].held == 1
+
+
+def test_an_id_that_another_process_used_for_another_call_is_refused_and_nothing_is_held(two: Two) -> None:
+    two.mine.reserve(step("warm"))
+    two.other.reserve(step("a"))
+    with pytest.raises(HoldConflict, match="another call"):
+        two.mine.reserve(replace(step("a"), cover=Cover(1, 0, 0), ask=Ask(0, 1)))
+    end(two.other, "a")
+    with pytest.raises(HoldConflict, match="settled"):
+        two.mine.reserve(step("a"))
+    assert (row_of(two.mine).in_flight, row_of(two.mine).steps) == (1, 2)
+    assert sums(two.mine) == {("all", "", "requests"): Balance(settled=1, held=1)}
+
+
+@pytest.mark.parametrize("limit", [100, 1], ids=["room for more", "no room"])
+@pytest.mark.parametrize("is_batch", [False, True], ids=["transaction", "batch"])
+def test_an_id_that_ended_in_the_same_transaction_cannot_be_held_again(two: Two, limit: int, is_batch: bool) -> None:
+    two.mine.reserve(call(line(limit=limit), id="a"))
+    with two.mine.batch() if is_batch else two.mine.transaction():
+        end(two.mine, "a")
+        with pytest.raises(HoldConflict, match="settled"):
+            two.mine.reserve(call(line(limit=limit), id="a"))
+        two.mine.close("a", Verb.CORRECT, START_NS, charge())
+    assert sums(two.other) == {("all", "", "requests"): Balance(settled=1)}
+
+
+def test_of_a_transaction_that_fails_nothing_is_remembered(two: Two) -> None:
+    def fail() -> None:
+        with two.mine.transaction():
+            end(two.mine, "a")
+            two.mine.reserve(replace(call(line("new", 5), id="b"), run=RunAsk("r")))
+            two.mine.reserve(replace(call(line("new", 5), id="c"), run=RunAsk("new")))
+            raise ZeroDivisionError
+
+    two.mine.reserve(step("a"))
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    # The number of the row that was opened there is another balance's now.
+    two.other.reserve(call(line("another", 5), id="d"))
+    granted = two.mine.reserve(replace(call(line("new", 5), id="b"), run=RunAsk("r")))
+    assert isinstance(granted, Granted)
+    assert granted.balances == (Balance(held=1),)
+    assert granted.run == row_of(two.other)
+    assert (row_of(two.mine).in_flight, row_of(two.mine).steps, row_of(two.mine).tool_calls) == (2, 2, 0)
+    assert two.mine.run_row("default", "new") is None
+    assert {place[0]: each.held for place, each in sums(two.other).items()} == {"all": 1, "new": 1, "another": 1}
+
+
+def test_what_opened_in_a_transaction_that_lasts_is_still_known(two: Two) -> None:
+    two.mine.reserve(call(line("a"), id="a"))
+    statements: list[str] = []
+    two.mine.db.set_trace_callback(statements.append)
+    two.mine.reserve(call(line("a"), id="b"))
+    assert not [text for text in statements if text.startswith("SELECT")]
+
+
+def test_a_run_that_is_not_what_was_read_stops_the_transaction(two: Two) -> None:
+    two.mine.reserve(step("a"))
+    with two.mine.transaction():
+        two.mine._run_row("default", "r")
+    two.mine._runs["default", "r"] = replace(row_of(two.mine), steps=7)
+    with pytest.raises(StoreUnavailable, match="inconsistent"):
+        end(two.mine, "a")
+    assert two.mine.hold("default", "a").state is State.OPEN
+    end(two.mine, "a")
+    assert (row_of(two.other).in_flight, row_of(two.other).steps) == (0, 1)
+
+
+def test_a_run_is_written_once_however_many_of_its_calls_share_a_transaction(two: Two) -> None:
+    two.mine.reserve(step("warm"))
+    statements: list[str] = []
+    two.mine.db.set_trace_callback(statements.append)
+    with two.mine.batch():
+        end(two.mine, "warm")
+        for name in "abc":
+            two.mine.reserve(step(name))
+        end(two.mine, "b")
+    assert len([text for text in statements if text.startswith("UPDATE run")]) == 1
+    assert (row_of(two.other).in_flight, row_of(two.other).steps, row_of(two.other).tool_calls) == (2, 4, 4)
+
+
+def test_a_memory_that_is_full_begins_anew(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_balances, "COUNTED_MAX", 1)
+    monkeypatch.setattr(sqlite_balances, "IDS_MAX", 1)
+    monkeypatch.setattr(sqlite_run, "RUNS_MAX", 1)
+
+    def asked(number: int) -> Reservation:
+        name = f"{number % 3}"
+        return replace(call(line(name, 100), line("all", 100), id=f"{number}"), run=RunAsk(name))
+
+    for number in range(9):
+        assert isinstance(two.mine.reserve(asked(number)), Granted)
+        end(two.mine, f"{number}")
+    assert len(two.mine._counted) == 1
+    with two.mine.batch():
+        for number in range(9, 18):
+            assert isinstance(two.mine.reserve(asked(number)), Granted)
+            end(two.mine, f"{number - 2 if number % 2 else number}")
+    assert sum(row_of(two.other, name).in_flight for name in "012") == 1
+    assert [row_of(two.other, name).steps for name in "012"] == [6, 6, 6]
+
+
+@pytest.mark.parametrize(
+    "labels", [{"model": "m", "user": 'a"b'}, {"user": 'a"b', "model": "m"}, {"model": "m"}, {"model": "é"}, {}]
+)
+def test_labels_are_written_as_any_other_value(labels: Mapping[str, Any]) -> None:
+    assert [encode_labels(labels) for _ in range(2)] == [encode(dict(labels))] * 2
