@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.identity.test_labels import SOURCES
 
-from bursar.client import calls
+from bursar.client import calls, exchange, meter
 from bursar.client.calls import headers_of
 from bursar.client.exchange import Exchange
 from bursar.client.kit import kit_of
@@ -22,7 +22,7 @@ from bursar.identity.labels import labels_of
 from bursar.wire import bedrock_common
 
 URL = "https://api.openai.com/v1/chat/completions"
-READING = re.compile(r"""headers(?:\.get\(|\[)f?"([^"]+)"|"([^"]+)"\s+in\s+headers""")
+READING = re.compile(r"""headers(?:\.get\(|\[)f?"([^"]+)"|"([^"]+)"\s+(?:not\s+)?in\s+(?:\w+\.)?headers""")
 """How the code reads a header by its name."""
 NAMES = ["user-agent", "x-stainless-lang", "accept", *{name for headers, _, _ in SOURCES for name in headers}]
 texts = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=20)
@@ -33,12 +33,21 @@ def request_with(headers: Any, library: Any = httpx2) -> Any:
     return library.Request("POST", URL, headers=headers, content=b"{}")
 
 
-@pytest.mark.parametrize("module", [labels, calls, bedrock_common], ids=lambda module: str(module.__name__))
+@pytest.mark.parametrize(
+    "module", [labels, calls, meter, exchange, bedrock_common], ids=lambda module: str(module.__name__)
+)
 def test_whatever_the_code_reads_by_its_name_is_read(module: Any) -> None:
-    names = {one or other for one, other in READING.findall(inspect.getsource(module))}
-    assert names
-    for name in names:
+    for name in {one or other for one, other in READING.findall(inspect.getsource(module))}:
         assert headers_of(request_with({name.title(): "here"})) == {name: "here"}, name
+
+
+def test_what_the_code_reads_by_its_name_is_found() -> None:
+    assert READING.findall('headers.get("a", "") or headers["b"] or "c" in headers') == [
+        ("a", ""),
+        ("b", ""),
+        ("", "c"),
+    ]
+    assert len(READING.findall(inspect.getsource(calls))) > 2 < len(READING.findall(inspect.getsource(labels)))
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), texts))
@@ -79,8 +88,7 @@ def test_only_the_length_of_a_request_changes_in_its_headers(
 
 
 def _rewritten(library: Any, request: Any, headers: Any) -> Any:
-    exchange = Exchange(kit_of(library), None, request, request.read(), {}, headers=headers)
-    sent = exchange.rewrite({}, b'{"n": 10}')
+    sent = Exchange(kit_of(library), None, request, request.read(), {}, headers=headers).rewrite({}, b'{"n": 10}')
     assert sent.read() == b'{"n": 10}' and sent is not request
     return sent
 
@@ -91,8 +99,8 @@ def _is_about_length(name: bytes) -> bool:
 
 def test_what_is_written_into_the_headers_replaces_the_programs_own() -> None:
     request = request_with({"Authorization": "Bearer theirs", "x-api-key": "theirs", "X-Own": "kept"})
-    exchange = Exchange(kit_of(httpx2), None, request, b"{}", {}, headers=headers_of(request))
-    sent = exchange.rewrite({"authorization": "Bearer ours"}, b"{}")
+    made = Exchange(kit_of(httpx2), None, request, b"{}", {}, headers=headers_of(request))
+    sent = made.rewrite({"authorization": "Bearer ours"}, b"{}")
     assert sent.headers.get_list("authorization") == ["Bearer ours"]
     assert "x-api-key" not in sent.headers and sent.headers["x-own"] == "kept"
     assert sent.headers.get_list("content-length") == ["2"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bursar.client.calls import CallMaker, Metering
-from bursar.client.exchange import Exchange, Feed
+from bursar.client.exchange import Exchange
 from bursar.client.sending import Answer, Original, Sending
 from bursar.pipeline.call import Body
 from bursar.wiring.local import Way, drive
@@ -43,10 +43,6 @@ class _Sending(Sending):
     async def join(self, stream: Any) -> bytes:
         return b"".join(stream)
 
-    async def exhaust(self, stream: Any) -> None:
-        for _ in stream:
-            pass
-
     def replay(self, raw: bytes) -> Any:
         return self.exchange.kit.replay(raw, self.exchange.response.stream)
 
@@ -57,25 +53,19 @@ class _Sending(Sending):
 class _Answer(Answer):
     """What such a client got."""
 
-    __slots__ = ("_feed", "_pieces")
+    __slots__ = ("_pieces",)
 
     def __init__(self, sending: Sending, response: Any) -> None:
         super().__init__(sending, response)
         self._pieces: Iterator[bytes] | None = None
-        self._feed: Feed | None = None
 
-    async def read(self, timeout_s: float) -> bytes | None:
-        """Read what comes next, however long that takes: the client's own time-outs end it."""
-        if self._pieces is None or self._feed is None:
+    async def piece(self, timeout_s: float) -> bytes | None:
+        """Wait for it however long that takes: the client's own time-outs end it."""
+        if self._pieces is None:
             self._pieces = iter([self.response.content] if self.exchange.is_read else self.stream)
-            self._feed = self.decoding()
-        try:
-            for piece in self._pieces:
-                readable = self._feed.feed(piece)
-                if readable:
-                    return readable
-        except self.exchange.kit.failure as error:
-            raise self.exchange.failed(error) from error
+        for piece in self._pieces:
+            if piece:
+                return piece
         return b""
 
     def abort(self) -> None:

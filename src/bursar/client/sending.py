@@ -68,7 +68,7 @@ class Sending(ABC):
         response, stream = self.exchange.response, self.metered(body, metering)
         if self.exchange.is_read:
             # One of the client's own hooks has read it: all that is left is to count it.
-            await self.exhaust(stream)
+            await self.join(stream)
             return
         metering.uncode(response)
         response.stream = stream
@@ -111,10 +111,6 @@ class Sending(ABC):
         """Read a stream to its end."""
 
     @abstractmethod
-    async def exhaust(self, stream: Any) -> None:
-        """Read a stream to its end, for nobody."""
-
-    @abstractmethod
     def replay(self, raw: bytes) -> Any:
         """Make the stream of a body that was read already."""
 
@@ -126,7 +122,7 @@ class Sending(ABC):
 class Answer(ABC):
     """See `pipeline/ports.py`: Answering."""
 
-    __slots__ = ("encoding", "exchange", "headers", "response", "sending", "status", "stream")
+    __slots__ = ("_feed", "encoding", "exchange", "headers", "response", "sending", "status", "stream")
 
     def __init__(self, sending: Sending, response: Any) -> None:
         self.sending = sending
@@ -138,6 +134,7 @@ class Answer(ABC):
         self.status: int = response.status_code
         self.headers = (("content-type", kind),)
         """What is looked at of the headers; the program gets the provider's own answer."""
+        self._feed: Feed | None = None
 
     async def body(self, size_max: int) -> bytes:
         """Read all, decoded; nothing where it cannot be decoded, or is too long to be looked at."""
@@ -160,12 +157,24 @@ class Answer(ABC):
             raise exchange.failed(error) from error
         return read if len(read) <= size_max else b""
 
-    def decoding(self) -> Feed:
-        """Make what decodes the pieces of the body."""
-        return Feed("" if self.exchange.is_read else self.encoding)
+    async def read(self, timeout_s: float) -> bytes | None:
+        """Read what comes next, decoded; None when nothing came in time, and then it is still awaited."""
+        if self._feed is None:
+            self._feed = Feed("" if self.exchange.is_read else self.encoding)
+        while True:
+            try:
+                piece = await self.piece(timeout_s)
+            except self.exchange.kit.failure as error:
+                raise self.exchange.failed(error) from error
+            if not piece:
+                return piece
+            readable = self._feed.feed(piece)
+            if readable:
+                return readable
 
     @abstractmethod
-    async def read(self, timeout_s: float) -> bytes | None: ...
+    async def piece(self, timeout_s: float) -> bytes | None:
+        """Give the next bytes as they came; b"" at the end, None when nothing came in time."""
 
     @abstractmethod
     def abort(self) -> None: ...
