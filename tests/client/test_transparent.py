@@ -229,10 +229,22 @@ def test_a_time_out_in_the_middle_is_the_clients_own_and_stays_charged(home: Hou
         return httpx2.Response(200, headers={"content-type": kind}, stream=Broken(chunk))
 
     with bursar.budget("$1") as budget:
-        with pytest.raises(httpx2.ReadTimeout, match="stayed away"):
+        with pytest.raises(httpx2.ReadTimeout, match="stayed away") as caught:
             post(httpx2.MockTransport(answer), stream="event" in kind)
+        assert caught.value.request.url.host == "api.openai.com"
         assert budget.spent > 0
     home.assert_sound()
+
+
+def test_a_time_out_in_a_body_that_the_program_reads_itself_tells_of_its_request(home: House) -> None:
+    def answer(_request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "application/json"}, stream=Broken(b"{"))
+
+    with bursar.budget("$1"), httpx2.Client(transport=httpx2.MockTransport(answer)) as client:
+        request = client.build_request("POST", "https://api.openai.com/v1/chat/completions", json=ASKED)
+        with pytest.raises(httpx2.ReadTimeout, match="stayed away") as caught:
+            client.send(request, stream=True).read()
+        assert caught.value.request is request
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ class Kit:
     bytes: type[Any]
     """The body of a request, whole."""
     response: type[Any]
-    failure: type[Exception]
+    failure: type[Any]
     """What is raised when a request gets no answer."""
     undecodable: type[Exception]
     """The one of these that says that a body is not what its encoding says."""

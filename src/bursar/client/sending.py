@@ -154,6 +154,7 @@ class Answer(ABC):
             exchange.failure = error
             return b""
         except exchange.kit.failure as error:
+            error.request = self.response.request  # As the client itself would tell.
             raise exchange.failed(error) from error
         return read if len(read) <= size_max else b""
 
