@@ -131,7 +131,7 @@ class Answer(ABC):
         self.stream = response.stream
         """The provider's bytes; the response itself may get another stream, which reads this one."""
         kind, self.encoding = heads_of(response)
-        self.status: int = response.status_code
+        self.status = int(response.status_code)
         self.headers = (("content-type", kind),)
         """What is looked at of the headers; the program gets the provider's own answer."""
         self._feed: Feed | None = None
