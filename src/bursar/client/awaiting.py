@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from bursar.client.calls import CallMaker, Metering
-from bursar.client.exchange import Exchange
+from bursar.client.exchange import Exchange, Feed
 from bursar.client.sending import Answer, Original, Sending
 from bursar.pipeline.call import Body
 from bursar.wiring.local import Way
@@ -81,13 +81,27 @@ class _Sending(Sending):
 class _Answer(Answer):
     """What such a client got."""
 
-    __slots__ = ("_coming", "_pieces", "is_aborted")
+    __slots__ = ("_coming", "_feed", "_pieces", "is_aborted")
 
     def __init__(self, sending: Sending, response: Any) -> None:
         super().__init__(sending, response)
         self.is_aborted = False
         self._pieces: AsyncIterator[bytes] | None = None
+        self._feed: Feed | None = None
         self._coming: asyncio.Task[bytes] | None = None
+
+    async def read(self, timeout_s: float) -> bytes | None:
+        """Read what comes next; None when nothing came in time, and then it is still awaited."""
+        if self._pieces is None:
+            self._feed = self.decoding()
+            self._pieces = self._stream()
+        while True:
+            piece = await self._next(self._pieces, timeout_s)
+            if self._feed is None or not piece:
+                return piece
+            readable = self._feed.feed(piece)
+            if readable:
+                return readable
 
     async def _stream(self) -> AsyncIterator[bytes]:
         if self.exchange.is_read:
@@ -97,19 +111,19 @@ class _Answer(Answer):
             if piece:
                 yield piece
 
-    async def piece(self, timeout_s: float) -> bytes | None:
-        """Wait for it in the loop; what did not come in time is still awaited."""
-        if self._pieces is None:
-            self._pieces = self._stream()
-        if self._coming is None and (timeout_s >= FOREVER_S or self.sending.way is not Way.ASYNCIO):
-            return await anext(self._pieces, b"")
-        if self._coming is None:
-            self._coming = asyncio.ensure_future(_next_of(self._pieces))
-        done, _ = await asyncio.wait({self._coming}, timeout=timeout_s)
-        if not done:
-            return None
-        coming, self._coming = self._coming, None
-        return coming.result()
+    async def _next(self, pieces: AsyncIterator[bytes], timeout_s: float) -> bytes | None:
+        try:
+            if self._coming is None and (timeout_s >= FOREVER_S or self.sending.way is not Way.ASYNCIO):
+                return await anext(pieces, b"")
+            if self._coming is None:
+                self._coming = asyncio.ensure_future(_next_of(pieces))
+            done, _ = await asyncio.wait({self._coming}, timeout=timeout_s)
+            if not done:
+                return None
+            coming, self._coming = self._coming, None
+            return coming.result()
+        except self.exchange.kit.failure as error:
+            raise self.exchange.failed(error) from error
 
     def abort(self) -> None:
         self.is_aborted = True

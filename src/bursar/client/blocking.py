@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bursar.client.calls import CallMaker, Metering
-from bursar.client.exchange import Exchange
+from bursar.client.exchange import Exchange, Feed
 from bursar.client.sending import Answer, Original, Sending
 from bursar.pipeline.call import Body
 from bursar.wiring.local import Way, drive
@@ -53,19 +53,25 @@ class _Sending(Sending):
 class _Answer(Answer):
     """What such a client got."""
 
-    __slots__ = ("_pieces",)
+    __slots__ = ("_feed", "_pieces")
 
     def __init__(self, sending: Sending, response: Any) -> None:
         super().__init__(sending, response)
         self._pieces: Iterator[bytes] | None = None
+        self._feed: Feed | None = None
 
-    async def piece(self, timeout_s: float) -> bytes | None:
-        """Wait for it however long that takes: the client's own time-outs end it."""
+    async def read(self, timeout_s: float) -> bytes | None:
+        """Read what comes next, however long that takes: the client's own time-outs end it."""
         if self._pieces is None:
+            self._feed = self.decoding()
             self._pieces = iter([self.response.content] if self.exchange.is_read else self.stream)
-        for piece in self._pieces:
-            if piece:
-                return piece
+        try:
+            for piece in self._pieces:
+                readable = piece if self._feed is None else self._feed.feed(piece)
+                if readable:
+                    return readable
+        except self.exchange.kit.failure as error:
+            raise self.exchange.failed(error) from error
         return b""
 
     def abort(self) -> None:

@@ -22,7 +22,8 @@ __all__ = ["Answer", "Original", "Sending"]
 
 Original: TypeAlias = Callable[..., Any]
 """`send` of the client's class, as it was."""
-READ_ALIKE = frozenset({"", "identity", "gzip", "deflate"})
+PLAIN = frozenset({"", "identity"})
+READ_ALIKE = PLAIN | {"gzip", "deflate"}
 """Encodings that every client takes off as it is done here: such an answer need not be decoded twice."""
 
 
@@ -122,7 +123,7 @@ class Sending(ABC):
 class Answer(ABC):
     """See `pipeline/ports.py`: Answering."""
 
-    __slots__ = ("_feed", "encoding", "exchange", "headers", "response", "sending", "status", "stream")
+    __slots__ = ("encoding", "exchange", "headers", "response", "sending", "status", "stream")
 
     def __init__(self, sending: Sending, response: Any) -> None:
         self.sending = sending
@@ -134,7 +135,6 @@ class Answer(ABC):
         self.status = int(response.status_code)
         self.headers = (("content-type", kind),)
         """What is looked at of the headers; the program gets the provider's own answer."""
-        self._feed: Feed | None = None
 
     async def body(self, size_max: int) -> bytes:
         """Read all, decoded; nothing where it cannot be decoded, or is too long to be looked at."""
@@ -158,24 +158,12 @@ class Answer(ABC):
             raise exchange.failed(error) from error
         return read if len(read) <= size_max else b""
 
-    async def read(self, timeout_s: float) -> bytes | None:
-        """Read what comes next, decoded; None when nothing came in time, and then it is still awaited."""
-        if self._feed is None:
-            self._feed = Feed("" if self.exchange.is_read else self.encoding)
-        while True:
-            try:
-                piece = await self.piece(timeout_s)
-            except self.exchange.kit.failure as error:
-                raise self.exchange.failed(error) from error
-            if not piece:
-                return piece
-            readable = self._feed.feed(piece)
-            if readable:
-                return readable
+    def decoding(self) -> Feed | None:
+        """Make what decodes the pieces of the body; None where they can be read as they come."""
+        return None if self.exchange.is_read or self.encoding in PLAIN else Feed(self.encoding)
 
     @abstractmethod
-    async def piece(self, timeout_s: float) -> bytes | None:
-        """Give the next bytes as they came; b"" at the end, None when nothing came in time."""
+    async def read(self, timeout_s: float) -> bytes | None: ...
 
     @abstractmethod
     def abort(self) -> None: ...
