@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections import Counter
 
-from bursar.ids import is_id, new_id
+import pytest
+
+from bursar.ids import ALPHABET, _Pool, is_id, new_id
 
 MILLISECOND = 1_000_000
 
@@ -15,6 +18,19 @@ def test_ids_are_unique_and_ordered_by_time() -> None:
     assert len(set(ids)) == len(ids)
     assert ids == sorted(ids)
     assert all(is_id(one) for one in ids)
+
+
+@pytest.mark.parametrize("ms", [0, 1, 1023, 1024, 1_795_000_000_000, (1 << 48) - 1, 1 << 48])
+def test_an_id_begins_with_its_time(ms: int) -> None:
+    digits = [ALPHABET.index(letter) for letter in new_id(ms * MILLISECOND + 999_999)[:10]]
+    assert sum(digit << 5 * place for place, digit in enumerate(reversed(digits))) == ms % (1 << 48)
+
+
+def test_each_letter_is_as_likely_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bursar.ids._pool", _Pool())
+    monkeypatch.setattr("os.urandom", lambda size: (bytes(range(256)) * size)[:size])
+    letters = Counter("".join(new_id(0)[10:] for _ in range(16)))
+    assert letters == dict.fromkeys(ALPHABET, 8)
 
 
 def test_other_texts_are_no_ids() -> None:

@@ -11,14 +11,15 @@ __all__ = ["ALPHABET", "is_id", "new_id"]
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no i, l, o and u, which are misread."""
 _PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
-_SHIFTS = range(120, -1, -10)
 _ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
-_RANDOM_BYTES = 10
-_POOL_BYTES = 400 * _RANDOM_BYTES
+_LETTERS = (ALPHABET * 8).encode("ascii")
+"""By random byte, one letter: each stands for as many of the 256 as any other."""
+_RANDOM_LENGTH = 16
+_POOL_LENGTH = 400 * _RANDOM_LENGTH
 
 
 class _Pool:
-    """Random bytes fetched many ids at a time: a system call for each id would cost more than the rest of it."""
+    """Random letters fetched many ids at a time: a system call for each id would cost more than the rest of it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -26,16 +27,16 @@ class _Pool:
 
     def forget(self) -> None:
         """Start anew, so that a forked child does not give its parent's ids again."""
-        self._bytes = b""
+        self._letters = ""
         self._used = 0
 
-    def take(self) -> bytes:
+    def take(self) -> str:
         with self._lock:
-            if self._used >= len(self._bytes):
-                self._bytes, self._used = os.urandom(_POOL_BYTES), 0
+            if self._used >= len(self._letters):
+                self._letters, self._used = os.urandom(_POOL_LENGTH).translate(_LETTERS).decode("ascii"), 0
             start = self._used
-            self._used += _RANDOM_BYTES
-            return self._bytes[start : self._used]
+            self._used += _RANDOM_LENGTH
+            return self._letters[start : self._used]
 
 
 _pool = _Pool()
@@ -44,8 +45,9 @@ os.register_at_fork(after_in_child=_pool.forget)
 
 def new_id(at_ns: int) -> str:
     """Make an id: 48 bits of milliseconds, then 80 random bits, in Crockford's base 32."""
-    number = (at_ns // 1_000_000 & (1 << 48) - 1) << 80 | int.from_bytes(_pool.take(), "big")
-    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
+    ms = at_ns // 1_000_000 & (1 << 48) - 1
+    time = _PAIRS[ms >> 40] + _PAIRS[ms >> 30 & 1023] + _PAIRS[ms >> 20 & 1023] + _PAIRS[ms >> 10 & 1023]
+    return time + _PAIRS[ms & 1023] + _pool.take()
 
 
 def is_id(text: str) -> bool:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.gateway.house import house, usd
 
-from bursar.core.labels import LABEL_NAMES, NONE, OTHER, TAGS_MAX, VALUE_LENGTH_MAX
+from bursar.core.labels import LABEL_NAMES, NONE, OTHER, TAGS_MAX, VALUE_LENGTH_MAX, Labels
+from bursar.identity import labels
 from bursar.identity.labels import labels_of
 
 LONG = "a" * 2**20
@@ -185,6 +186,20 @@ def test_any_headers_give_printable_bounded_labels(headers: dict[str, str], body
     for name, value in labels_of(headers, body).items():
         assert value.isprintable() and 0 < len(value) <= VALUE_LENGTH_MAX and value not in (NONE, OTHER)
         assert name in LABEL_NAMES or name.startswith("tag.")
+
+
+@given(
+    st.dictionaries(st.sampled_from([*{name for headers, _, _ in SOURCES for name in headers}, "accept"]), text),
+    st.dictionaries(st.sampled_from(LABEL_NAMES), text),
+)
+def test_who_sends_little_gets_the_labels_that_every_source_would_give(
+    headers: dict[str, str], body: dict[str, str]
+) -> None:
+    found: dict[str, str] = {}
+    for source in labels._SOURCES:
+        for name, value in source(headers):
+            found.setdefault(name, value)
+    assert labels_of(headers, body) == Labels.of({**body, **found})
 
 
 BODIES = [

@@ -1,23 +1,20 @@
 """A metered call of a client that does not block: awaited in the loop that the program has.
 
-Owns `AsyncClient.send` as the pipeline sees it. Under asyncio the ledger never makes the loop wait, and a stream's hold
-grows with time; under another loop the provider is awaited there and the ledger is asked at once.
+Owns what `AsyncClient.send` does in its own way. Under asyncio the ledger never makes the loop wait, and a stream's
+hold grows with time; under another loop the provider is awaited there and the ledger is asked at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from typing import Any
 
 from bursar.client.calls import CallMaker, Metering
-from bursar.client.exchange import Exchange, Feed, Heads
-from bursar.client.inside import inside
-from bursar.core.provider import Provider
-from bursar.pipeline.call import Reply
-from bursar.pipeline.ports import Answering
+from bursar.client.exchange import Exchange, Feed
+from bursar.client.sending import Answer, Original, Sending
+from bursar.pipeline.call import Body
 from bursar.wiring.local import Way
 
 __all__ = ["is_asyncio", "send"]
@@ -26,29 +23,10 @@ FOREVER_S = 3600.0
 """A time limit from here on is none: it is not worth a task."""
 
 
-async def send(original: Callable[..., Awaitable[Any]], maker: CallMaker, exchange: Exchange, *, stream: bool) -> Any:
+async def send(original: Original, maker: CallMaker, exchange: Exchange) -> Any:
     """Send a request through the stages and give what `send` gives."""
     way = Way.ASYNCIO if is_asyncio() else Way.FOREIGN
-    metering = maker.metering(exchange, is_interruptible=way is Way.ASYNCIO)
-    if not isinstance(metering, Metering):
-        return metering
-    upstream = _Upstream(original, exchange, way is Way.ASYNCIO)
-    try:
-        reply = await metering.handle(upstream, way)
-    finally:
-        await upstream.close_aborted()
-    if reply.refusal is not None and exchange.failure is None:
-        return metering.refused(reply)
-    if exchange.failure is not None:
-        raise exchange.failure
-    response = await _given(metering, reply, exchange, upstream)
-    if not stream:
-        try:
-            await response.aread()
-        except BaseException:
-            await response.aclose()
-            raise
-    return response
+    return await _Sending(original, exchange, way).run(maker)
 
 
 def is_asyncio() -> bool:
@@ -60,85 +38,66 @@ def is_asyncio() -> bool:
     return True
 
 
-async def _given(metering: Metering, reply: Reply, exchange: Exchange, upstream: _Upstream) -> Any:
-    """Give the provider's own response, its body as it came or as it comes."""
-    response, kit = exchange.response, exchange.kit
-    if isinstance(reply.body, bytes):
-        if exchange.raw is not None:
-            response.stream = kit.async_replay(exchange.raw, response.stream)
-        return response
-    if exchange.is_read:
-        # One of the client's own hooks has read it: all that is left is to count it.
-        async for _ in kit.async_metered(reply.body, metering, response.stream):
-            pass
-        return response
-    metering.uncode(response)
-    response.stream = kit.async_metered(reply.body, metering, response.stream)
-    return response
+class _Sending(Sending):
+    """By a client that does not block."""
 
+    __slots__ = ("_answers",)
 
-@dataclass(slots=True)
-class _Upstream:
-    """See `pipeline/ports.py`: Upstream. The provider is reached by the program's own client."""
+    def __init__(self, original: Original, exchange: Exchange, way: Way) -> None:
+        super().__init__(original, exchange, way)
+        self._answers: list[_Answer] = []
 
-    original: Callable[..., Awaitable[Any]]
-    exchange: Exchange
-    has_asyncio: bool
-    answers: list[_Answer] = field(default_factory=list)
+    async def call(self, request: Any) -> Any:
+        return await self.original(self.exchange.client, request, stream=True, **self.exchange.options)
 
-    async def send(
-        self, provider: Provider, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> Answering:
-        exchange = self.exchange
-        request = exchange.rewrite(headers, body)
-        try:
-            with inside():
-                response = await self.original(exchange.client, request, stream=True, **exchange.options)
-        except exchange.kit.failure as error:
-            raise exchange.failed(error) from error
-        exchange.answered(response)
-        answer = _Answer(exchange, response, response.stream, Heads.of(response), self.has_asyncio)
-        self.answers.append(answer)
+    def answer(self, response: Any) -> Answer:
+        answer = _Answer(self, response)
+        self._answers.append(answer)
         return answer
 
     async def close_aborted(self) -> None:
         """Close the connections of answers that were given up: only here can that be awaited."""
-        for answer in self.answers:
+        for answer in self._answers:
             if answer.is_aborted:
                 await answer.stream.aclose()
 
+    async def read(self, response: Any) -> bytes:
+        read: bytes = await response.aread()
+        return read
 
-@dataclass(slots=True)
-class _Answer:
-    """See `pipeline/ports.py`: Answering."""
+    async def close(self, response: Any) -> None:
+        await response.aclose()
 
-    exchange: Exchange
-    response: Any
-    stream: Any
-    """The provider's bytes; the response itself gets another stream, which reads this one."""
-    heads: Heads
-    has_asyncio: bool
-    is_aborted: bool = False
-    _pieces: AsyncIterator[bytes] | None = field(default=None, init=False)
-    _feed: Feed | None = field(default=None, init=False)
-    _coming: asyncio.Task[bytes] | None = field(default=None, init=False)
+    async def join(self, stream: Any) -> bytes:
+        return b"".join([piece async for piece in stream])
 
-    @property
-    def status(self) -> int:
-        return int(self.response.status_code)
+    def replay(self, raw: bytes) -> Any:
+        return self.exchange.kit.async_replay(raw, self.exchange.response.stream)
 
-    @property
-    def headers(self) -> Sequence[tuple[str, str]]:
-        return self.heads.pairs
+    def metered(self, body: Body, metering: Metering) -> Any:
+        return self.exchange.kit.async_metered(body, metering, self.exchange.response.stream)
+
+
+class _Answer(Answer):
+    """What such a client got."""
+
+    __slots__ = ("_coming", "_feed", "_pieces", "is_aborted")
+
+    def __init__(self, sending: Sending, response: Any) -> None:
+        super().__init__(sending, response)
+        self.is_aborted = False
+        self._pieces: AsyncIterator[bytes] | None = None
+        self._feed: Feed | None = None
+        self._coming: asyncio.Task[bytes] | None = None
 
     async def read(self, timeout_s: float) -> bytes | None:
         """Read what comes next; None when nothing came in time, and then it is still awaited."""
-        if self._pieces is None or self._feed is None:
+        if self._pieces is None:
+            self._feed = self.decoding()
             self._pieces = self._stream()
-            self._feed = Feed("" if self.exchange.is_read else self.heads.encoding)
         while True:
             piece = await self._next(self._pieces, timeout_s)
-            if piece is None or piece == b"":
+            if self._feed is None or not piece:
                 return piece
             readable = self._feed.feed(piece)
             if readable:
@@ -154,7 +113,7 @@ class _Answer:
 
     async def _next(self, pieces: AsyncIterator[bytes], timeout_s: float) -> bytes | None:
         try:
-            if self._coming is None and (timeout_s >= FOREVER_S or not self.has_asyncio):
+            if self._coming is None and (timeout_s >= FOREVER_S or self.sending.way is not Way.ASYNCIO):
                 return await anext(pieces, b"")
             if self._coming is None:
                 self._coming = asyncio.ensure_future(_next_of(pieces))
@@ -165,17 +124,6 @@ class _Answer:
             return coming.result()
         except self.exchange.kit.failure as error:
             raise self.exchange.failed(error) from error
-
-    async def body(self, size_max: int) -> bytes:
-        if self.exchange.is_read:
-            read: bytes = self.response.content
-            return read
-        try:
-            raw = b"".join([piece async for piece in self.stream])
-        except self.exchange.kit.failure as error:
-            raise self.exchange.failed(error) from error
-        self.exchange.raw = raw
-        return self.exchange.readable(raw, self.heads.encoding, size_max)
 
     def abort(self) -> None:
         self.is_aborted = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -20,15 +21,16 @@ from bursar.client.scopes import Around, Scope
 from bursar.core.labels import Labels
 from bursar.core.provider import Deadlines, Provider
 from bursar.core.run import RunAsk
+from bursar.core.value import value
 from bursar.errors import BadRequest
-from bursar.identity.labels import labels_of
+from bursar.identity.labels import is_label_header, labels_of
 from bursar.ids import new_id
 from bursar.pipeline.call import Call, Reply
 from bursar.pipeline.ports import Upstream
 from bursar.pipeline.refusals import harmless
 from bursar.upstream.whose import configured_at, stand_in
 from bursar.wire.base import Refusal, Request, Wire
-from bursar.wire.bedrock_common import asked_by
+from bursar.wire.bedrock_common import BEDROCK_HEADER, asked_by
 from bursar.wire.signed import Signed, is_signed
 from bursar.wiring.local import TENANT, LocalEngine, Way
 from bursar.wiring.wires import Named
@@ -40,11 +42,12 @@ _PATIENT = Deadlines(connect_s=_YEAR_S, first_byte_s=_YEAR_S, idle_s=_YEAR_S, to
 """In a program its own client's time-outs count."""
 _AT_AWS = re.compile(r"https://bedrock[a-z-]*\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)(?:/|\Z)")
 """Where AWS serves other makers' APIs as well: its own prices count there, which are not always theirs."""
+_READ_HERE = frozenset({"authorization", "content-encoding", "originator", "transfer-encoding"})
 ADDRESSES_MAX = 1_000
 """How many addresses are remembered with whose prices count there."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Metering:
     """One call that is metered."""
 
@@ -76,7 +79,7 @@ class Metering:
         return told(self.exchange, reply, refused_by(reply.refusal, self.around.scopes))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallMaker:
     """Makes the call of one request."""
 
@@ -86,34 +89,35 @@ class CallMaker:
     base: str
     """The base URL that the request is below."""
     headers: Mapping[str, str]
-    """The request's headers, read once."""
-    parsed: Request | None = None
+    """Those of the request's headers that something reads, read once."""
+    _wire: Wire | None = None
+    _parsed: Request | None = None
     """The request, where it had to be read to know whether it asks a model."""
 
-    def reading(self, exchange: Exchange) -> CallMaker:
+    def read(self, exchange: Exchange) -> None:
         """Read the request now. Raises BadRequest."""
-        return replace(self, parsed=self._wire(exchange, self.headers).parse(exchange.content))
+        self._parsed = self._wire_of(exchange).parse(exchange.content)
 
     def metering(self, exchange: Exchange, *, is_interruptible: bool) -> Metering | Any:
         """Give the call, or the response that refuses what cannot be parsed or bounded."""
-        headers = self.headers
-        wire = self._wire(exchange, headers)
-        stopped = next((scope for scope in self.around.scopes if scope.stopped), None)
+        headers, around, engine = self.headers, self.around, self.engine
+        wire = self._wire_of(exchange)
+        stopped = around.stopped
         if stopped is not None:
             identity = stopped.budget.identity if stopped.budget is not None else ""
             return self.refuse(exchange, wire, Refusal(402, "budget_exceeded", stopped.stopped, budget=identity))
         try:
             if headers.get("content-encoding", "identity") != "identity":
                 raise BadRequest("encoded request bodies cannot be bounded: send the JSON as it is")
-            request = self.parsed or wire.parse(exchange.content)
-            provider = provider_at(self.engine, self.base, wire.name)
+            request = self._parsed or wire.parse(exchange.content)
+            provider = provider_at(engine, self.base, wire.name)
         except BadRequest as error:
             refusal = Refusal(error.status, "bad_request", error.message, error.param)
             return self.refuse(exchange, wire, refusal)
-        spoken = wire if isinstance(wire, Signed) else self.engine.wires.spoken_by(wire, provider)
+        spoken = wire if isinstance(wire, Signed) else engine.wires.spoken_by(wire, provider)
         labels = self._labels(headers, request, provider, spoken)
         call = Call(
-            new_id(self.engine.clock()),
+            new_id(engine.clock()),
             TENANT,
             spoken,
             replace(request, takes_comments=False) if request.is_stream else request,
@@ -123,16 +127,22 @@ class CallMaker:
             exchange.request.url.path,
             {},
             headers.get("originator", "").lower(),
-            budgets=self.around.budgets,
+            budgets=around.budgets,
             is_interruptible=is_interruptible,
-            parent_run=self.around.parent_run,
+            parent_run=around.parent_run,
             run=self._run(labels["run"]),
         )
-        return Metering(self.engine, call, exchange, self.around)
+        return Metering(engine, call, exchange, around)
 
-    def _wire(self, exchange: Exchange, headers: Mapping[str, str]) -> Wire:
-        wire = self._plain_wire(exchange, headers)
-        return Signed(wire, exchange.content) if is_signed(headers.get("authorization", "")) else wire
+    def _wire_of(self, exchange: Exchange) -> Wire:
+        """Give the wire that the request speaks; it is made once."""
+        wire = self._wire
+        if wire is None:
+            wire = self._plain_wire(exchange, self.headers)
+            if is_signed(self.headers.get("authorization", "")):
+                wire = Signed(wire, exchange.content)
+            self._wire = wire
+        return wire
 
     def _plain_wire(self, exchange: Exchange, headers: Mapping[str, str]) -> Wire:
         route, names = self.aimed.route, self.aimed.names
@@ -152,12 +162,15 @@ class CallMaker:
     def _labels(self, headers: Mapping[str, str], request: Request, provider: Provider, wire: Wire) -> Labels:
         """Label the call: what the program says with its scopes stands before what its client sends."""
         said = labels_of(headers, request.body_labels)
-        known = {"provider": provider.name, "model": request.model, "wire": wire.name}
-        return Labels({**said.pairs, **self.around.labels, **known})
+        pairs = {**said.pairs, **self.around.labels}
+        pairs["provider"], pairs["model"], pairs["wire"] = provider.name, request.model, wire.name
+        return Labels(pairs)
 
     def _run(self, run: str) -> RunAsk | None:
         """Tell the guards how many tools the program has used in this run, where it counts them."""
-        done = self.engine.tools.done(run) if self.engine.settings.guards else 0
+        if not self.engine.settings.guards:
+            return None
+        done = self.engine.tools.done(run)
         return RunAsk(run, tool_calls=done) if done else None
 
     def refuse(self, exchange: Exchange, wire: Wire, refusal: Refusal) -> Any:
@@ -196,8 +209,21 @@ def told(exchange: Exchange, reply: Reply, refused: Refused) -> Any:
 
 
 def headers_of(request: Any) -> dict[str, str]:
-    """Read the headers as text, lower-case; one that comes more than once counts as it came last."""
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers.raw}
+    """Read those headers that something reads as text, lower-case; of one that comes again the last counts."""
+    found = {}
+    for name, text in request.headers.raw:
+        heard = _heard_as(name)
+        if heard:
+            found[heard] = text.decode("latin-1")
+    return found
+
+
+@lru_cache(maxsize=1_000)
+def _heard_as(name: bytes) -> str:
+    """Give a header's name in lower case; empty where nothing reads it."""
+    lower = name.decode("latin-1").lower()
+    is_heard = lower in _READ_HERE or is_label_header(lower) or lower.startswith(BEDROCK_HEADER)
+    return lower if is_heard else ""
 
 
 def base_of(request: Any, aimed: Aimed) -> str:

@@ -23,8 +23,10 @@ class Kit:
     bytes: type[Any]
     """The body of a request, whole."""
     response: type[Any]
-    failure: type[Exception]
+    failure: type[Any]
     """What is raised when a request gets no answer."""
+    undecodable: type[Exception]
+    """The one of these that says that a body is not what its encoding says."""
     unsent: tuple[type[Exception], ...]
     """Those failures of which it is certain that nothing was sent."""
     replay: type[Replay]
@@ -42,6 +44,7 @@ def kit_of(library: ModuleType) -> Kit:
         library.ByteStream,
         library.Response,
         library.RequestError,
+        library.DecodingError,
         tuple(getattr(library, name) for name in unsent),
         type("Replay", (Replay, sync), {}),
         type("Metered", (Metered, sync), {}),

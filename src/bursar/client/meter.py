@@ -34,10 +34,10 @@ def meter(
     aimed = aimed_at(request)
     if aimed is None:
         return original(client, request, stream=stream, **options)
-    exchange = Exchange(kit, client, request, request.read(), options)
+    exchange = Exchange(kit, client, request, request.read(), options, is_stream=stream)
     maker = maker_of(exchange, aimed)
     if isinstance(maker, CallMaker):
-        return blocking.send(original, maker, exchange, stream=stream)
+        return blocking.send(original, maker, exchange)
     return maker if maker is not None else original(client, request, stream=stream, **options)
 
 
@@ -54,10 +54,10 @@ async def meter_async(
     aimed = aimed_at(request)
     if aimed is None:
         return await original(client, request, stream=stream, **options)
-    exchange = Exchange(kit, client, request, await request.aread(), options)
+    exchange = Exchange(kit, client, request, await request.aread(), options, is_stream=stream)
     maker = maker_of(exchange, aimed)
     if isinstance(maker, CallMaker):
-        return await awaiting.send(original, maker, exchange, stream=stream)
+        return await awaiting.send(original, maker, exchange)
     return maker if maker is not None else await original(client, request, stream=stream, **options)
 
 
@@ -88,7 +88,8 @@ def maker_of(exchange: Exchange, aimed: Aimed) -> CallMaker | Any:
     except BursarError as error:
         refusal = Refusal(503, "store_unavailable", error.message)
         return refuse(exchange, _written(aimed, refusal), refusal, here.scopes)
-    maker = CallMaker(engine, aimed, here, base_of(exchange.request, aimed), headers_of(exchange.request))
+    headers = exchange.headers = headers_of(exchange.request)
+    maker = CallMaker(engine, aimed, here, base_of(exchange.request, aimed), headers)
     if "unknown" in aimed.names:
         message = (
             f"nothing bounds what a POST to {aimed.names['unknown']} costs, so it is refused while a budget is open"
@@ -98,9 +99,10 @@ def maker_of(exchange: Exchange, aimed: Aimed) -> CallMaker | Any:
     if aimed.is_bedrock or maker.is_known:
         return maker
     try:
-        return maker.reading(exchange)
+        maker.read(exchange)
     except BadRequest:
         return maker if _is_model_call(exchange.content) else None
+    return maker
 
 
 def _written(aimed: Aimed, refusal: Refusal) -> bytes:

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Name", "give", "given"]
+__all__ = ["NOBODY", "Name", "give", "given"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Name:
 
 
 _name: ContextVar[Name | None] = ContextVar("bursar_name", default=None)
-_NOBODY = Name((), {})
+NOBODY = Name((), {})
 
 
 def give(inside: tuple[Any, ...], labels: Mapping[str, str]) -> None:
@@ -35,5 +35,5 @@ def given(here: Sequence[Any]) -> Name:
     """Say what was named here; a name that was given inside a scope that is closed now is none."""
     name = _name.get()
     if name is None or len(name.inside) > len(here):
-        return _NOBODY
-    return name if all(a is b for a, b in zip(name.inside, here, strict=False)) else _NOBODY
+        return NOBODY
+    return name if all(a is b for a, b in zip(name.inside, here, strict=False)) else NOBODY

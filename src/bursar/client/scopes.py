@@ -16,6 +16,7 @@ from typing import Any
 from bursar.client import names
 from bursar.core.budget import Budget, Unit
 from bursar.core.labels import Labels
+from bursar.core.value import value
 from bursar.wiring.handed import left_of
 
 __all__ = [
@@ -70,7 +71,7 @@ class Scope:
         return (*self.parents, self)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Around:
     """The scopes around a call, the outermost first, and the labels that they give."""
 
@@ -78,8 +79,18 @@ class Around:
     labels: Mapping[str, str]
 
     @property
+    def stopped(self) -> Scope | None:
+        """Find the outermost scope inside which no call is let through any more."""
+        for scope in self.scopes:
+            if scope.stopped:
+                return scope
+        return None
+
+    @property
     def parent_run(self) -> str:
         """Name the run inside which a scope began the innermost one; empty where there is one run, or none."""
+        if len(self.scopes) < 2:
+            return ""
         runs = list(dict.fromkeys(scope.labels["run"] for scope in self.scopes if "run" in scope.labels))
         return runs[-2] if len(runs) > 1 and self.labels.get("run") != UNATTRIBUTED else ""
 
@@ -88,7 +99,7 @@ class Around:
         """Give the budgets that count the call, without the limits that a part was carved out of."""
         covered = [each for scope in self.scopes for each in scope.covered]
         if not covered:
-            return tuple(scope.budget for scope in self.scopes if scope.budget is not None)
+            return tuple([scope.budget for scope in self.scopes if scope.budget is not None])
         left = (_without(scope, [unit for other, unit in covered if other is scope]) for scope in self.scopes)
         return tuple(budget for budget in left if budget is not None)
 
@@ -160,6 +171,8 @@ def around() -> Around:
     """Say what a call made here counts against."""
     here = scopes_here()
     name = names.given(here)
+    if here and name is names.NOBODY:
+        return Around(here, _merged(here))
     if here:
         depth = len(name.inside)
         return Around(here, {**_merged(here[:depth]), **name.labels, **_merged(here[depth:])})

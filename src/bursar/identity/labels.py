@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from bursar.core.labels import LABEL_NAMES, Labels
 
-__all__ = ["labels_of"]
+__all__ = ["is_label_header", "labels_of"]
 
 Headers = Mapping[str, str]
 Found = Iterator[tuple[str, str]]
@@ -21,6 +21,10 @@ _OWN = {
     f"x-bursar-{name.replace('_', '-')}": name
     for name in ("agent", "task", "task_type", "run", "step", "user", "session", "team")
 }
+_TAGS = "x-bursar-tags"
+_OURS = frozenset({*_OWN, _TAGS})
+_PROPERTY = "helicone-property-"
+_NONE = Labels({})
 _SETTABLE = tuple(name for name in LABEL_NAMES if name not in ("key", "provider", "model", "wire"))
 _HEADER_BYTES_MAX = 8192
 _PLAIN = {
@@ -53,15 +57,24 @@ _TURN = (
 def labels_of(headers: Headers, body_labels: Mapping[str, str]) -> Labels:
     """Collect the labels of a call from its headers (lower-case names) and what its body says."""
     found: dict[str, str] = {}
-    # Most requests name nothing but by our own headers; what nobody sends need not be looked for one by one.
+    # Most requests name nothing, or by our own headers alone; what nobody sends is not looked for one by one.
     is_known = headers.get("user-agent", "").startswith(_CLAUDE) or not _HEARD.isdisjoint(headers)
-    is_known = is_known or any(name.startswith("helicone-property-") for name in headers)
-    for source in _SOURCES if is_known else (_own,):
-        for name, value in source(headers):
-            found.setdefault(name, value)
+    if not is_known:
+        for name in headers:
+            if name.startswith(_PROPERTY):
+                is_known = True
+    if is_known or not _OURS.isdisjoint(headers):
+        for source in _SOURCES if is_known else (_own,):
+            for name, value in source(headers):
+                found.setdefault(name, value)
     for name, value in body_labels.items():
         found.setdefault(name, value)
-    return Labels.of(found)
+    return Labels.of(found) if found else _NONE
+
+
+def is_label_header(name: str) -> bool:
+    """Tell whether a header (its name in lower case) can say something of a call's labels; all others are not read."""
+    return name == "user-agent" or name in _OURS or name in _HEARD or name.startswith(_PROPERTY)
 
 
 def _own(headers: Headers) -> Found:
@@ -69,8 +82,8 @@ def _own(headers: Headers) -> Found:
         value = headers.get(header)
         if value:
             yield label, value
-    if "x-bursar-tags" in headers:
-        yield from _tags(headers["x-bursar-tags"])
+    if _TAGS in headers:
+        yield from _tags(headers[_TAGS])
 
 
 def _tags(text: str) -> Found:
@@ -100,8 +113,8 @@ def _clients(headers: Headers) -> Found:
         yield (label if label in _SETTABLE else f"tag.{name}"), value
     yield from _tags(headers.get("x-litellm-tags", ""))
     for header, value in headers.items():
-        if header.startswith("helicone-property-"):
-            yield f"tag.{header.removeprefix('helicone-property-')}", value
+        if header.startswith(_PROPERTY):
+            yield f"tag.{header.removeprefix(_PROPERTY)}", value
 
 
 def _json(text: str) -> Found:

@@ -21,6 +21,7 @@ from bursar.wire.refusals import is_openai_error
 from bursar.wire.strict_json import dump
 
 __all__ = [
+    "BEDROCK_HEADER",
     "Asked",
     "Kept",
     "asked_by",
@@ -49,6 +50,8 @@ _STREAM_TYPES = {"contended": "throttlingException", "store_unavailable": "servi
 _TIERS = frozenset({"priority", "flex"})
 _ORDINARY = (None, "", "default", "reserved")
 """Reserved capacity is paid in advance; what goes beyond it is billed at the ordinary rates."""
+BEDROCK_HEADER = "x-amzn-bedrock-"
+"""So begins each header that says something of a request to Bedrock."""
 OPTIMIZED = "optimized"
 """Answers at low latency have rates of their own; no list has them, so an operator states them as this tier's."""
 
