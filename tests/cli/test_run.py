@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.run_rig import PROGRAMS, RUNAWAY, House, environment, house, ran, running
+from tests.cli.run_rig import PRICES, PROGRAMS, RUNAWAY, House, environment, house, ran, running
 
 from bursar.core.hold import State
+from bursar.testing import Rates, Script
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +112,34 @@ def test_one_that_heeds_its_first_refusal_is_not_killed_and_still_ends_with_3(ho
     told = ran(home, "--budget", "$0.50", "--", PYTHON, "-c", program)
     assert (told.returncode, told.stdout) == (3, "402 BudgetExceeded\n")
     assert "STOPPED" in told.stderr and "was ended" not in told.stderr
+
+
+SPEED = 3000
+LONG = Script(
+    output_tokens=20_000,
+    tokens_per_s=SPEED,
+    tokens_per_event=20,
+    run_ahead_tokens=200,
+    rates=Rates(input=0, cache_read=0, output=50_000_000),
+)
+"""A dollar's worth."""
+
+
+@pytest.mark.parametrize(("way", "code"), [("one", 3), ("two", 3), ("raw", 3), ("capped", 0), ("inner", 0)], ids=str)
+def test_an_answer_that_the_budget_ended_is_told_with_3_even_if_it_was_the_last(
+    tmp_path: Path, way: str, code: int
+) -> None:
+    with house(tmp_path, LONG) as home:
+        provider = f"providers:\n  openai: {{base_url: {home.url}, top_speed: {SPEED}, local: true}}\n"
+        (home.path / "bursar.yaml").write_text(PRICES + provider)
+        flag = ["-I"] if way == "raw" else []
+        told = ran(home, "--budget", "0.50", "--", PYTHON, *flag, str(PROGRAMS / "stream.py"), way)
+        assert set(told.stdout.split()) == {"length"}, told.stderr
+        assert told.returncode == code, told.stderr
+        stopped = "bursar: STOPPED: Budget 'run' has no room for more of this answer, which ends here"
+        assert (stopped in told.stderr) is (code == 3) and "refusals" not in told.stderr
+        assert ("cut" in {row.note.ended for row in home.holds()}) is (way == "two")
+        home.assert_sound()
 
 
 def test_it_may_go_on_asking_when_nobody_wants_it_ended(home: House) -> None:

@@ -95,7 +95,7 @@ def run(source: Source, command: tuple[str, ...], stop_after: int, quiet: bool, 
     """Run a program inside a budget; nothing in it is changed.
 
     Every model call of the program, and of what it starts, counts. Its exit code is this command's, but 3 when a budget
-    or a guard stopped it.
+    or a guard stopped it, or ended one of its answers.
     """
     environ = whole_environment()
     made = _made(source, said)
@@ -104,7 +104,7 @@ def run(source: Source, command: tuple[str, ...], stop_after: int, quiet: bool, 
     if not quiet:
         with contextlib.suppress(OSError):  # Nobody reads it any more.
             _sum_up(made, seen)
-    sys.exit(BudgetExceeded.exit_code if seen.refusals else seen.exit_code)
+    sys.exit(BudgetExceeded.exit_code if seen.message else seen.exit_code)
 
 
 def _made(source: Source, said: Mapping[str, Any]) -> _Run:
@@ -174,8 +174,8 @@ def _kept(
         environment[GUARDS] = guards
     identities = {scope.budget.identity: scope.budget.instance for scope in made.scopes}
 
-    def tell(message: str, identity: str) -> None:
-        run_handed.tell(message, {identities[identity]} if identity in identities else None)
+    def tell(what: str, message: str, identity: str) -> None:
+        run_handed.tell(message, {identities[identity]} if identity in identities else None, what=what)
 
     def open_door() -> None:
         door.open(_without_keys(made.settings, ways), ways, made.scopes, tell)
@@ -217,7 +217,7 @@ def _sum_up(made: _Run, seen: Seen) -> None:
     rests = ", ".join(format_amount(unit, max(0, most - used[unit])) for unit, most in limits.items())
     head = f"{cost}{of} spent, {calls:,} call{'' if calls == 1 else 's'}, {given:,} tokens in, {output:,} out"
     told = [head + (f"; left: {rests}" if rests else "")]
-    if seen.refusals:
+    if seen.message:
         told.append(f"STOPPED: {clean(seen.message)}")
     if seen.is_ended:
         told.append(f"it went on asking after {seen.refusals:,} refusals and was ended")

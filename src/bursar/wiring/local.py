@@ -36,6 +36,7 @@ from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.patience import AsyncioPatience, PlainPatience
 from bursar.pipeline.ports import Upstream, Waiting
 from bursar.pipeline.quote import Quote, Quoter
+from bursar.pipeline.shortened import OnShort
 from bursar.pipeline.stages import StageParts, chained, stages
 from bursar.pipeline.turns import ThreadTurn
 from bursar.pipeline.unclosed import Unclosed
@@ -50,6 +51,7 @@ from bursar.wire.base import Answer, Refusal
 from bursar.wiring.control import LiveControl
 from bursar.wiring.ending import Ending
 from bursar.wiring.events import open_events
+from bursar.wiring.handed import Handed, handed
 from bursar.wiring.keeper import Keeper
 from bursar.wiring.ledger import TENANT, StoreClock
 from bursar.wiring.parts import Parts, UpkeepStore, open_loops, open_parts
@@ -119,6 +121,15 @@ class _QuietAccounts(Accounts):
         return _QuietAccount(self, call, quote)
 
 
+def _to_run(run: Handed) -> OnShort | None:
+    """Let the run inside which this process is hear of answers that were ended; None without one."""
+
+    def tell(call: Call, refusal: Refusal) -> None:
+        run.tell_short(refusal.message, refusal.budget, call.budgets)
+
+    return tell if run.pipes else None
+
+
 async def _block(seconds: float) -> None:
     """Pause where nobody else runs in this thread."""
     time.sleep(seconds)  # noqa: ASYNC251 - it is driven without a loop
@@ -176,10 +187,11 @@ class LocalEngine:
         heard: tuple[Observer | None, ...] = (self._events, loops)
         observers = tuple(each for each in heard if each is not None)
         unclosed: deque[Unclosed] = deque(maxlen=UNCLOSED_MAX)
+        on_short = _to_run(handed())
 
         def ports(face: ThreadedStore | DirectStore, waiting: Waiting, way: Way) -> _Ports:
             learnt = (parts.facts, parts.estimates, parts.usuals, parts.clock)
-            accounts = _QuietAccounts(face, waiting, *learnt, observers, held, unclosed, board)
+            accounts = _QuietAccounts(face, waiting, *learnt, observers, held, unclosed, board, on_short)
             patience = AsyncioPatience() if way is Way.ASYNCIO else PlainPatience()
             return _Ports(accounts, waiting, patience, self._stages(face, way, board, loops), face)
 
