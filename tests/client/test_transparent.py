@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import httpx2
 import openai
 import pytest
@@ -179,6 +180,24 @@ def test_what_a_program_compresses_for_somebody_else_passes(home: House, path: s
     with bursar.budget("$0.01"), httpx2.Client(transport=served({}, b"fine")) as client:
         url = f"https://elsewhere.example{path}"
         assert client.post(url, content=content, headers={"content-encoding": "gzip"}).text == "fine"
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+def test_a_refusal_can_be_read_in_every_way_that_a_stream_can(home: House, library: Any) -> None:
+    async def later() -> tuple[bytes, bytes]:
+        async with library.AsyncClient() as client, client.stream("POST", home.chat_url, json=ASKED) as response:
+            raw = b"".join([piece async for piece in response.aiter_raw()])
+            return raw, await response.aread()
+
+    with bursar.budget("$0.01"):
+        with library.Client() as client, client.stream("POST", home.chat_url, json=ASKED) as response:
+            raw = b"".join(response.iter_raw())
+            assert json.loads(raw)["error"]["code"] == "budget_exceeded"
+            assert response.read() == response.content == b"".join(response.iter_bytes()) == raw
+            assert response.is_closed and int(response.headers["content-length"]) == len(raw)
+        read_later = asyncio.run(later())
+        assert read_later[0] == read_later[1] and json.loads(read_later[0])["error"]["code"] == "budget_exceeded"
+        assert library.post(home.chat_url, json=ASKED).json() == json.loads(raw)
 
 
 def test_the_cap_is_written_into_the_request_and_its_length_is_right(home: House) -> None:
