@@ -262,6 +262,8 @@ def test_a_run_that_is_killed_takes_gateway_and_program_with_it(home: House) -> 
         process.kill()
         process.wait(30)
         until(lambda: not is_running(int(pid)))
+    assert len(list((home.path / "tmp").glob("bursar-run-*"))) == 1
+    assert ran(home, "--", "true").returncode == 0, "and the next run takes away what it has left behind"
     refused = subprocess.run(
         [PYTHON, "-I", ASK], env={"OPENAI_BASE_URL": url}, capture_output=True, text=True, check=False
     )

@@ -7,13 +7,9 @@ share; the program is `run_child.py`'s, what it is told `run_ways.py`'s.
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,6 +18,7 @@ from bursar.actions.holds import lapse_gone
 from bursar.cli.options import Source, ledger_of, now, pairs, source_options
 from bursar.cli.run_child import NOT_EXECUTABLE, NOT_FOUND, Seen, started
 from bursar.cli.run_door import Door
+from bursar.cli.run_pipe import run_pipe
 from bursar.cli.run_ways import Ways, program_command, program_environment, ways_of
 from bursar.cli.table import clean
 from bursar.cli.words import money
@@ -99,7 +96,7 @@ def run(source: Source, command: tuple[str, ...], stop_after: int, quiet: bool, 
     """
     environ = whole_environment()
     made = _made(source, said)
-    with _pipe() as (path, pipe):
+    with run_pipe() as (path, pipe):
         seen = _kept(made, command, environ, (path, pipe, said["guards"] or ""), stop_after)
     if not quiet:
         with contextlib.suppress(OSError):  # Nobody reads it any more.
@@ -143,22 +140,6 @@ def _labels(said: Mapping[str, Any]) -> dict[str, str]:
     if said["run_id"]:
         found["run"] = said["run_id"]
     return dict(Labels.of(found).pairs)
-
-
-@contextlib.contextmanager
-def _pipe() -> Iterator[tuple[str, int]]:
-    """Make the pipe in which the run is told of refusals, where nobody else can reach it."""
-    directory = tempfile.mkdtemp(prefix="bursar-run-")
-    try:
-        path = str(Path(directory) / "refusals")
-        os.mkfifo(path, 0o600)
-        pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        try:
-            yield path, pipe
-        finally:
-            os.close(pipe)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _kept(
