@@ -14,7 +14,6 @@ from bursar.core.run import RunRow
 from bursar.pipeline.call import Call
 from bursar.pipeline.quote import Quote
 from bursar.pipeline.refusals import refuse_more
-from bursar.pipeline.refusals_run import refuse_overdue
 from bursar.wire.base import Refusal
 
 __all__ = ["OnShort", "tell_capped", "tell_short"]
@@ -26,10 +25,14 @@ OnShort = Callable[[Call, Refusal], None]
 def tell_short(
     hearing: OnShort | None, call: Call, quote: Quote, line: Line | None, overdue: RunRow | None = None
 ) -> None:
-    """Tell, where somebody hears of it, that a budget's line ended an answer, or a guard of its run."""
+    """Tell, where somebody hears of it, that a budget's line ended an answer, or what ended its run (`overdue`)."""
     if hearing is None or (line is None and overdue is None):
         return
-    hearing(call, refuse_more(quote.budgets, line, "which ends here") if overdue is None else refuse_overdue(overdue))
+    if overdue is None:
+        hearing(call, refuse_more(quote.budgets, line, "which ends here"))
+    else:
+        words = f"Run {overdue.run!r} was ended by a guard or a person in the middle of an answer"
+        hearing(call, Refusal(402, "run_stopped", f"{words}; what may be billed of it is counted."))
 
 
 def tell_capped(hearing: OnShort | None, call: Call, quote: Quote, granted: Granted | None, cap: int | None) -> None:
