@@ -22,6 +22,8 @@ So what ends where never depends on where a piece ends.
 _OVERLAP = 2
 """What is looked for is at most three bytes long: a search starts this many bytes before what is new."""
 
+_RETURN = ord("\r")
+
 
 class EventSplitter:
     """Take bytes as they come and give back whole events, blank line included: joined, they are the input again."""
@@ -78,8 +80,12 @@ class EventSplitter:
 
 def event_data(event: bytes) -> bytes:
     """Give the data of one event: its `data` lines joined by newlines; empty for comments and pings without data."""
-    is_one_line = event.startswith(b"data: ") and event.endswith(b"\n\n") and event.find(b"\n", 6) == len(event) - 2
-    if is_one_line and b"\r" not in event:
+    if (
+        event.startswith(b"data: ")
+        and event.endswith(b"\n\n")
+        and event.find(b"\n", 6) == len(event) - 2
+        and _RETURN not in event
+    ):
         return event[6:-2]
     lines = [
         line[6:] if line.startswith(b"data: ") else line[5:]
