@@ -11,17 +11,20 @@ import subprocess
 import sys
 import time
 import venv
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.run_rig import PROGRAMS, RUNAWAY, House, environment, house, ran, running
+from tests.cli.run_rig import PRICES, PROGRAMS, RUNAWAY, House, environment, house, ran, running
 
 from bursar.core.hold import State
+from bursar.testing import Rates, Script
 
 pytestmark = pytest.mark.slow
 
 DOLLAR = 1_000_000_000
+MINUTE_NS = 60 * 10**9
 PYTHON = sys.executable
 ASK = str(PROGRAMS / "ask.py")
 NODE, CURL = shutil.which("node"), shutil.which("curl")
@@ -113,6 +116,34 @@ def test_one_that_heeds_its_first_refusal_is_not_killed_and_still_ends_with_3(ho
     assert "STOPPED" in told.stderr and "was ended" not in told.stderr
 
 
+SPEED = 3000
+LONG = Script(
+    output_tokens=20_000,
+    tokens_per_s=SPEED,
+    tokens_per_event=20,
+    run_ahead_tokens=200,
+    rates=Rates(input=0, cache_read=0, output=50_000_000),
+)
+"""A dollar's worth."""
+
+
+@pytest.mark.parametrize(("way", "code"), [("one", 3), ("two", 3), ("raw", 3), ("capped", 0), ("inner", 0)], ids=str)
+def test_an_answer_that_the_budget_ended_is_told_with_3_even_if_it_was_the_last(
+    tmp_path: Path, way: str, code: int
+) -> None:
+    with house(tmp_path, LONG) as home:
+        provider = f"providers:\n  openai: {{base_url: {home.url}, top_speed: {SPEED}, local: true}}\n"
+        (home.path / "bursar.yaml").write_text(PRICES + provider)
+        flag = ["-I"] if way == "raw" else []
+        told = ran(home, "--budget", "0.50", "--", PYTHON, *flag, str(PROGRAMS / "stream.py"), way)
+        assert set(told.stdout.split()) == {"length"}, told.stderr
+        assert told.returncode == code, told.stderr
+        stopped = "bursar: STOPPED: Budget 'run' has no room for more of this answer, which ends here"
+        assert (stopped in told.stderr) is (code == 3) and "refusals" not in told.stderr
+        assert ("cut" in {row.note.ended for row in home.holds()}) is (way == "two")
+        home.assert_sound()
+
+
 def test_it_may_go_on_asking_when_nobody_wants_it_ended(home: House) -> None:
     program = "import ask\nfor _ in range(40): ask.ask()\nprint('done')"
     told = ran(home, "--requests", "1", "--stop-after", "0", "--", PYTHON, "-c", program, PYTHONPATH=str(PROGRAMS))
@@ -188,8 +219,11 @@ def test_labels_stand_on_every_call_whoever_makes_it(home: House) -> None:
 def test_guards_stop_it_with_3(home: House) -> None:
     told = ran(home, "--guards", "default", "--", *RUNAWAYS["loop"])
     assert told.returncode == 3
-    assert home.provider.invoice(calls=0)["total_nano"] <= DOLLAR // 2
-    assert "STOPPED: Budget 'guard spend_per_minute'" in told.stderr
+    by_minute: Counter[int] = Counter()
+    for row in home.holds():
+        by_minute[row.opened_ns // MINUTE_NS] += row.settled.cost_nano
+    assert max(by_minute.values()) <= DOLLAR // 2 and sum(by_minute.values()) <= DOLLAR
+    assert re.search("STOPPED: Budget 'guard (spend_per_minute|cost)'", told.stderr), "or a minute has just ended"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -233,6 +267,8 @@ def test_a_run_that_is_killed_takes_gateway_and_program_with_it(home: House) -> 
         process.kill()
         process.wait(30)
         until(lambda: not is_running(int(pid)))
+    assert len(list((home.path / "tmp").glob("bursar-run-*"))) == 1
+    assert ran(home, "--", "true").returncode == 0, "and the next run takes away what it has left behind"
     refused = subprocess.run(
         [PYTHON, "-I", ASK], env={"OPENAI_BASE_URL": url}, capture_output=True, text=True, check=False
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ TOOLS: Any = [{"type": "function", "function": {"name": "search", "parameters": 
 ASKED: Any = {"model": "m", "max_tokens": 50, "tools": TOOLS}
 
 
-def ask(home: House, *, is_stream: bool = False) -> None:
+def ask(home: House, *, is_stream: bool = False, cap: int = 50) -> None:
+    asked = {**ASKED, "max_tokens": cap}
     with openai.OpenAI(base_url=home.url, api_key="k") as client:
-        answer = client.chat.completions.create(messages=[{"role": "user", "content": "x"}], stream=is_stream, **ASKED)
+        answer = client.chat.completions.create(messages=[{"role": "user", "content": "x"}], stream=is_stream, **asked)
         if is_stream:
             list(answer)
 
@@ -40,6 +42,35 @@ def test_a_run_has_its_three_tool_calls_and_is_stopped_with_one_refusal(tmp_path
         assert refused.value.response.headers["x-bursar-guard"] == "tool_calls"
         assert home.requests == 3
         home.assert_sound()
+
+
+def test_what_a_child_run_spends_counts_in_its_parents_budget_and_not_in_the_guards_of_its_run(tmp_path: Path) -> None:
+    """A budget of the program holds whatever is below it, under whatever run; a budget by run counts that run alone."""
+    guarded = PRICES + "guards: {cost: $0.50, loops: off}\n"
+    with house(tmp_path, configuration=guarded) as home, bursar.budget("$1.25", run="parent", name="all") as parent:
+        for child in ("first", "second"):
+            with bursar.budget("$5", run=child):
+                for _ in range(2):
+                    ask(home, cap=5_000)
+                with pytest.raises(bursar.BudgetExceeded, match="guard cost"):
+                    ask(home, cap=5_000)
+        ask(home, cap=5_000)
+        with pytest.raises(bursar.BudgetExceeded, match="Budget 'all'"), bursar.budget("$5", run="third"):
+            ask(home, cap=5_000)
+        assert (home.requests, parent.spent) == (5, Decimal("1.25"))
+        by_run = {row.labels["run"]: row.cost for row in bursar.spend(by=("run",))}
+        assert by_run == {"first": Decimal("0.50"), "second": Decimal("0.50"), "parent": Decimal("0.25")}
+        home.assert_sound()
+
+
+def test_a_budget_inside_a_run_that_names_no_other_counts_in_the_guards_of_that_run(tmp_path: Path) -> None:
+    guarded = PRICES + "guards: {cost: $0.50, loops: off}\n"
+    with house(tmp_path, configuration=guarded) as home, bursar.budget("$5", run="parent"):
+        for agent in ("first", "second"):
+            with bursar.budget("$5", agent=agent):
+                ask(home, cap=5_000)
+        with pytest.raises(bursar.BudgetExceeded, match="guard cost"), bursar.budget("$5", agent="third"):
+            ask(home, cap=5_000)
 
 
 def test_a_run_is_stopped_under_asyncio(tmp_path: Path) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import openai
 import pytest
-from tests.client.house import ASKED, House
+from tests.client.house import ASKED, PRICES, House, house
 
 import bursar
+from bursar.actions.acting import By
+from bursar.actions.limits import TopUpWish, top_up
 from bursar.client.adapters import naming
+from bursar.client.runtime import runtime
 from bursar.client.scopes import around
 
 
@@ -129,6 +135,30 @@ def test_a_while_later_the_ledger_is_asked_again_since_a_person_may_have_given_m
             with pytest.raises(bursar.BudgetExceeded), naming.step():
                 ask(home)
             assert budget.report().refused == refused
+
+
+def test_what_a_person_gives_is_noticed_at_once(tmp_path: Path) -> None:
+    in_file = "budgets:\n  team: $0.25 / day\n"
+    with house(tmp_path, configuration=PRICES + in_file) as home, bursar.budget("$5") as budget:
+        ask(home)
+        for _ in range(3):
+            with pytest.raises(bursar.BudgetExceeded, match="Budget 'team'"), naming.step():
+                ask(home)
+        assert budget.report().refused == 1
+        with home.ledger() as ledger:
+            wish = TopUpWish("default", "team", "$0.25")
+            top_up(ledger, runtime.engine().settings.budgets, wish, By("operator", time.time_ns()))
+        ends_s = time.monotonic() + naming.REFUSED_S / 2
+        while naming.refusal() is not None:
+            assert time.monotonic() < ends_s
+            os.sched_yield()
+        with naming.step():
+            ask(home)
+        for _ in range(3):
+            with pytest.raises(bursar.BudgetExceeded, match="Budget 'team'"), naming.step():
+                ask(home)
+        assert budget.report().refused == 2, "from then on nothing was set"
+        assert home.requests == 2
 
 
 def test_what_a_framework_makes_of_a_refusal_leaves_as_bursars(home: House) -> None:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import httpx2
 import openai
 import pytest
@@ -18,6 +19,7 @@ from tests.client.house import ASKED, HELLO, House, house
 import bursar
 from bursar.core.hold import State
 from bursar.testing import Script
+from bursar.wire.strict_json import BODY_BYTES_MAX
 
 ANSWER = {
     "id": "chatcmpl-1",
@@ -188,6 +190,64 @@ def test_what_is_billed_and_cannot_be_bounded_is_refused(home: House, url: str) 
         assert "nothing bounds" in response.json()["error"]["message"]
     with httpx2.Client(transport=served({}, b"fine")) as client:
         assert client.post(url, json={}).text == "fine", "outside of a budget it is nobody's business"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content"),
+    [
+        ("gzip", gzip.compress(json.dumps(ASKED).encode())),
+        ("GZIP", gzip.compress(json.dumps(ASKED).encode())),
+        ("deflate", zlib.compress(json.dumps(ASKED).encode())),
+        ("gzip", b"no gzip at all"),
+        ("made-up", b"whatever"),
+        ("gzip, gzip", gzip.compress(gzip.compress(json.dumps(ASKED).encode()))),
+        ("gzip", gzip.compress(b" " * (BODY_BYTES_MAX + 1))),
+        ("identity", json.dumps(ASKED).encode("utf-16")),
+    ],
+)
+def test_what_may_ask_a_model_and_cannot_be_read_is_refused_wherever_it_goes(
+    home: House, encoding: str, content: bytes
+) -> None:
+    def answer(_request: httpx2.Request) -> httpx2.Response:
+        raise AssertionError("it was sent")
+
+    url, headers = "https://elsewhere.example/v1/chat/completions", {"content-encoding": encoding}
+    with bursar.budget("$1"), httpx2.Client(transport=httpx2.MockTransport(answer)) as client:
+        assert client.post(url, content=content, headers=headers).status_code == 400
+    assert home.holds() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/upload", gzip.compress(json.dumps(ASKED).encode())),
+        ("/upload", b"no gzip at all"),
+        ("/v1/messages", gzip.compress(b'{"text": "to a friend"}')),
+        ("/survey/responses", gzip.compress(b"name,answer\nada,yes\n")),
+    ],
+)
+def test_what_a_program_compresses_for_somebody_else_passes(home: House, path: str, content: bytes) -> None:
+    with bursar.budget("$0.01"), httpx2.Client(transport=served({}, b"fine")) as client:
+        url = f"https://elsewhere.example{path}"
+        assert client.post(url, content=content, headers={"content-encoding": "gzip"}).text == "fine"
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+def test_a_refusal_can_be_read_in_every_way_that_a_stream_can(home: House, library: Any) -> None:
+    async def later() -> tuple[bytes, bytes]:
+        async with library.AsyncClient() as client, client.stream("POST", home.chat_url, json=ASKED) as response:
+            raw = b"".join([piece async for piece in response.aiter_raw()])
+            return raw, await response.aread()
+
+    with bursar.budget("$0.01"):
+        with library.Client() as client, client.stream("POST", home.chat_url, json=ASKED) as response:
+            raw = b"".join(response.iter_raw())
+            assert json.loads(raw)["error"]["code"] == "budget_exceeded"
+            assert response.read() == response.content == b"".join(response.iter_bytes()) == raw
+            assert response.is_closed and int(response.headers["content-length"]) == len(raw)
+        read_later = asyncio.run(later())
+        assert read_later[0] == read_later[1] and json.loads(read_later[0])["error"]["code"] == "budget_exceeded"
+        assert library.post(home.chat_url, json=ASKED).json() == json.loads(raw)
 
 
 def test_the_cap_is_written_into_the_request_and_its_length_is_right(home: House) -> None:

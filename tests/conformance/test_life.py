@@ -223,7 +223,7 @@ def test_an_extension_covers_more_within_the_limit(ledger: Ledger) -> None:
     assert ledger.extend(asked, 21, 50) == Extension(50, is_granted=True)
     assert ledger.extend(asked, 51, 500) == Extension(90, is_granted=True)
     assert sums(ledger)["usd", "", "usd"] == Balance(held=100)
-    assert ledger.extend(asked, 91, 92) == Extension(90, is_granted=False)
+    assert ledger.extend(asked, 91, 92) == Extension(90, is_granted=False, line=usd), "it says what has no room"
     ledger.close("a", Verb.PRESUME, START_NS)
     assert sums(ledger)["usd", "", "usd"] == Balance(presumed=100)
     assert ledger.extend(asked, 91, 92) == Extension(90, is_granted=False)
@@ -235,7 +235,15 @@ def test_an_extension_for_another_attempt_takes_its_input_and_its_request_again(
     ledger.reserve(asked)
     assert ledger.extend(asked, 20, 20, attempts=2) == Extension(20, is_granted=True)
     assert sums(ledger) == {("tokens", "", "tokens"): Balance(held=80), ("requests", "", "requests"): Balance(held=2)}
-    assert ledger.extend(asked, 21, 30, attempts=3) == Extension(20, is_granted=False)
+    assert ledger.extend(asked, 20, 20, attempts=3) == Extension(20, is_granted=False, line=tokens)
+
+
+def test_an_extension_that_is_refused_names_the_line_without_room(ledger: Ledger) -> None:
+    tokens, requests = line("tokens", 100, Unit.TOKENS), line("requests", 1)
+    asked = call(tokens, requests, id="a", cover=Cover(0, 0, 10), ask=Ask(10, 10))
+    ledger.reserve(asked)
+    assert ledger.extend(asked, 10, 10, attempts=2) == Extension(10, is_granted=False, line=requests)
+    assert ledger.extend(asked, 91, 91) == Extension(10, is_granted=False, line=tokens)
 
 
 def test_an_extension_that_comes_again_or_out_of_order_never_shrinks_the_hold(ledger: Ledger) -> None:
@@ -251,7 +259,7 @@ def test_an_extension_that_comes_again_or_out_of_order_never_shrinks_the_hold(le
 def test_another_attempt_must_fit_beside_all_that_is_covered_already(ledger: Ledger) -> None:
     asked = call(line("t", 40, Unit.TOKENS), id="a", cover=Cover(0, 0, 10), ask=Ask(25, 25))
     ledger.reserve(asked)
-    assert ledger.extend(asked, 1, 2, attempts=2) == Extension(25, is_granted=False)
+    assert ledger.extend(asked, 1, 2, attempts=2) == Extension(25, is_granted=False, line=asked.lines[0])
     assert sums(ledger)["t", "", "tokens"] == Balance(held=35)
 
 

@@ -82,6 +82,12 @@ def test_a_price_is_exact_or_refused(seed: int) -> None:
 
 # --- what it has found ----------------------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize("seed", [628879674, 628880211])
+def test_line_ends_that_are_mixed_are_understood_alike_in_any_split(seed: int) -> None:
+    check_stream(Random(seed))
+
+
 HALF = "\ud83d"
 """Half of a surrogate pair: models write one when they stop in the middle of a letter."""
 FOUND_WHOLE = [

@@ -50,8 +50,21 @@ def test_a_return_and_newline_split_in_two_is_one_line_end() -> None:
     splitter = EventSplitter()
     assert splitter.feed(b"data: a\r") == []
     assert splitter.feed(b"\ndata: b\r") == []
-    assert splitter.feed(b"\n\r") == [b"data: a\r\ndata: b\r\n\r"]
-    assert splitter.feed(b"\ndata: c\r\n\r\n") == [b"\ndata: c\r\n\r\n"]
+    assert splitter.feed(b"\n\r") == []
+    assert splitter.feed(b"\ndata: c\r\n\r\n") == [b"data: a\r\ndata: b\r\n\r\n", b"data: c\r\n\r\n"]
+
+
+@given(st.lists(st.sampled_from([b"data: a", b"x", b"\n", b"\r"]), max_size=30).map(b"".join), st.data())
+def test_line_ends_that_are_mixed_are_cut_alike_in_any_split(raw: bytes, data: st.DataObject) -> None:
+    """What comes in one piece, in single bytes, or in any others is the same events and the same rest."""
+
+    def events(pieces: list[bytes]) -> list[bytes]:
+        splitter = EventSplitter()
+        return [event for piece in pieces for event in splitter.feed(piece)] + [splitter.take_rest()]
+
+    at = data.draw(st.integers(0, len(raw)))
+    single = [raw[at : at + 1] for at in range(len(raw))]
+    assert events([raw]) == events(single) == events([raw[:at], raw[at:]])
 
 
 @pytest.mark.parametrize(
@@ -65,6 +78,8 @@ def test_a_return_and_newline_split_in_two_is_one_line_end() -> None:
         (b"\ndata: a\n\n", b"a"),
         (b"data: a\r\n\r\n", b"a"),
         (b"data: a\r\r", b"a"),
+        (b"data: a\rb\n\n", b"a"),
+        (b"data: a\rdata: b\n\n", b"a\nb"),
         (b": OPENROUTER PROCESSING\n\n", b""),
         (b"event: ping\n\n", b""),
         (b"database: x\n\n", b""),

@@ -7,13 +7,9 @@ share; the program is `run_child.py`'s, what it is told `run_ways.py`'s.
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,6 +18,7 @@ from bursar.actions.holds import lapse_gone
 from bursar.cli.options import Source, ledger_of, now, pairs, source_options
 from bursar.cli.run_child import NOT_EXECUTABLE, NOT_FOUND, Seen, started
 from bursar.cli.run_door import Door
+from bursar.cli.run_pipe import run_pipe
 from bursar.cli.run_ways import Ways, program_command, program_environment, ways_of
 from bursar.cli.table import clean
 from bursar.cli.words import money
@@ -95,16 +92,16 @@ def run(source: Source, command: tuple[str, ...], stop_after: int, quiet: bool, 
     """Run a program inside a budget; nothing in it is changed.
 
     Every model call of the program, and of what it starts, counts. Its exit code is this command's, but 3 when a budget
-    or a guard stopped it.
+    or a guard stopped it, or ended one of its answers.
     """
     environ = whole_environment()
     made = _made(source, said)
-    with _pipe() as (path, pipe):
+    with run_pipe() as (path, pipe):
         seen = _kept(made, command, environ, (path, pipe, said["guards"] or ""), stop_after)
     if not quiet:
         with contextlib.suppress(OSError):  # Nobody reads it any more.
             _sum_up(made, seen)
-    sys.exit(BudgetExceeded.exit_code if seen.refusals else seen.exit_code)
+    sys.exit(BudgetExceeded.exit_code if seen.message else seen.exit_code)
 
 
 def _made(source: Source, said: Mapping[str, Any]) -> _Run:
@@ -145,22 +142,6 @@ def _labels(said: Mapping[str, Any]) -> dict[str, str]:
     return dict(Labels.of(found).pairs)
 
 
-@contextlib.contextmanager
-def _pipe() -> Iterator[tuple[str, int]]:
-    """Make the pipe in which the run is told of refusals, where nobody else can reach it."""
-    directory = tempfile.mkdtemp(prefix="bursar-run-")
-    try:
-        path = str(Path(directory) / "refusals")
-        os.mkfifo(path, 0o600)
-        pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        try:
-            yield path, pipe
-        finally:
-            os.close(pipe)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 def _kept(
     made: _Run, command: Sequence[str], environ: Mapping[str, str], told: tuple[str, int, str], stop_after: int
 ) -> Seen:
@@ -174,8 +155,8 @@ def _kept(
         environment[GUARDS] = guards
     identities = {scope.budget.identity: scope.budget.instance for scope in made.scopes}
 
-    def tell(message: str, identity: str) -> None:
-        run_handed.tell(message, {identities[identity]} if identity in identities else None)
+    def tell(what: str, message: str, identity: str) -> None:
+        run_handed.tell(message, {identities[identity]} if identity in identities else None, what=what)
 
     def open_door() -> None:
         door.open(_without_keys(made.settings, ways), ways, made.scopes, tell)
@@ -217,7 +198,7 @@ def _sum_up(made: _Run, seen: Seen) -> None:
     rests = ", ".join(format_amount(unit, max(0, most - used[unit])) for unit, most in limits.items())
     head = f"{cost}{of} spent, {calls:,} call{'' if calls == 1 else 's'}, {given:,} tokens in, {output:,} out"
     told = [head + (f"; left: {rests}" if rests else "")]
-    if seen.refusals:
+    if seen.message:
         told.append(f"STOPPED: {clean(seen.message)}")
     if seen.is_ended:
         told.append(f"it went on asking after {seen.refusals:,} refusals and was ended")

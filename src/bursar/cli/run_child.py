@@ -1,7 +1,7 @@
 """The program of a run: started, looked after until it ends, ended when it does not stop asking.
 
 Owns the process, its signals and its end. Terminal and standard files stay the program's own. It knows no money: a
-refusal is a line in the run's pipe.
+refusal is a line in the run's pipe, and so is an answer that was ended.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bursar.wiring.handed import REFUSED, SHORT
 
 __all__ = ["NOT_EXECUTABLE", "NOT_FOUND", "Child", "Seen", "started"]
 
@@ -46,7 +48,7 @@ class Seen:
     """Its own; 128 + n where signal n ended it."""
     refusals: int = 0
     message: str = ""
-    """What it was told at first."""
+    """What it was told at first: of a refusal, else of an answer that was ended; empty where neither was."""
     is_ended: bool = False
     """It went on asking and was ended."""
 
@@ -110,11 +112,15 @@ class Child:
                     self._refused(line)
 
     def _refused(self, line: bytes) -> None:
+        seen, now_s = self.seen, time.monotonic()
         try:
-            message = str(json.loads(line)["refused"])
+            told = json.loads(line)
+            if SHORT in told:
+                seen.message = seen.message or str(told[SHORT])
+                return
+            message = str(told[REFUSED])
         except (ValueError, TypeError, KeyError):
             return
-        seen, now_s = self.seen, time.monotonic()
         if not seen.refusals:
             seen.message, self._refused_at_s = message, now_s
         seen.refusals += 1

@@ -24,7 +24,7 @@ from bursar.client.inherited import inherit, written
 from bursar.client.limits import Amount, Count
 from bursar.client.options import Labelled, OnExceed, Options, labels_in, limits_in
 from bursar.client.patches import patches
-from bursar.client.refused import Refused, error_of, hear, is_of
+from bursar.client.refused import Refused, as_wrapped, error_of, hear, is_of
 from bursar.client.report import Report, report_on
 from bursar.client.runtime import runtime
 from bursar.client.scopes import Scope, close_scope, open_scope, scopes_here
@@ -108,7 +108,14 @@ class OpenBudget:
         close_scope(scope)
         patches.release()
         runtime.catch_up()
-        return self._on_exceed == "stop" and isinstance(error, Exception) and is_of(error, scope)
+        if not isinstance(error, Exception):
+            return False
+        if self._on_exceed == "stop":
+            return is_of(error, scope)
+        refusal = as_wrapped(error, scope)
+        if refusal is not None:
+            raise refusal from error
+        return False
 
     async def __aenter__(self) -> Self:
         if not runtime.is_open and is_asyncio():

@@ -1,7 +1,7 @@
-"""Bytes of an answer as they would be read: decoded for counting, while the program gets them as they came.
+"""Bytes as they would be read: of an answer for counting, of a request for knowing whether it asks a model.
 
-Owns the encodings that HTTP clients ask for. What cannot be decoded is None: then nothing is counted from it, and the
-call is charged in full.
+Owns the encodings that HTTP clients ask for; the program's own bytes are never changed. What cannot be decoded is None:
+then nothing is counted from an answer, and the call is charged in full.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["Decoder", "decode", "decoder"]
+__all__ = ["Decoder", "decode", "decode_within", "decoder"]
+
+PIECE_BYTES = 4096
+"""A deflated piece can be a thousand times as long when it is read: so few are looked at together."""
 
 
 class Decoder(Protocol):
@@ -114,3 +117,17 @@ def decode(encoding: str, raw: bytes) -> bytes | None:
         return decoder(encoding).feed(raw)
     except ValueError:
         return None
+
+
+def decode_within(encoding: str, raw: bytes, size_max: int) -> bytes | None:
+    """Decode a whole body; None where it cannot be, or comes to more than so many bytes."""
+    read = bytearray()
+    try:
+        inner = decoder(encoding)
+        for start in range(0, len(raw), PIECE_BYTES):
+            read += inner.feed(raw[start : start + PIECE_BYTES])
+            if len(read) > size_max:
+                return None
+    except ValueError:
+        return None
+    return bytes(read)

@@ -6,8 +6,9 @@ looks at them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -22,7 +23,8 @@ class Kit:
 
     bytes: type[Any]
     """The body of a request, whole."""
-    response: type[Any]
+    response: Callable[..., Any]
+    """Makes a response of our own."""
     failure: type[Any]
     """What is raised when a request gets no answer."""
     undecodable: type[Exception]
@@ -35,6 +37,13 @@ class Kit:
     async_metered: type[AsyncMetered]
 
 
+def _said(kind: type[Any], status: int, **parts: Any) -> Any:
+    """Make a response that has its whole body, and that a program which streams the raw bytes can read as well."""
+    made = kind(status, **parts)
+    made.is_closed = made.is_stream_consumed = False
+    return made
+
+
 @lru_cache(maxsize=4)
 def kit_of(library: ModuleType) -> Kit:
     """Take what is needed of a library."""
@@ -42,7 +51,7 @@ def kit_of(library: ModuleType) -> Kit:
     unsent = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol")
     return Kit(
         library.ByteStream,
-        library.Response,
+        partial(_said, library.Response),
         library.RequestError,
         library.DecodingError,
         tuple(getattr(library, name) for name in unsent),

@@ -10,6 +10,7 @@ from typing import Any
 
 from bursar.client import awaiting, blocking
 from bursar.client.calls import CallMaker, base_of, headers_of, refuse
+from bursar.client.decoding import decode_within
 from bursar.client.exchange import Exchange
 from bursar.client.homeward import homeward
 from bursar.client.inside import is_inside
@@ -21,7 +22,7 @@ from bursar.errors import BadRequest, BursarError
 from bursar.wire.base import Refusal
 from bursar.wire.bedrock_common import bedrock_refusal
 from bursar.wire.refusals import openai_refusal
-from bursar.wire.strict_json import parse
+from bursar.wire.strict_json import BODY_BYTES_MAX, parse
 
 __all__ = ["aimed_at", "maker_of", "meter", "meter_async"]
 
@@ -101,7 +102,7 @@ def maker_of(exchange: Exchange, aimed: Aimed) -> CallMaker | Any:
     try:
         maker.read(exchange)
     except BadRequest:
-        return maker if _is_model_call(exchange.content) else None
+        return maker if _is_model_call(exchange.content, maker.headers.get("content-encoding", "identity")) else None
     return maker
 
 
@@ -109,10 +110,14 @@ def _written(aimed: Aimed, refusal: Refusal) -> bytes:
     return bedrock_refusal(refusal) if aimed.is_bedrock else openai_refusal(refusal)
 
 
-def _is_model_call(content: bytes) -> bool:
-    """Tell whether a body at an address that nobody configured reads like one of a model API."""
+def _is_model_call(content: bytes, encoding: str) -> bool:
+    """Tell whether a body at an address that nobody configured reads like one of a model API; so may any unreadable."""
+    plain = content if encoding == "identity" else decode_within(encoding, content, BODY_BYTES_MAX)
+    if plain is None:
+        return True
     try:
-        body = parse(content)
+        body = parse(plain)
     except BursarError:
-        return b'"model"' in content
+        wide = plain.replace(b"\0", b"")  # Servers read JSON in UTF-16 as well.
+        return b'"model"' in wide or b'"contents"' in wide
     return isinstance(body.get("model"), str) or "contents" in body

@@ -7,7 +7,7 @@ tried again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from bursar.client.scopes import Scope
 from bursar.errors import BudgetExceeded, UnknownPrice
 from bursar.wire.base import Refusal
 
-__all__ = ["KEY", "Refused", "as_sdk_error", "error_of", "hear", "is_of", "refusal_in", "refused_by"]
+__all__ = ["KEY", "Refused", "as_sdk_error", "as_wrapped", "error_of", "hear", "is_of", "refusal_in", "refused_by"]
 
 KEY = "bursar"
 """The name under which a response of bursar's own carries its refusal, in its extensions."""
@@ -63,7 +63,7 @@ def error_of(refused: Refused) -> BudgetExceeded:
     return _filled(UnknownPrice if refused.code == "price_unknown" else BudgetExceeded, refused)
 
 
-def _filled(kind: type[BudgetExceeded], refused: Refused) -> BudgetExceeded:
+def _filled(kind: type[BudgetExceeded], refused: Refused | BudgetExceeded) -> BudgetExceeded:
     error = kind(refused.message, budget=refused.budget)
     error.scopes = refused.scopes
     return error
@@ -74,12 +74,36 @@ def as_sdk_error(error: Exception, response: Any) -> Exception:
     refused = getattr(response, "extensions", {}).get(KEY)
     if not isinstance(refused, Refused) or not refused.is_stop:
         return error
-    ours = error_of(refused)
+    return _as_both(error_of(refused), error)
+
+
+def as_wrapped(error: Exception, scope: Scope) -> Exception | None:
+    """Give an error in which somebody has wrapped a refusal of this scope as `BudgetExceeded` as well.
+
+    None where it is one already, or is none: a group has `except*`, `from None` says that nothing is behind an error,
+    and one of Python's own that only happened while a refusal was handled is a mistake in that handling. None as well
+    for the few classes that nothing can be derived from or made of.
+    """
+    if isinstance(error, (BudgetExceeded, BaseExceptionGroup, StopIteration, StopAsyncIteration)):
+        return None
+    told = next((each for each in _refusals(error, _said_behind) if scope in each.scopes), None)
+    if told is None or (isinstance(told, Refused) and not told.is_stop):
+        return None
+    is_price = isinstance(told, UnknownPrice) if isinstance(told, BudgetExceeded) else told.code == "price_unknown"
+    ours = _filled(UnknownPrice if is_price else BudgetExceeded, told)
+    try:
+        return _as_both(ours, error)
+    except TypeError:
+        return None
+
+
+def _as_both(ours: BudgetExceeded, error: Exception) -> Exception:
+    """Make an error that can be caught as either, with what both know, and our words."""
     both = _both[type(ours), type(error)]
     made: Exception = both.__new__(both)
     made.__dict__.update(error.__dict__)
     made.__dict__.update(ours.__dict__)
-    made.args = (refused.message,)
+    made.args = (ours.message,)
     return made
 
 
@@ -115,7 +139,19 @@ def refusal_in(error: BaseException | None) -> BudgetExceeded | None:
     return None
 
 
-def _refusals(error: BaseException | None) -> Iterator[BudgetExceeded | Refused]:
+def _behind(error: BaseException) -> list[BaseException | None]:
+    return [error.__cause__, error.__context__]
+
+
+def _said_behind(error: BaseException) -> list[BaseException | None]:
+    """Give what was said to be behind an error, or stands behind one that is not Python's own."""
+    is_told = error.__suppress_context__ or type(error).__module__ == "builtins"
+    return [error.__cause__ if is_told else error.__cause__ or error.__context__]
+
+
+def _refusals(
+    error: BaseException | None, behind: Callable[[BaseException], list[BaseException | None]] = _behind
+) -> Iterator[BudgetExceeded | Refused]:
     seen: set[int] = set()
     waiting = [error]
     while waiting:
@@ -128,6 +164,6 @@ def _refusals(error: BaseException | None) -> Iterator[BudgetExceeded | Refused]
         refused = getattr(getattr(each, "response", None), "extensions", {})
         if isinstance(refused, dict) and isinstance(refused.get(KEY), Refused):
             yield refused[KEY]
-        waiting += [each.__cause__, each.__context__]
+        waiting += behind(each)
         if isinstance(each, BaseExceptionGroup):
             waiting += each.exceptions

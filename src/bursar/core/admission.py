@@ -171,6 +171,14 @@ def room_for(cover: Cover, lines: Sequence[Line], balances: Sequence[Balance], a
     return min([cover.tokens_countable(attempts), *rooms])
 
 
+def line_without_room(
+    cover: Cover, lines: Sequence[Line], balances: Sequence[Balance], tokens: int, attempts: int = 1
+) -> Line | None:
+    """Find the line that this cap does not fit; None where all of them have room for it."""
+    pairs = zip(lines, balances, strict=True)
+    return next((line for line, balance in pairs if room_for(cover, (line,), (balance,), attempts) < tokens), None)
+
+
 def admit(cover: Cover, ask: Ask, lines: Sequence[Line], balances: Sequence[Balance]) -> Grant | Denial:
     """Decide over all lines at once, all or none.
 

@@ -113,6 +113,8 @@ class Extension:
 
     tokens: int
     is_granted: bool
+    line: Line | None = None
+    """What has no room for more, where that is why."""
 
 
 @value

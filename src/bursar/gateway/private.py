@@ -25,8 +25,9 @@ from bursar.gateway.server import make_config
 from bursar.identity.caller import Caller
 from bursar.pipeline.call import Call, Reply
 from bursar.pipeline.refusals import SPENT
+from bursar.wire.base import Refusal
 from bursar.wiring.engine import Engine
-from bursar.wiring.handed import OpenScope, counted
+from bursar.wiring.handed import REFUSED, SHORT, OpenScope, counted
 from bursar.wiring.ledger import TENANT
 
 __all__ = ["Private", "PrivateApp", "private_server"]
@@ -47,8 +48,9 @@ class Private:
     """The open budgets, the outermost first."""
     providers: Mapping[str, str]
     """By API (`openai`, `anthropic`, `gemini`): the provider to ask."""
-    tell: Callable[[str, str], None]
-    """Called for each call that is refused for good, with the words and the identity of the budget, if it is one."""
+    tell: Callable[[str, str, str], None]
+    """Called for each call that is refused for good, and each answer that is ended: which of both (`wiring/handed.py`),
+    the words, and the identity of the budget, if it is one."""
 
     @property
     def labels(self) -> dict[str, str]:
@@ -76,6 +78,7 @@ class PrivateApp(App):
     def __init__(self, settings: Settings, private: Private) -> None:
         super().__init__(settings)
         self._private = private
+        self._engine.on_short = self._hear_short
         self._caller = Caller(TENANT, roles=frozenset({Role.CALL}))
         self._calls = _RunCalls(self._engine, private)
 
@@ -102,8 +105,11 @@ class PrivateApp(App):
     async def _answer(self, arrival: Arrival, exchange: Exchange) -> Reply:
         reply = await super()._answer(arrival, exchange)
         if reply.refusal is not None and reply.refusal.code in STOPS:
-            self._private.tell(reply.refusal.message, reply.refusal.budget)
+            self._private.tell(REFUSED, reply.refusal.message, reply.refusal.budget)
         return reply
+
+    def _hear_short(self, _call: Call, refusal: Refusal) -> None:
+        self._private.tell(SHORT, refusal.message, refusal.budget)
 
 
 def _api(path: str) -> str:

@@ -27,7 +27,8 @@ from bursar.pipeline.ports import Clock, Store, Waiting
 from bursar.pipeline.quote import Quote
 from bursar.pipeline.ratelimit import part_left, ratelimit_headers, tightest
 from bursar.pipeline.refusals import balance_headers, plain_usd
-from bursar.pipeline.settlement import estimated, told, told_in_part
+from bursar.pipeline.settlement import estimated, told, told_so_far
+from bursar.pipeline.shortened import OnShort, tell_capped, tell_short
 from bursar.pipeline.telling import closed_record
 from bursar.pipeline.unclosed import Unclosed
 from bursar.pipeline.watch import RunWatch
@@ -60,6 +61,8 @@ class Accounts:
     unclosed: deque[Unclosed] = field(default_factory=lambda: deque(maxlen=UNCLOSED_MAX))
     board: RunBoard = field(default_factory=RunBoard)
     """Where runs stand that a guard looks at."""
+    on_short: OnShort | None = None
+    """Hears of answers that a budget or a guard has ended."""
 
     def open(self, call: Call, quote: Quote) -> Account:
         return Account(self, call, quote)
@@ -116,6 +119,7 @@ class Account:
         self.reserves = 0
         """How often the store was asked: more than once when the call had to wait."""
         self._charge: Charge | None = None
+        self._granted: Granted | None = None
         self._answer_tokens = 0
         self._response_id = ""
         self.watch = RunWatch()
@@ -159,7 +163,7 @@ class Account:
 
     def _take(self, granted: Granted) -> None:
         self._accounts.held[self._call.id] = self
-        self._balances = granted.balances
+        self._granted, self._balances = granted, granted.balances
         self.watch.enter(granted.run, self._quote.reservation.run)
         self._accounts.board.note(granted.run, self._lines, granted.balances)
         self._machine.granted(granted.tokens, granted.room)
@@ -217,6 +221,7 @@ class Account:
             return False
         self._machine.see(visible)
         self._machine.cut()
+        tell_short(self._accounts.on_short, self._call, self._quote, None, self.watch.row)
         return True
 
     def is_calm(self, visible: int) -> bool:
@@ -234,6 +239,8 @@ class Account:
             extension = await self._extend(command.at_least + earlier, command.at_most + earlier, self._attempts)
             now = self._accounts.clock()
             stop = self._machine.extended(extension.tokens - earlier, now, is_granted=extension.is_granted)
+            if isinstance(stop, Cut):
+                tell_short(self._accounts.on_short, self._call, self._quote, extension.line)
             command = stop or self._machine.progress(visible, now)
         return isinstance(command, Cut)
 
@@ -264,6 +271,8 @@ class Account:
                 return
             self._learn(answer)
         close = self._machine.ended(self._accounts.clock())
+        if answer.is_capped:
+            tell_capped(self._accounts.on_short, self._call, self._quote, self._granted, self.cap)
         if charge is None:
             charge = estimated(card, cover, close.tokens)
         await self._close(Close(Verb.SETTLE), charge, status, "capped" if answer.is_capped else "complete")
@@ -274,12 +283,8 @@ class Account:
         self.watch.hear(answer)
         charge = None
         if close.verb is Verb.SETTLE:
-            card, cover = self._offer.card(answer.service_tier if answer else ""), self._offer.cover
-            usage = answer and (answer.usage or answer.usage_input)
-            if answer and usage:
-                charge = told_in_part(answer, usage, card, cover, close.tokens)
-            else:
-                charge = estimated(card, cover, close.tokens)
+            card = self._offer.card(answer.service_tier if answer else "")
+            charge = told_so_far(answer, card, self._offer.cover, close.tokens)
             if ended == "cut" and answer is not None:
                 self._learn_usual(answer.visible_tokens, is_ours=True)
             if ended in ("cut", "hangup"):
@@ -345,10 +350,7 @@ class Account:
     def _note(self, status: int, ended: str, at_ns: int) -> Note:
         anatomy = self._call.request.anatomy
         return Note(
-            anatomy.system,
-            anatomy.tools,
-            anatomy.history,
-            anatomy.user,
+            *(anatomy.system, anatomy.tools, anatomy.history, anatomy.user),
             status,
             ended,
             (at_ns - self._started_ns) // 1_000_000,

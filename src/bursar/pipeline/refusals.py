@@ -27,6 +27,7 @@ __all__ = [
     "harmless",
     "refuse",
     "refuse_budget",
+    "refuse_more",
     "refuse_store_down",
     "refuse_unbegun",
     "remaining",
@@ -133,10 +134,15 @@ def refuse_budget(budgets: tuple[Budget, ...], asked: Reservation, refused: Refu
 
 def refuse_unbegun(budgets: tuple[Budget, ...], line: Line | None) -> Refusal:
     """Say that the money ended while the answer to a call was awaited, of which nothing had come yet."""
+    return refuse_more(budgets, line, "which had not begun")
+
+
+def refuse_more(budgets: tuple[Budget, ...], line: Line | None, which: str) -> Refusal:
+    """Say that a budget lets an answer go no further."""
     budget = _budget_of(line, budgets) if line else None
     who = f"Budget {budget.name!r}" if budget else "A budget"
     more = f" To get more: {budget.link}" if budget and budget.link else ""
-    what = "has no room for more of this answer, which had not begun; what may be billed of it is counted."
+    what = f"has no room for more of this answer, {which}; what may be billed of it is counted."
     message = _clean(f"{who} {what}{more}", f"A budget {what}{more}", more)
     return Refusal(402, "budget_exceeded", message, budget=line.identity if line else "")
 

@@ -14,7 +14,7 @@ from bursar.core.rates import Card
 from bursar.core.usage import Usage
 from bursar.wire.base import Answer
 
-__all__ = ["estimated", "told", "told_in_part"]
+__all__ = ["estimated", "told", "told_so_far"]
 
 
 def told(answer: Answer, usage: Usage, card: Card | None, cover: Cover) -> Charge:
@@ -27,7 +27,13 @@ def told(answer: Answer, usage: Usage, card: Card | None, cover: Cover) -> Charg
     return Charge(Amounts.of(card.cost(usage), usage), frozenset(flags), card.version)
 
 
-def told_in_part(answer: Answer, usage: Usage, card: Card | None, cover: Cover, tokens: int) -> Charge:
+def told_so_far(answer: Answer | None, card: Card | None, cover: Cover, tokens: int) -> Charge:
+    """Charge what ended early by what was told until then; nothing told, or no answer, is estimated."""
+    usage = answer and (answer.usage or answer.usage_input)
+    return _told_in_part(answer, usage, card, cover, tokens) if answer and usage else estimated(card, cover, tokens)
+
+
+def _told_in_part(answer: Answer, usage: Usage, card: Card | None, cover: Cover, tokens: int) -> Charge:
     """Charge a stream that ended early: its input as told, its output by the upper estimate (per choice)."""
     output = max(usage.output_total, tokens * cover.choices)
     fuller = replace(usage, output_tokens=usage.output_tokens + output - usage.output_total)

@@ -15,7 +15,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import TypeAlias
 
-from bursar.core.admission import Balance, Denial, Line, admit, room_for
+from bursar.core.admission import Balance, Denial, Line, admit, line_without_room, room_for
 from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.charge import Charge
 from bursar.core.hold import Effect, Hold, Move, State, Verb, apply
@@ -197,7 +197,8 @@ class MemoryLedger(MemoryReads, MemoryRuns):
             ]
             room = room_for(hold.cover, lines, others, attempts)
             if room < at_least:
-                return Extension(hold.tokens, is_granted=False)
+                line = line_without_room(hold.cover, lines, others, at_least, attempts)
+                return Extension(hold.tokens, is_granted=False, line=line)
             record.hold = longer = replace(hold, tokens=min(room, max(at_least, at_most)), attempts=attempts)
             more = longer.held - held
             self._post(record.keys, {key[4]: Move(more.amount(key[4]), 0, 0) for key in record.keys})

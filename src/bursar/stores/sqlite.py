@@ -15,7 +15,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bursar.core.admission import Ask, Balance, Cover, Denial, Grant, Line, admit, room_for
+from bursar.core.admission import (
+    Ask,
+    Balance,
+    Cover,
+    Denial,
+    Grant,
+    Line,
+    admit,
+    line_without_room,
+    room_for,
+)
 from bursar.core.budget import Budget, Unit
 from bursar.core.charge import FLAGS, Amounts, Charge
 from bursar.core.hold import Effect, Hold, State, Verb, apply
@@ -214,7 +224,8 @@ class SqliteLedger(SqliteRuns):
             ]
             room = room_for(hold.cover, lines, others, attempts)
             if room < at_least:
-                return Extension(hold.tokens, is_granted=False)
+                line = line_without_room(hold.cover, lines, others, at_least, attempts)
+                return Extension(hold.tokens, is_granted=False, line=line)
             longer = replace(hold, tokens=min(room, max(at_least, at_most)), attempts=attempts)
             self._hold(ids, self.read_balances(ids), longer.held - held, lines)
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)

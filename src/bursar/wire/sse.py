@@ -14,9 +14,15 @@ __all__ = ["EVENT_BYTES_MAX", "EventSplitter", "event_data"]
 EVENT_BYTES_MAX = 4 * 1024 * 1024
 """The largest single event."""
 
-_BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
-_OVERLAP = 3
-"""A blank line is at most four bytes long: a search starts this many bytes before what is new."""
+_BLANK_LINE = re.compile(rb"\n(?:\n|\r\n|\r(?=[^\n]))|\r\r")
+"""A return behind a line feed waits until it is known what follows; a line feed behind two is the next event's.
+
+So what ends where never depends on where a piece ends.
+"""
+_OVERLAP = 2
+"""What is looked for is at most three bytes long: a search starts this many bytes before what is new."""
+
+_RETURN = ord("\r")
 
 
 class EventSplitter:
@@ -74,7 +80,12 @@ class EventSplitter:
 
 def event_data(event: bytes) -> bytes:
     """Give the data of one event: its `data` lines joined by newlines; empty for comments and pings without data."""
-    if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.find(b"\n", 6) == len(event) - 2:
+    if (
+        event.startswith(b"data: ")
+        and event.endswith(b"\n\n")
+        and event.find(b"\n", 6) == len(event) - 2
+        and _RETURN not in event
+    ):
         return event[6:-2]
     lines = [
         line[6:] if line.startswith(b"data: ") else line[5:]

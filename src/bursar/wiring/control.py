@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -67,6 +68,8 @@ class LiveControl:
     on_change: Callable[[], Awaitable[None]] | None = None
     """Called when something that was set is in force here."""
     in_force: InForce = field(init=False)
+    changed_at_s: float = field(init=False, default=0.0)
+    """When something new last came in force here, by the monotonic clock."""
     keyring: Keyring = field(init=False)
     state: ControlState = field(init=False)
     _made_of: tuple[tuple[Budget, ...], tuple[TopUp, ...]] = field(init=False)
@@ -105,6 +108,7 @@ class LiveControl:
             if version != self.state.version:
                 self._take(await self.face.run(partial(state_of, self.ledger)))
                 self._has_news.set()
+                self.changed_at_s = time.monotonic()
                 if self.on_change is not None:
                     await self.on_change()
 
@@ -125,6 +129,7 @@ class LiveControl:
         made_of = (self._beginnings.in_force(self._made_of[0]), self._top_ups(self.state))
         if made_of != self._made_of:
             self.in_force.budgets, self._made_of = Budgets(*made_of), made_of
+            self.changed_at_s = time.monotonic()
         shut = {budget.tenant for budget in self._beginnings.waiting} - self._let_in
         keys = tuple(key for key in self.state.keys if key.tenant not in shut)
         self.keyring, self._let_in = self._keyring(keys), _tenants(keys)

@@ -14,6 +14,7 @@ from bursar.jobs.upkeep import Upkeep
 from bursar.pipeline.account import Accounts
 from bursar.pipeline.call import Call, Next, Reply
 from bursar.pipeline.hold import HoldStage
+from bursar.pipeline.shortened import OnShort
 from bursar.pipeline.stages import StageParts, chained, stages
 from bursar.pipeline.waiting import WaitingRoom
 from bursar.stores.memory import MemoryLedger
@@ -40,6 +41,7 @@ class Engine:
     """Everything between the doors: parse with one of `wires`, choose with `choice`, then `handle` the call."""
 
     settings: Settings
+    on_short: OnShort | None = None
     wires: Wires = field(init=False)
     choice: ProviderChoice = field(init=False)
     upstream: HttpUpstream = field(init=False)
@@ -81,7 +83,9 @@ class Engine:
         loops = open_loops(settings)
         observers = (*telemetry.observers, *((loops,) if loops else ()))
         learnt = (parts.facts, parts.estimates, parts.usuals)
-        accounts = self._accounts = Accounts(self._face, waiting, *learnt, self.clock, observers)
+        accounts = self._accounts = Accounts(
+            self._face, waiting, *learnt, self.clock, observers, on_short=self.on_short
+        )
         self.scraper = Scraper(
             telemetry,
             accounts,

@@ -20,10 +20,23 @@ from bursar.core.window import Window, WindowKind
 from bursar.errors import ConfigError
 from bursar.wiring.ledger import TENANT
 
-__all__ = ["Handed", "OpenScope", "counted", "handed", "left_of", "own_budget", "read_scopes", "written_scopes"]
+__all__ = [
+    "REFUSED",
+    "SHORT",
+    "Handed",
+    "OpenScope",
+    "counted",
+    "handed",
+    "left_of",
+    "own_budget",
+    "read_scopes",
+    "written_scopes",
+]
 
 MESSAGE_LENGTH_MAX = 500
 """A line that a run is told stays below what a pipe takes whole, whoever else writes at the same moment."""
+REFUSED, SHORT = "refused", "short"
+"""What a line tells: a call that was refused, or an answer that was ended before it was whole."""
 WRONG = "not what a parent process of bursar writes"
 _FOREVER = Window(WindowKind.TOTAL)
 
@@ -140,12 +153,12 @@ class Handed:
                 return home + url[len(base) :]
         return url
 
-    def tell(self, message: str, instances: Collection[str] | None) -> None:
+    def tell(self, message: str, instances: Collection[str] | None, *, what: str = REFUSED) -> None:
         """Tell the runs of a refusal whose matter it is: of the open budgets in `instances`, None where none refused.
 
         A run that has ended, or that does not keep up, is not waited for.
         """
-        line = json.dumps({"refused": message[:MESSAGE_LENGTH_MAX]}).encode() + b"\n"
+        line = json.dumps({what: message[:MESSAGE_LENGTH_MAX]}).encode() + b"\n"
         for instance, path in self.pipes.items():
             if instances is not None and instance not in instances:
                 continue
@@ -155,6 +168,11 @@ class Handed:
                     os.write(pipe, line)
                 finally:
                     os.close(pipe)
+
+    def tell_short(self, message: str, identity: str, budgets: Sequence[Budget]) -> None:
+        """Tell the runs of an answer that was ended, by the one of a call's own budgets with this identity, or else."""
+        own = {budget.instance for budget in budgets if budget.identity == identity}
+        self.tell(message, own or None, what=SHORT)
 
 
 NOTHING = Handed()

@@ -35,6 +35,7 @@ from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.patience import AsyncioPatience, PlainPatience
 from bursar.pipeline.ports import Upstream, Waiting
 from bursar.pipeline.quote import Quote, Quoter
+from bursar.pipeline.shortened import OnShort
 from bursar.pipeline.stages import StageParts, chained, stages
 from bursar.pipeline.turns import ThreadTurn
 from bursar.pipeline.unclosed import Unclosed
@@ -52,6 +53,7 @@ from bursar.wiring.control import LiveControl
 from bursar.wiring.driving import Way, drive
 from bursar.wiring.ending import Ending
 from bursar.wiring.events import open_events
+from bursar.wiring.handed import Handed, handed
 from bursar.wiring.keeper import Keeper
 from bursar.wiring.ledger import TENANT, StoreClock
 from bursar.wiring.parts import Parts, UpkeepStore, open_loops, open_parts
@@ -78,6 +80,15 @@ class _Ports:
     before: tuple[Stage, ...]
     """The stages before the hold."""
     face: ThreadedStore | DirectStore
+
+
+def _to_run(run: Handed) -> OnShort | None:
+    """Let the run inside which this process is hear of answers that were ended; None without one."""
+
+    def tell(call: Call, refusal: Refusal) -> None:
+        run.tell_short(refusal.message, refusal.budget, call.budgets)
+
+    return tell if run.pipes else None
 
 
 async def _block(seconds: float) -> None:
@@ -144,13 +155,14 @@ class LocalEngine:
         heard: tuple[Observer | None, ...] = (self._events, loops)
         observers = tuple(each for each in heard if each is not None)
         unclosed: deque[Unclosed] = deque(maxlen=UNCLOSED_MAX)
+        on_short = _to_run(handed())
 
         learnt = (parts.facts, parts.estimates, parts.usuals, parts.clock)
         queue = self._face
         direct = JoinedStore(queue) if isinstance(queue, InlineStore) else queue
 
         def ports(face: ThreadedStore | DirectStore, waiting: Waiting, way: Way) -> _Ports:
-            known = (face, waiting, *learnt, observers, held, unclosed, board)
+            known = (face, waiting, *learnt, observers, held, unclosed, board, on_short)
             accounts = written = QuietAccounts(*known)
             if self.is_behind and isinstance(queue, InlineStore):
                 accounts = AccountsBehind(*known, queue=queue)

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from bursar.client.refused import refusal_in
+from bursar.client.runtime import runtime
 from bursar.client.scopes import around, name_here, named_here
 from bursar.errors import BudgetExceeded
 
@@ -31,7 +32,7 @@ __all__ = [
 
 TOOL = "tag.tool"
 REFUSED_S = 10.0
-"""So long a refusal is repeated without asking the ledger."""
+"""So long a refusal is repeated without asking the ledger, while nothing is set anew."""
 RUNS_MAX = 1_000
 """So many runs are remembered to number their steps."""
 
@@ -59,16 +60,24 @@ _steps = _Steps()
 def refusal() -> BudgetExceeded | None:
     """Say why nothing more is asked here; None while a call may be tried.
 
-    A framework asks a model that refused again, at once and some times; its hook answers in the ledger's place. A while
-    after the last refusal the ledger is asked again, since a person may have given more meanwhile.
+    A framework asks a model that refused again, at once and some times; its hook answers in the ledger's place. The
+    ledger is asked again once a person has set something since the last refusal, a top-up or an approval say, and a
+    while after it in any case.
     """
     scopes = around().scopes
     for scope in scopes:
-        if scope.is_exceeded and (scope.stopped or time.monotonic() - scope.refused_at_s < REFUSED_S):
+        if scope.is_exceeded and (scope.stopped or _is_recent(scope.refused_at_s)):
             error = BudgetExceeded(scope.reason, budget=scope.budget.name if scope.budget else "")
             error.scopes = scopes
             return error
     return None
+
+
+def _is_recent(refused_at_s: float) -> bool:
+    """Tell whether a refusal still says how things are."""
+    if time.monotonic() - refused_at_s >= REFUSED_S:
+        return False
+    return not runtime.is_open or runtime.engine().control.changed_at_s < refused_at_s
 
 
 def name_agent(agent: str) -> None:
