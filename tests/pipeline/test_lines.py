@@ -85,6 +85,21 @@ def test_what_is_remembered_to_count_a_call_is_what_counts_it(
         assert all(line.starts_ns <= at_ns < line.ends_ns for line in counted.lines)
 
 
+TELLING = [
+    Budget("by value", (Limit(Unit.USD, 5),), Window(WindowKind.DAY), per=("user",)),
+    Budget("by run", (Limit(Unit.USD, 5),), Window(WindowKind.RUN)),
+    Budget("by match", (Limit(Unit.USD, 5),), Window(WindowKind.DAY), match=(("team", ("a*",)),)),
+]
+
+
+@pytest.mark.parametrize("label", NAMED)
+def test_calls_that_a_budget_tells_apart_are_counted_apart(label: str) -> None:
+    kept = Budgets(TELLING)
+    alike = Labels({"user": "ada", "run": "ada", "team": "ada"})
+    other = Labels({**alike.pairs, label: "bob"})
+    assert kept.counted("default", alike, NOON_NS).lines != kept.counted("default", other, NOON_NS).lines
+
+
 def test_what_counts_a_call_is_looked_up_once_for_the_labels_that_matter() -> None:
     budgets = Budgets([Budget("daily", (Limit(Unit.USD, 5),), Window(WindowKind.DAY), per=("user",))])
     counted = budgets.counted("default", ADA, NOON_NS)

@@ -82,6 +82,29 @@ def test_an_offer_is_the_same_whatever_was_offered_before(asked: list[tuple[Call
             facts.learn_maximum(call.provider.name, call.model, 1_000 + number, call.tenant)
 
 
+CLAUDE = "claude-opus-5"
+ALIKE: list[dict[str, Any]] = [
+    {"choices": 3},
+    {"has_cache_write": True},
+    {"has_cache_write_1h": True},
+    {"searches_most": 2},
+    {"service_tiers": ("", "batch")},
+    {"model": "claude-haiku-4-5"},
+    {"provider": replace(OPENAI, name="own")},
+]
+
+
+@pytest.mark.parametrize("other", ALIKE, ids=[next(iter(each)) for each in ALIKE])
+def test_calls_that_differ_in_what_they_can_cost_are_offered_their_own_terms(other: dict[str, Any]) -> None:
+    facts, estimates, prices = FactsBook(), InputEstimates(), PriceBook(OVERRIDES)
+    alike: dict[str, Any] = {"model": CLAUDE, "provider": replace(OPENAI, name="anthropic")}
+    maker = OfferMaker(facts, estimates)
+    plain = offered(maker, call_of(**alike), prices)
+    found = offered(maker, call_of(**{**alike, **other}), prices)
+    assert found == offered(OfferMaker(facts, estimates), call_of(**{**alike, **other}), prices)
+    assert (found.cards, found.cover) != (plain.cards, plain.cover)
+
+
 def test_a_call_like_an_earlier_one_is_offered_the_very_same_cards() -> None:
     maker, prices = OfferMaker(FactsBook(), InputEstimates()), PriceBook()
     first, second = (offered(maker, call_of(), prices, AT_NS + step) for step in (0, 1))
