@@ -249,11 +249,16 @@ class MeteredCall:
             return Close(Verb.SETTLE, min(most, self.generated(at_ns) + self._reserve))
         return Close(Verb.PRESUME)
 
-    def ended(self, at_ns: int) -> Close:
-        """End with the provider's word, or with an end that its API calls normal.
+    def answered(self) -> None:
+        """End with the provider's word: what it told is what is settled."""
+        assert self.phase in (Phase.SENT, Phase.CUT)
+        self.phase = Phase.CLOSED
 
-        Where it told no usage, `tokens` is what is visible or what may have been generated unseen in the time, never
-        more than the cap; a strict budget counts all that was held.
+    def ended(self, at_ns: int) -> Close:
+        """End without the provider's word, with an end that its API calls normal.
+
+        `tokens` is what is visible or what may have been generated unseen in the time, never more than the cap; a
+        strict budget counts all that was held.
         """
         assert self.phase in (Phase.SENT, Phase.CUT)
         self.phase = Phase.CLOSED

@@ -80,10 +80,12 @@ class Card:
 
     def rates(self, input_total: int) -> Rates:
         """Pick the rates that apply to a call with this much input (tokens, cached included)."""
-        chosen = self.tiers[0].rates
-        for tier in self.tiers[1:]:
-            if input_total > tier.input_above:
-                chosen = tier.rates
+        tiers = self.tiers
+        chosen = tiers[0].rates
+        if len(tiers) > 1:
+            for tier in tiers[1:]:
+                if input_total > tier.input_above:
+                    chosen = tier.rates
         return chosen
 
     def cost(self, usage: Usage) -> Nano:

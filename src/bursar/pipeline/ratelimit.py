@@ -42,7 +42,9 @@ def tightest(pairs: Iterable[tuple[Line, Balance]]) -> list[tuple[Line, Balance]
 
 def part_left(pair: tuple[Line, Balance]) -> float:
     """Say which part of its limit a line has left; only to compare, never to count."""
-    return _left(*pair) / (pair[0].limit or 1)
+    line, balance = pair
+    left = line.limit - balance.settled - balance.presumed - balance.held
+    return left / (line.limit or 1) if left > 0 else 0.0
 
 
 def ratelimit_headers(pairs: Sequence[tuple[Line, Balance]], at_ns: int) -> dict[str, str]:

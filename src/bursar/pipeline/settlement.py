@@ -16,15 +16,18 @@ from bursar.wire.base import Answer
 
 __all__ = ["estimated", "told", "told_in_part"]
 
+NO_FLAGS: frozenset[str] = frozenset()
+INPUT_OVER = frozenset({"input_over"})
+
 
 def told(answer: Answer, usage: Usage, card: Card | None, cover: Cover) -> Charge:
     """Charge what the provider told."""
-    flags = {"input_over"} if usage.input_total > cover.input_tokens else set()
+    flags = INPUT_OVER if usage.input_total > cover.input_tokens else NO_FLAGS
     if answer.cost_reported:
-        return Charge(Amounts.of(answer.cost_reported, usage), frozenset(flags), "provider")
+        return Charge(Amounts.of(answer.cost_reported, usage), flags, "provider")
     if card is None:
-        return Charge(Amounts.of(0, usage), frozenset(flags | {"unpriced"}))
-    return Charge(Amounts.of(card.cost(usage), usage), frozenset(flags), card.version)
+        return Charge(Amounts.of(0, usage), flags | {"unpriced"})
+    return Charge(Amounts.of(card.cost(usage), usage), flags, card.version)
 
 
 def told_in_part(answer: Answer, usage: Usage, card: Card | None, cover: Cover, tokens: int) -> Charge:

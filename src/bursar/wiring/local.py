@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import cached_property, partial
@@ -46,7 +46,7 @@ from bursar.stores.threaded import DirectStore, ThreadedStore
 from bursar.telemetry.outbox import Outbox
 from bursar.telemetry.record import Observer
 from bursar.upstream.choice import ProviderChoice
-from bursar.wire.base import Answer, Refusal
+from bursar.wire.base import Refusal
 from bursar.wiring.control import LiveControl
 from bursar.wiring.ending import Ending
 from bursar.wiring.events import open_events
@@ -101,15 +101,8 @@ class _Ports:
 class _QuietAccount(Account):
     """An account that writes no headers for an answer: the program gets the provider's own. A refusal has them all."""
 
-    _is_settled = False
-
-    async def settle(self, answer: Answer, *, status: int) -> None:
-        self._is_settled = True
-        await super().settle(answer, status=status)
-
-    def headers(self) -> list[tuple[str, str]]:
-        """Tell what became of a call that got no answer."""
-        return super().headers() if self.is_closed and not self._is_settled else []
+    def head(self, given: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        return ()
 
 
 class _QuietAccounts(Accounts):
