@@ -80,14 +80,15 @@ class Card:
 
     def rates(self, input_total: int) -> Rates:
         """Pick the rates that apply to a call with this much input (tokens, cached included)."""
-        tiers = self.tiers
-        chosen = tiers[0].rates
-        if len(tiers) > 1:
-            for tier in tiers[1:]:
-                if input_total > tier.input_above:
-                    chosen = tier.rates
+        chosen = self.tiers[0].rates
+        for tier in self.tiers[1:]:
+            if input_total > tier.input_above:
+                chosen = tier.rates
         return chosen
 
     def cost(self, usage: Usage) -> Nano:
         """Cost one attempt in nano-USD, rounded up once."""
-        return ceil_nano(self.rates(usage.input_total).pico(usage))
+        tiers = self.tiers
+        # Most cards have one tier, and then nobody need add the input up.
+        rates = tiers[0].rates if len(tiers) == 1 else self.rates(usage.input_total)
+        return ceil_nano(rates.pico(usage))

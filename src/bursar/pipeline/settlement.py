@@ -18,16 +18,19 @@ __all__ = ["estimated", "told", "told_in_part"]
 
 NO_FLAGS: frozenset[str] = frozenset()
 INPUT_OVER = frozenset({"input_over"})
+UNPRICED = frozenset({"unpriced"})
 
 
 def told(answer: Answer, usage: Usage, card: Card | None, cover: Cover) -> Charge:
     """Charge what the provider told."""
-    flags = INPUT_OVER if usage.input_total > cover.input_tokens else NO_FLAGS
     if answer.cost_reported:
-        return Charge(Amounts.of(answer.cost_reported, usage), flags, "provider")
-    if card is None:
-        return Charge(Amounts.of(0, usage), flags | {"unpriced"})
-    return Charge(Amounts.of(card.cost(usage), usage), flags, card.version)
+        cost, flags, price = answer.cost_reported, NO_FLAGS, "provider"
+    elif card is None:
+        cost, flags, price = 0, UNPRICED, ""
+    else:
+        cost, flags, price = card.cost(usage), NO_FLAGS, card.version
+    amounts = Amounts.of(cost, usage)
+    return Charge(amounts, flags | INPUT_OVER if amounts.input_tokens > cover.input_tokens else flags, price)
 
 
 def told_in_part(answer: Answer, usage: Usage, card: Card | None, cover: Cover, tokens: int) -> Charge:
