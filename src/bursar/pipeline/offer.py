@@ -206,6 +206,8 @@ def _cover(request: Request, most: Bound, input_most: int) -> Cover:
     The latter (rejected predictions) is counted beside the input, since no cap lowers it.
     """
     beyond, passes = request.output_beyond_cap, request.passes_most
+    if passes == 1 and not beyond:
+        return Cover(most.fixed_pico, most.output_pico, input_most, request.choices)
     return Cover(
         passes * most.fixed_pico + -(-beyond * most.output_pico // request.choices),
         passes * most.output_pico,

@@ -72,9 +72,11 @@ class Rising:
         for above, ends, input_pico, fees_pico, output_pico in self.steps:
             if above and above >= input_most:
                 continue
-            billed = input_most if ends is None or input_most < ends else ends
-            fixed = max(fixed, billed * input_pico + fees_pico)
-            output = max(output, output_pico)
+            most = (input_most if ends is None or input_most < ends else ends) * input_pico + fees_pico
+            if most > fixed:
+                fixed = most
+            if output_pico > output:
+                output = output_pico
         return Bound(fixed, output, self.has_unpriced_searches)
 
 
