@@ -119,6 +119,14 @@ def test_new_prices_count_from_the_next_call_on() -> None:
     assert offers[1].cover.output_pico == 2_000_000
 
 
+def test_no_book_of_old_prices_is_kept() -> None:
+    maker, books = OfferMaker(FactsBook(), InputEstimates()), [PriceBook(), PriceBook()]
+    for model in ("gpt-5", "o3"):
+        offered(maker, call_of(model), books[0])
+    offered(maker, call_of(), books[1])
+    assert [place.prices for place in maker._places.values()] == [books[1]]
+
+
 def test_a_dated_price_counts_from_its_first_nanosecond_to_its_last() -> None:
     maker, prices = OfferMaker(FactsBook(), InputEstimates()), PriceBook()
     change = to_ns(datetime(2025, 6, 10, tzinfo=UTC))

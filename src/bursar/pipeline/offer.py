@@ -120,10 +120,12 @@ class OfferMaker:
         )
         place = self._places.get(key)
         if place is None or not place.is_so(prices, self._facts.lessons, at_ns):
+            # With the prices all that was made of the old ones goes, so that no book of them is kept.
+            is_old = place is not None and place.prices is not prices
             place = self._found(call, target, prices, at_ns)
             # What holds for no time is of a name that no model has, and such names are without end.
             if place.from_ns < place.until_ns:
-                if len(self._places) >= PLACES_MAX:
+                if is_old or len(self._places) >= PLACES_MAX:
                     self._places.clear()
                 self._places[key] = place
         return place
