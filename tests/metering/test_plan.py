@@ -55,7 +55,7 @@ counts = st.integers(1, 2**31)
     st.builds(
         Wish, cap=st.none() | counts, cap_least=st.integers(1, 4096), maximum=st.none() | counts,
         usual=st.integers(1024, 10**6), is_stream=st.booleans(), is_strict=st.booleans(), top_speed=st.none() | counts,
-        choices=st.integers(1, 128),
+        choices=st.integers(1, 128), has_output=st.just(True), takes_cap=st.just(True),
     )
 )  # fmt: skip
 def test_nothing_is_asked_beyond_the_clients_cap_or_the_models_maximum(asked: Wish) -> None:

@@ -45,6 +45,15 @@ def test_it_lies_between_the_least_and_the_longest(lengths: list[int]) -> None:
     assert max(LEAST, sorted(recent)[len(recent) // 2]) <= usual <= max(LEAST, *recent)
 
 
+@given(st.lists(st.integers(0, 5_000), min_size=1, max_size=200))
+def test_it_is_the_95th_percentile_of_the_latest_answers_after_each(lengths: list[int]) -> None:
+    usuals = UsualAnswers()
+    for number, length in enumerate(lengths, 1):
+        usuals.learn(KEY, length)
+        recent = sorted(lengths[max(0, number - RECENT) : number])
+        assert usuals.usual(KEY) == max(LEAST, recent[-(-len(recent) * 95 // 100) - 1])
+
+
 def test_old_answers_are_forgotten() -> None:
     assert learnt(*[100_000] * RECENT, *[2000] * RECENT) == 2000
 

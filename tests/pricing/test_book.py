@@ -11,7 +11,8 @@ import pytest
 
 from bursar.core.rates import Card
 from bursar.core.usage import COUNT_MAX, Usage
-from bursar.pricing.book import PriceBook, PriceOverride
+from bursar.core.window import to_ns
+from bursar.pricing.book import PriceBook, Priced, PriceOverride
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -159,6 +160,18 @@ def test_a_price_change_is_honoured_at_its_moment_and_back() -> None:
     before, after = datetime(2025, 6, 9, 23, 59, 59, tzinfo=UTC), datetime(2025, 6, 10, tzinfo=UTC)
     rates = [input_rate(card(book, "openai", "o3", at=at)) for at in (before, after, before, NOW)]
     assert rates == [10_000_000, 2_000_000, 10_000_000, 2_000_000]
+
+
+def test_a_price_says_for_how_long_it_holds_and_one_of_no_model_for_no_time() -> None:
+    book = PriceBook()
+    change, at_ns = to_ns(datetime(2025, 6, 10, tzinfo=UTC)), to_ns(NOW)
+    old, new = (book.priced("openai", "o3", "", at_ns) for at_ns in (change - 1, change))
+    assert (old.until_ns, new.from_ns) == (change, change)
+    assert old.from_ns < change < new.until_ns
+    unlisted = book.priced("openai", "gpt-from-the-future", "", at_ns)
+    assert unlisted.card is None
+    assert unlisted.from_ns <= at_ns < unlisted.until_ns
+    assert book.priced("openai", "o" * 300, "", at_ns) == Priced(None, at_ns, at_ns)
 
 
 def test_a_moment_counts_in_utc_whatever_its_zone() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bursar.core.money import ceil_nano
 from bursar.core.rates import Card, Rates, Tier
 from bursar.core.usage import Usage
-from bursar.pricing.bound import Asked, Bound, bound
+from bursar.pricing.bound import Asked, Bound, bound, rising
 from bursar.pricing.override import FREE, LongContext, PriceOverride
 
 RATE = st.integers(0, 200_000_000)
@@ -69,6 +69,27 @@ def test_no_answer_within_what_was_asked_costs_more_than_the_bound(
     held = ceil_nano(most.fixed_pico + out_per_choice * most.output_pico)
     for card in all_cards:
         assert card.cost(usage) <= held
+
+
+@given(st.lists(cards(), min_size=1, max_size=3), ASKED, st.lists(st.integers(0, 2_000), max_size=5))
+def test_the_bound_rises_with_the_input_as_it_would_for_that_input_alone(
+    all_cards: list[Card], asked: Asked, sizes: list[int]
+) -> None:
+    """The dearest input of each tier that a size reaches, tier by tier."""
+    bounds = rising(tuple(all_cards), replace(asked, input_most=0))
+    read, written = allowed_leaves(asked)
+    for size in sizes:
+        fixed = output = 0
+        for card in all_cards:
+            ends = [tier.input_above for tier in card.tiers[1:]] + [size]
+            for tier, end in zip(card.tiers, ends, strict=True):
+                if tier.input_above == 0 or tier.input_above < size:
+                    dearest_in = max(getattr(tier.rates, leaf) for leaf in read)
+                    dearest_out = max(getattr(tier.rates, leaf) for leaf in written)
+                    fees = tier.rates.request + asked.searches_most * tier.rates.web_searches
+                    fixed = max(fixed, min(end, size) * dearest_in + fees)
+                    output = max(output, asked.choices * dearest_out)
+        assert bounds.at(size) == Bound(fixed, output, bounds.has_unpriced_searches)
 
 
 def card_of(**prices: object) -> Card:

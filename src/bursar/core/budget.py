@@ -120,7 +120,8 @@ class Budget:
 
         Commas, equals signs and backslashes inside a value are escaped, so two scopes never share a name.
         """
-        return ",".join(f"{label}={_escaped(labels[label])}" for label in self.split)
+        split = self.split
+        return ",".join([f"{label}={_escaped(labels[label])}" for label in split]) if split else ""
 
     def limits_in(self, span: Span) -> tuple[Limit, ...]:
         """Give the limits that hold in a window: before and after a term of N days they are zero."""

@@ -88,4 +88,7 @@ class Card:
 
     def cost(self, usage: Usage) -> Nano:
         """Cost one attempt in nano-USD, rounded up once."""
-        return ceil_nano(self.rates(usage.input_total).pico(usage))
+        tiers = self.tiers
+        # Most cards have one tier, and then nobody need add the input up.
+        rates = tiers[0].rates if len(tiers) == 1 else self.rates(usage.input_total)
+        return ceil_nano(rates.pico(usage))

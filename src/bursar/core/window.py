@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-__all__ = ["FOREVER_NS", "NS", "Span", "Window", "WindowKind", "to_datetime"]
+__all__ = ["FOREVER_NS", "NS", "Span", "Window", "WindowKind", "to_datetime", "to_ns"]
 
 NS = 1_000_000_000
 FOREVER_NS = 2**62
@@ -136,7 +136,8 @@ def to_datetime(at_ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at_ns // 1000)
 
 
-def _to_ns(instant: datetime) -> int:
+def to_ns(instant: datetime) -> int:
+    """Turn an aware datetime into nanoseconds since 1970, UTC; exact, since its unit is the microsecond."""
     return (instant - _EPOCH) // _MICROSECOND * 1000
 
 
@@ -155,9 +156,9 @@ def _day_start(day: date, timezone: str) -> int:
     midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
     earlier, later = (midnight.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
     if earlier <= later:
-        return _to_ns(earlier)
+        return to_ns(earlier)
     # fold=1 reads the missing midnight with the new offset and so gives the earlier instant: the jump lies between.
-    low, high = _to_ns(later) // NS, _to_ns(earlier) // NS
+    low, high = to_ns(later) // NS, to_ns(earlier) // NS
     while low < high:
         middle = (low + high) // 2
         if to_datetime(middle * NS).astimezone(zone).date() >= day:

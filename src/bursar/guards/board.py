@@ -11,28 +11,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bursar.core.admission import Balance, Line
-from bursar.core.guards import BUDGET_PREFIX, GuardRule
+from bursar.core.guards import GuardRule
 from bursar.core.run import Guard, RunRow
+from bursar.core.value import value
 
 __all__ = ["RunBoard", "Standing"]
 
 RUNS_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Standing:
     """One run as its last hold told."""
 
     row: RunRow
-    money: tuple[tuple[Line, Balance], ...]
-    """The lines of guards' budgets, with what is used of them."""
+    lines: Sequence[Line]
+    balances: Sequence[Balance]
+    """What is used of each line."""
 
     def used(self, rule: GuardRule, at_ns: int) -> tuple[int, int]:
         """Give how much of a rule's limit is used, and the limit; (0, 0) where that is not known."""
         limit = rule.limit()
         if limit is not None:
             return self.row.figure_of(Guard(rule.guard), at_ns), self.row.most_of(limit)
-        for line, balance in self.money:
+        for line, balance in zip(self.lines, self.balances, strict=False):
             if line.budget == rule.budget and line.ends_ns > at_ns:
                 return balance.settled + balance.presumed, line.limit
         return 0, 0
@@ -48,10 +50,8 @@ class RunBoard:
         """Take what a hold, or its close, told; None tells nothing of a run."""
         if row is None:
             return
-        pairs = zip(lines, balances, strict=False)
-        money = tuple(pair for pair in pairs if pair[0].budget.startswith(BUDGET_PREFIX))
         key = (row.tenant, row.run)
-        self._known[key] = Standing(row, money)
+        self._known[key] = Standing(row, lines, balances)
         self._known.move_to_end(key)
         if len(self._known) > RUNS_MAX:
             self._known.popitem(last=False)

@@ -6,9 +6,11 @@ and everything else.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 from bursar.core.admission import Ask
 from bursar.core.meter import Terms
-from bursar.core.value import value
 
 __all__ = ["CAP_SMALL", "MAXIMUM_UNKNOWN", "Wish", "plan"]
 
@@ -18,9 +20,8 @@ MAXIMUM_UNKNOWN = 128_000
 """The maximum output of a model that no data file knows; the provider names the true one when this is too much."""
 
 
-@value
-class Wish:
-    """What a call would like, in output tokens per choice."""
+class Wish(NamedTuple):
+    """What a call would like, in output tokens per choice. A tuple, since plans are remembered by it."""
 
     cap: int | None
     """The client's own cap."""
@@ -39,6 +40,7 @@ class Wish:
     """A cap can be sent; else all that the model can write is held, or nothing."""
 
 
+@lru_cache(maxsize=4_096)
 def plan(wish: Wish) -> tuple[Ask, Terms]:
     """Turn a wish into what is asked of the store and how the call is metered."""
     if not wish.has_output:

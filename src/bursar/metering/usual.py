@@ -7,6 +7,7 @@ refused: never while a usual answer would fit.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 from typing import NamedTuple
 
@@ -28,11 +29,30 @@ class UsualKey(NamedTuple):
     wire: str
 
 
+class _Recent:
+    """Recent answers of one key, in their order of time and in that of their length."""
+
+    __slots__ = ("by_length", "by_time")
+
+    def __init__(self) -> None:
+        self.by_time: deque[int] = deque()
+        self.by_length: list[int] = []
+
+    def add(self, tokens: int) -> None:
+        if len(self.by_time) == RECENT:
+            del self.by_length[bisect_left(self.by_length, self.by_time.popleft())]
+        self.by_time.append(tokens)
+        insort(self.by_length, tokens)
+
+    def usual(self) -> int:
+        return self.by_length[-(-len(self.by_length) * 95 // 100) - 1]
+
+
 class UsualAnswers:
     """Recent answer lengths in tokens per choice. Bounded: the least recently used keys go first."""
 
     def __init__(self, keys_max: int = KEYS_MAX) -> None:
-        self._recent: OrderedDict[UsualKey, deque[int]] = OrderedDict()
+        self._recent: OrderedDict[UsualKey, _Recent] = OrderedDict()
         self._keys_max = keys_max
         self._lock = threading.Lock()
 
@@ -40,17 +60,19 @@ class UsualAnswers:
         """Give U: at least 1,024 tokens, 4,096 while nothing is known."""
         with self._lock:
             recent = self._recent.get(key)
-            if not recent:
+            if recent is None:
                 return UNKNOWN
             self._recent.move_to_end(key)
-            ordered = sorted(recent)
-        return max(LEAST, ordered[-(-len(ordered) * 95 // 100) - 1])
+            return max(LEAST, recent.usual())
 
     def learn(self, key: UsualKey, tokens: int) -> None:
         """Take the length of one answer, per choice."""
         with self._lock:
-            recent = self._recent.setdefault(key, deque(maxlen=RECENT))
-            recent.append(tokens)
-            self._recent.move_to_end(key)
-            while len(self._recent) > self._keys_max:
-                self._recent.popitem(last=False)
+            recent = self._recent.get(key)
+            if recent is None:
+                recent = self._recent[key] = _Recent()
+                while len(self._recent) > self._keys_max:
+                    self._recent.popitem(last=False)
+            else:
+                self._recent.move_to_end(key)
+            recent.add(tokens)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from bursar.core.admission import UNBOUNDED, Balance, Line
 from bursar.core.budget import Budget
-from bursar.core.charge import ZERO, Charge
+from bursar.core.charge import ZERO, Amounts, Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, Note, Refused
 from bursar.core.meter import Close, Cut, Extend, MeteredCall, Phase
@@ -34,6 +35,7 @@ from bursar.pipeline.unclosed import Unclosed
 from bursar.pipeline.watch import RunWatch
 from bursar.pricing.facts import FactsBook
 from bursar.telemetry.record import Observer, tell
+from bursar.upstream.headers import down
 from bursar.wire.base import Answer
 
 __all__ = ["Account", "Accounts", "Unclosed"]
@@ -43,6 +45,7 @@ RESPONSE_ID_LENGTH_MAX = 256
 """A longer name of an answer is not remembered: nobody can continue it."""
 WITHOUT_LIMIT = 2**62
 """A limit that no sum of the ledger can pass."""
+SETTLE = Close(Verb.SETTLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +115,15 @@ class Account:
         self._offer = quote.offers[0]
         self._machine = MeteredCall(quote.terms)
         self._balances: tuple[Balance, ...] = ()
-        self._attempts = 1
-        self._earlier = ZERO
-        self._earlier_tokens = 0
+        self._attempts, self._earlier, self._earlier_tokens = 1, ZERO, 0
         self._is_reserving = False
         self.reserves = 0
         """How often the store was asked: more than once when the call had to wait."""
         self._charge: Charge | None = None
         self._granted: Granted | None = None
-        self._answer_tokens = 0
-        self._response_id = ""
+        self._answer_tokens, self._response_id = 0, ""
         self.watch = RunWatch()
-        self._started_ns = accounts.clock()
+        self._started_ns = quote.reservation.at_ns
 
     @property
     def cap(self) -> int | None:
@@ -172,8 +172,7 @@ class Account:
 
     def trust(self) -> Granted:
         """Go on without the store, by the setting `on_store_down: allow`; it is told afterwards."""
-        asked = self._quote.reservation
-        granted = Granted(asked.ask.at_least, UNBOUNDED, ())
+        granted = Granted(self._quote.reservation.ask.at_least, UNBOUNDED, ())
         self._take(granted)
         return granted
 
@@ -261,21 +260,21 @@ class Account:
         self.watch.hear(answer)
         self._response_id = answer.response_id if len(answer.response_id) <= RESPONSE_ID_LENGTH_MAX else ""
         card, cover = self._offer.card(answer.service_tier), self._offer.cover
-        charge = None
-        if answer.usage is not None:
+        if answer.usage is None:
+            close = self._machine.ended(self._accounts.clock())
+            charge = estimated(card, cover, close.tokens)
+        else:
             try:
                 charge = told(answer, answer.usage, card, cover)
             except ValueError:
                 # Counts that no ledger can add up are no truth.
                 await self.lose(status=status)
                 return
-            self._learn(answer)
-        close = self._machine.ended(self._accounts.clock())
+            self._learn(answer, charge.amounts)
+            self._machine.answered()
         if answer.is_capped:
             tell_capped(self._accounts.on_short, self._call, self._quote, self._granted, self.cap)
-        if charge is None:
-            charge = estimated(card, cover, close.tokens)
-        await self._close(Close(Verb.SETTLE), charge, status, "capped" if answer.is_capped else "complete")
+        await self._close(SETTLE, charge, status, "capped" if answer.is_capped else "complete")
 
     async def lose(self, answer: Answer | None = None, *, status: int = 0, ended: str = "lost") -> None:
         """Close without the provider's last word; `answer` is what a stream had told by then."""
@@ -311,36 +310,37 @@ class Account:
         if charge is not None and self._earlier != ZERO:
             flags = charge.flags | {"attempts", "estimated"}
             charge = replace(charge, amounts=charge.amounts + self._earlier, flags=flags)
-        at_ns = self._accounts.clock()
+        at_ns, self._charge = self._accounts.clock(), charge
         note = self._note(status, ended, at_ns)
         unclosed = Unclosed(self._quote.reservation, verb, at_ns, charge, note)
-        self._charge = charge
         try:
             closed = await self._accounts.close(unclosed)
             if closed is not None:
                 self._balances = closed.balances
-                self._accounts.board.note(self.watch.row, self._lines, closed.balances)
+            elif self.watch.row is not None:
+                self._balances = unclosed.expected(self._balances)
+            self._accounts.board.note(self.watch.row, self._lines, self._balances)
         finally:
             self._accounts.waiting.freed(self._lines)
             self._accounts.held.pop(self._call.id, None)
-            told = charge or (self._presumed() if verb is Verb.PRESUME else Charge(ZERO))
-            record = closed_record(self._call, self._offer.target, verb, told, note, at_ns)
-            tell(self._accounts.observers, self.watch.told(record))
+            if self._accounts.observers:
+                told = charge or (self._presumed() if verb is Verb.PRESUME else Charge(ZERO))
+                record = closed_record(self._call, self._offer.target, verb, told, note, at_ns)
+                tell(self._accounts.observers, self.watch.told(record))
 
     def _presumed(self) -> Charge:
         """Say what the ledger charges where nobody told the truth: all that is held."""
         held = self._quote.reservation.cover.amounts(self._earlier_tokens + self._machine.tokens, self._attempts)
         return Charge(held, frozenset({"estimated"}))
 
-    def _learn(self, answer: Answer) -> None:
+    def _learn(self, answer: Answer, amounts: Amounts) -> None:
         """Let the next call's estimate and usual answer know this one's truth."""
-        assert answer.usage is not None
         request = self._call.request
-        shown = max(0, answer.usage.input_total - self._call.earlier_tokens)
+        shown = max(0, amounts.input_tokens - self._call.earlier_tokens)
         self._accounts.estimates.learn(self._offer.estimate_key, request.anatomy.total, shown)
         cap = self._machine.cap
         is_ours = answer.is_capped and cap is not None and (request.cap is None or cap < request.cap)
-        self._learn_usual(answer.usage.output_total, is_ours=is_ours)
+        self._learn_usual(amounts.output_tokens, is_ours=is_ours)
 
     def _learn_usual(self, output_tokens: int, *, is_ours: bool) -> None:
         """Learn an answer's length; one that our own cap ended would have been longer, and counts twice."""
@@ -368,9 +368,8 @@ class Account:
     def _answered_by(self) -> str:
         """Name who was asked in the end, where that is not who the labels name."""
         target = self._offer.target
-        is_first = self._offer is self._quote.offers[0]
         # What continues a response of a fall-back is sent there at once.
-        is_named = is_first and target.provider.name == self._call.labels["provider"]
+        is_named = self._offer is self._quote.offers[0] and target.provider.name == self._call.labels["provider"]
         return "" if is_named else f"{target.provider.name}/{target.model}"
 
     @property
@@ -383,6 +382,10 @@ class Account:
         """The line that has the least left, as a part of its limit; None where no budget counts the call."""
         pairs = list(zip(self._lines, self._balances, strict=False))
         return min(pairs, key=part_left)[0] if pairs else None
+
+    def head(self, given: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Give the headers of a reply: of the provider's those that a client may see, and those of this call."""
+        return (*down(given), *self.headers())
 
     def headers(self) -> list[tuple[str, str]]:
         """Tell the client what this call came to and what its tightest budget has left."""

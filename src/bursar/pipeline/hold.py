@@ -6,10 +6,11 @@ drives it. Everything before the hold is free to fail; everything after it ends 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from bursar.core.budget import Policy
 from bursar.core.ledger import Granted, Refused
+from bursar.core.value import value
 from bursar.errors import StoreUnavailable, TooLarge, UpstreamFailed
 from bursar.failpoints import failpoint
 from bursar.pipeline.account import Account, Accounts
@@ -23,7 +24,7 @@ from bursar.pipeline.refusals_run import refuse_overdue, refuse_verdict
 from bursar.pipeline.stream import MeteredStream
 from bursar.pipeline.telling import refused_record
 from bursar.telemetry.record import tell
-from bursar.upstream.headers import authorize, down
+from bursar.upstream.headers import authorize
 from bursar.wire.base import Refusal
 
 __all__ = ["HoldStage"]
@@ -34,9 +35,12 @@ BUSY = frozenset({408, 429})
 """Refusals that say nothing of the request: another provider may take it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HoldStage:
-    """Hold, send, meter, settle. The last stage: it asks the provider instead of a following stage."""
+    """Hold, send, meter, settle. The last stage: it asks the provider instead of a following stage.
+
+    A value, since a program's own client sends its calls, and each has a stage of its own.
+    """
 
     quoter: Quoter
     accounts: Accounts
@@ -49,13 +53,14 @@ class HoldStage:
         stopped = self.quoter.in_force.stopped(call.tenant, call.labels)
         if stopped is not None:
             return self._refuse(call, stopped)
-        try:
-            known = await with_earlier(call, self.accounts.store)
-        except StoreUnavailable as error:
-            known = refuse_store_down(error)
-        if isinstance(known, Refusal):
-            return self._refuse(call, known)
-        call = known
+        if call.request.previous_id:
+            try:
+                known = await with_earlier(call, self.accounts.store)
+            except StoreUnavailable as error:
+                known = refuse_store_down(error)
+            if isinstance(known, Refusal):
+                return self._refuse(call, known)
+            call = known
         reply = await self._enter(call)
         if reply is None:
             # It has waited over the end of a window: the next one may have room.
@@ -67,7 +72,8 @@ class HoldStage:
 
     def _refuse(self, call: Call, refusal: Refusal, budget: str = "") -> Reply:
         """Refuse a call for which nothing is held, and tell the observers."""
-        tell(self.accounts.observers, refused_record(call, refusal, self.accounts.clock(), budget))
+        if self.accounts.observers:
+            tell(self.accounts.observers, refused_record(call, refusal, self.accounts.clock(), budget))
         return refuse(call, refusal)
 
     async def _enter(self, call: Call) -> Reply | None:
@@ -94,7 +100,7 @@ class HoldStage:
         except StoreUnavailable as error:
             return self._refuse(call, refuse_store_down(error))
         finally:
-            if not is_kept:
+            if not is_kept and not account.is_closed:
                 await account.abandon()
 
     def _unwanted(self, call: Call) -> Refusal | None:
@@ -176,7 +182,7 @@ class HoldStage:
         if answer.status < 400:
             message = f"{call.provider.name} answered with a redirect, which is not followed"
             return refuse(call, Refusal(502, "upstream_failed", message, headers=dict(account.headers())))
-        return Reply(answer.status, (*down(answer.headers), *account.headers()), refused)
+        return Reply(answer.status, account.head(answer.headers), refused)
 
     async def _ended(self, call: Call, account: Account) -> Reply:
         """Tell that the money ended while the answer was awaited. What may have been generated is charged."""
@@ -209,10 +215,9 @@ class HoldStage:
         return refuse(call, Refusal(status, "upstream_failed", error.message, headers=headers))
 
     async def _answered(self, call: Call, account: Account, answer: Answering) -> Reply:
-        kind = next((value for name, value in answer.headers if name.lower() == "content-type"), "")
-        if call.request.is_stream and ("event-stream" in kind or "eventstream" in kind):  # AWS has its own word.
+        if call.request.is_stream and _is_events(answer):
             stream = MeteredStream(call, account, answer)
-            return Reply(answer.status, (*down(answer.headers), *account.headers()), stream)
+            return Reply(answer.status, account.head(answer.headers), stream)
         try:
             body = await self.patience.paid_for(account, answer.body(self.answer_bytes_max), bytes)
         except (UpstreamFailed, TooLarge) as error:
@@ -231,7 +236,13 @@ class HoldStage:
             await account.lose(status=answer.status)
         else:
             await account.settle(told, status=answer.status)
-        return Reply(answer.status, (*down(answer.headers), *account.headers()), body)
+        return Reply(answer.status, account.head(answer.headers), body)
+
+
+def _is_events(answer: Answering) -> bool:
+    """Tell whether an answer streams. AWS has its own word for it."""
+    kind = next((value for name, value in answer.headers if name.lower() == "content-type"), "")
+    return "event-stream" in kind or "eventstream" in kind
 
 
 def _adjust(call: Call, account: Account, status: int, refused: bytes) -> bool:

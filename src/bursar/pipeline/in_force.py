@@ -29,6 +29,8 @@ class InForce:
 
     def stopped(self, tenant: str, labels: Labels) -> Refusal | None:
         """Refuse a call that somebody paused; None when nobody did."""
+        if not self.pauses:
+            return None
         pause = next((pause for pause in self.pauses if pause.stops(tenant, labels)), None)
         if pause is None:
             return None

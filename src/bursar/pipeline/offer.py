@@ -6,23 +6,24 @@ its truth is learnt. A call has one offer for the provider that was asked for an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from bursar.core.admission import Cover
 from bursar.core.rates import Card
 from bursar.core.value import value
-from bursar.core.window import to_datetime
 from bursar.metering.estimate import EstimateKey, InputEstimates
 from bursar.metering.usual import UsualKey
 from bursar.pipeline.call import Call, Target
 from bursar.pricing.book import PriceBook
-from bursar.pricing.bound import Asked, Bound, bound
+from bursar.pricing.bound import Asked, Bound, Rising, rising
 from bursar.pricing.facts import FactsBook, ModelFacts
 from bursar.wire.base import Request
 
 __all__ = ["Offer", "OfferMaker", "dearest", "speed"]
+
+PLACES_MAX = 4_096
+"""For how many kinds of calls it is remembered what they are offered; beyond it the memory starts anew."""
 
 
 @value
@@ -42,59 +43,122 @@ class Offer:
     """Output tokens per second and answer that it never exceeds; None when unknown."""
     has_unpriced_searches: bool
 
-    look_up: Callable[[str], Card | None]
-    """Finds the card of a tier that nobody asked for, at the moment of the request."""
+    prices: PriceBook
+    at_ns: int
+    """The moment of the request: so a tier that nobody asked for is looked up as of then."""
 
     def card(self, tier: str) -> Card | None:
         """Give the card of the tier that was billed; where it is not known, the dearest that was asked for."""
         found = self.cards.get(tier)
         if found is None and self.cards:
-            found = self.look_up(tier)
+            found = self.prices.priced(self.target.provider.name, self.target.model, tier, self.at_ns).card
         if found is None and self.cards:
             found = max(self.cards.values(), key=lambda card: card.tiers[-1].rates.output_most)
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class OfferMaker:
-    """Makes offers from prices, facts and what was learnt of earlier calls."""
+class _Place(NamedTuple):
+    """What calls of one kind are offered by one provider, as long as prices and facts stay as they are."""
 
     prices: PriceBook
-    facts: FactsBook
-    estimates: InputEstimates
+    lessons: int
+    """How much the facts' book had learned by then."""
+    from_ns: int
+    until_ns: int
+    """When the cards hold: `[from_ns, until_ns)`."""
+    cards: dict[str, Card]
+    rising: Rising
+    facts: ModelFacts
+    top_speed: int | None
 
-    def offer(self, call: Call, target: Target, at_ns: int, *, is_strict: bool) -> Offer:
-        name, model, wire = target.provider.name, target.model, call.wire.name
-        look_up = partial(self._card, name, model, at_ns)
-        cards = _cards(call.request, look_up)
-        facts = self.facts.facts(name, model, call.tenant)
-        estimate_key = EstimateKey(call.tenant, name, wire, model, call.request.shape_key)
-        input_most = self._input_most(call.request, estimate_key, facts, is_strict=is_strict) + call.earlier_tokens
-        most = _bound(call.request, cards, facts, input_most)
+    def is_so(self, prices: PriceBook, lessons: int, at_ns: int) -> bool:
+        """Tell whether this is still what is offered."""
+        return self.prices is prices and self.lessons == lessons and self.from_ns <= at_ns < self.until_ns
+
+
+class OfferMaker:
+    """Makes offers from prices, facts and what was learnt of earlier calls. Safe from several threads."""
+
+    def __init__(self, facts: FactsBook, estimates: InputEstimates) -> None:
+        self._facts = facts
+        self._estimates = estimates
+        self._places: dict[tuple[object, ...], _Place] = {}
+
+    def offer(self, call: Call, target: Target, prices: PriceBook, at_ns: int, *, is_strict: bool) -> Offer:
+        request, model = call.request, target.model
+        place = self._place(call, target, prices, at_ns)
+        wire = call.wire.name
+        estimate_key = EstimateKey(call.tenant, target.provider.name, wire, model, request.shape_key)
+        input_most = self._input_most(request, estimate_key, place.facts, is_strict=is_strict) + call.earlier_tokens
+        most = place.rising.at(input_most)
         return Offer(
             target,
-            cards,
-            _cover(call.request, most, input_most),
+            place.cards,
+            _cover(request, most, input_most),
             estimate_key,
             UsualKey(call.tenant, call.labels["agent"], model, wire),
-            facts.max_output_tokens,
-            self._top_speed(target, facts),
+            place.facts.max_output_tokens,
+            place.top_speed,
             most.has_unpriced_searches,
-            look_up,
+            prices,
+            at_ns,
         )
 
-    def _card(self, provider: str, model: str, at_ns: int, tier: str) -> Card | None:
-        return self.prices.card(provider, model, tier=tier, at=to_datetime(at_ns))
+    def _place(self, call: Call, target: Target, prices: PriceBook, at_ns: int) -> _Place:
+        """Give what calls like this one are offered. Like are those that agree in all that is looked at here."""
+        request, provider = call.request, target.provider
+        key = (
+            call.tenant,
+            provider.name,
+            provider.top_speed,
+            target.model,
+            request.service_tiers,
+            request.choices,
+            request.searches_most,
+            request.has_cache_write,
+            request.has_cache_write_1h,
+        )
+        place = self._places.get(key)
+        if place is None or not place.is_so(prices, self._facts.lessons, at_ns):
+            # With the prices all that was made of the old ones goes, so that no book of them is kept.
+            is_old = place is not None and place.prices is not prices
+            place = self._found(call, target, prices, at_ns)
+            # What holds for no time is of a name that no model has, and such names are without end.
+            if place.from_ns < place.until_ns:
+                if is_old or len(self._places) >= PLACES_MAX:
+                    self._places.clear()
+                self._places[key] = place
+        return place
+
+    def _found(self, call: Call, target: Target, prices: PriceBook, at_ns: int) -> _Place:
+        request, name, model = call.request, target.provider.name, target.model
+        # Read before the facts: what is learned in between makes this place out of date, not this lesson unheard.
+        lessons = self._facts.lessons
+        facts = self._facts.facts(name, model, call.tenant)
+        priced = [prices.priced(name, model, tier, at_ns) for tier in request.service_tiers]
+        cards = {tier: each.card for tier, each in zip(request.service_tiers, priced, strict=True) if each.card}
+        if len(cards) < len(set(request.service_tiers)):
+            cards = {}  # One unknown price makes the call's unknown.
+        return _Place(
+            prices,
+            lessons,
+            max((each.from_ns for each in priced), default=at_ns),
+            min((each.until_ns for each in priced), default=at_ns),
+            cards,
+            _rising(request, cards, facts),
+            facts,
+            self._top_speed(target, facts),
+        )
 
     def _input_most(self, request: Request, key: EstimateKey, facts: ModelFacts, *, is_strict: bool) -> int:
         text_bytes = request.anatomy.total
         if is_strict:
             return InputEstimates.ceiling(text_bytes, facts.tool_overhead_tokens) + request.images_tokens_most
-        return self.estimates.estimate(key, text_bytes) + request.images_tokens_most
+        return self._estimates.estimate(key, text_bytes) + request.images_tokens_most
 
     def _top_speed(self, target: Target, facts: ModelFacts) -> int | None:
         provider = target.provider
-        return self.facts.stated_speed(provider.name, target.model) or (
+        return self._facts.stated_speed(provider.name, target.model) or (
             provider.top_speed and max(provider.top_speed, facts.top_speed_tokens_per_s)
         )
 
@@ -117,28 +181,16 @@ def speed(offers: Sequence[Offer]) -> int | None:
     return max(known) if len(known) == len(offers) else None
 
 
-def _cards(request: Request, look_up: Callable[[str], Card | None]) -> dict[str, Card]:
-    """Find the cards of every tier that the body can be billed at; none of them when one is unknown."""
-    cards: dict[str, Card] = {}
-    for tier in request.service_tiers:
-        card = look_up(tier)
-        if card is None:
-            return {}
-        cards[tier] = card
-    return cards
-
-
-def _bound(request: Request, cards: dict[str, Card], facts: ModelFacts, input_most: int) -> Bound:
+def _rising(request: Request, cards: dict[str, Card], facts: ModelFacts) -> Rising:
     if not cards:
-        return Bound(0, 0)
+        return Rising(())
     asked = Asked(
-        input_most=input_most,
         choices=request.choices,
         has_cache_write=request.has_cache_write or facts.charges_writes_unasked or _has_stated_write(cards),
         has_cache_write_1h=request.has_cache_write_1h,
         searches_most=request.searches_most,
     )
-    return bound(tuple(cards.values()), asked)
+    return rising(tuple(cards.values()), asked)
 
 
 def _has_stated_write(cards: dict[str, Card]) -> bool:
@@ -156,6 +208,8 @@ def _cover(request: Request, most: Bound, input_most: int) -> Cover:
     The latter (rejected predictions) is counted beside the input, since no cap lowers it.
     """
     beyond, passes = request.output_beyond_cap, request.passes_most
+    if passes == 1 and not beyond:
+        return Cover(most.fixed_pico, most.output_pico, input_most, request.choices)
     return Cover(
         passes * most.fixed_pico + -(-beyond * most.output_pico // request.choices),
         passes * most.output_pico,

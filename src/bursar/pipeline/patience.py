@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from bursar.errors import BursarError
@@ -22,7 +22,9 @@ T = TypeVar("T")
 class Patience(Protocol):
     """How the answer to a call is awaited."""
 
-    async def paid_for(self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]) -> T | None:
+    def paid_for(
+        self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]
+    ) -> Awaitable[T | None]:
         """Do this work for as long as the account can pay for the time; None when it could not.
 
         What was done in the very moment in which the money ended, or this task was cancelled, is given to `drop`.
@@ -33,9 +35,14 @@ class Patience(Protocol):
 class AsyncioPatience:
     """Await in asyncio's event loop, and end the wait when the money does."""
 
-    async def paid_for(self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]) -> T | None:
-        if account.tick_s() is None:
-            return await work
+    def paid_for(
+        self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]
+    ) -> Awaitable[T | None]:
+        return work if account.tick_s() is None else self._while_paid(account, work, drop)
+
+    async def _while_paid(
+        self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[Any], object]
+    ) -> T | None:
         task = asyncio.ensure_future(work)
         is_taken = False
         try:
@@ -57,8 +64,10 @@ class PlainPatience:
     thing that comes.
     """
 
-    async def paid_for(self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]) -> T | None:
-        return await work
+    def paid_for(
+        self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]
+    ) -> Awaitable[T | None]:
+        return work
 
 
 async def _give_up(task: asyncio.Task[T], drop: Callable[[T], object]) -> None:

@@ -5,7 +5,7 @@ Owns everything that is known before the store is asked. Nothing here waits; a q
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bursar.core.budget import Budget, Policy, Unit
 from bursar.core.ledger import Reservation
@@ -46,25 +46,35 @@ class Quoter:
     estimates: InputEstimates
     usuals: UsualAnswers
     clock: Clock
+    _maker: OfferMaker = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_maker", OfferMaker(self.facts, self.estimates))
 
     def quote(self, call: Call) -> Quote | Refusal:
         at_ns = self.clock()
-        matched = (*self.in_force.budgets.matching(call.tenant, call.labels), *call.budgets)
-        is_strict = any(budget.is_strict for budget in matched)
-        maker = OfferMaker(self.in_force.prices, self.facts, self.estimates)
-        first = maker.offer(call, call.target, at_ns, is_strict=is_strict)
+        prices, budgets = self.in_force.prices, self.in_force.budgets
+        _, _, matched, lines, is_strict = budgets.counted(call.tenant, call.labels, at_ns)
+        if call.budgets:
+            matched += call.budgets
+            lines += budgets.lines(call.budgets, call.labels, at_ns)
+            for budget in call.budgets:
+                is_strict = is_strict or budget.is_strict
+        first = self._maker.offer(call, call.target, prices, at_ns, is_strict=is_strict)
         refusal = _refuse_unpriced(call, matched, first)
         if refusal is not None:
             return refusal
-        others = (maker.offer(call, target, at_ns, is_strict=is_strict) for target in _fallbacks(call))
-        # A fall-back that no budget could count is none; the call itself is no worse for it.
-        offers = (first, *(offer for offer in others if _refuse_unpriced(call, matched, offer) is None))
+        offers: tuple[Offer, ...] = (first,)
+        for target in _fallbacks(call):
+            offer = self._maker.offer(call, target, prices, at_ns, is_strict=is_strict)
+            # A fall-back that no budget could count is none; the call itself is no worse for it.
+            if _refuse_unpriced(call, matched, offer) is None:
+                offers += (offer,)
         if not call.request.takes_cap and first.maximum is None:
             message = f"the output of {call.model!r} cannot be limited here, and its maximum is not known"
             return Refusal(400, "bad_request", f"{message}: state max_output_tokens under models:", param="model")
         ask, terms = plan(self._wish(call, offers, is_strict=is_strict))
-        lines = self.in_force.budgets.lines(matched, call.labels, at_ns)
-        cover = dearest([offer.cover for offer in offers])
+        cover = first.cover if len(offers) == 1 else dearest([offer.cover for offer in offers])
         reservation = Reservation(
             call.id, call.tenant, self.process, at_ns, call.labels.pairs, cover, ask, lines, call.run
         )
@@ -73,16 +83,16 @@ class Quoter:
     def _wish(self, call: Call, offers: tuple[Offer, ...], *, is_strict: bool) -> Wish:
         request = call.request
         return Wish(
-            cap=request.cap,
-            cap_least=request.cap_least,
-            maximum=offers[0].maximum,
-            usual=self.usuals.usual(offers[0].usual_key),
-            is_stream=request.is_stream,
-            is_strict=is_strict,
-            top_speed=speed(offers) if call.is_interruptible else None,
-            choices=request.choices,
-            has_output=request.has_output,
-            takes_cap=request.takes_cap,
+            request.cap,
+            request.cap_least,
+            offers[0].maximum,
+            self.usuals.usual(offers[0].usual_key),
+            request.is_stream,
+            is_strict,
+            speed(offers) if call.is_interruptible else None,
+            request.choices,
+            request.has_output,
+            request.takes_cap,
         )
 
 

@@ -23,6 +23,7 @@ INTEGER_MAX = 999_999_999_999_999
 """The largest whole number of a structured field (RFC 9651)."""
 MICRO = 1_000
 """Nano-USD in a micro-USD: in nano-USD a limit of a million USD would have too many digits."""
+_USD = Unit.USD
 UNITS: Mapping[Unit, str] = MappingProxyType(
     {
         Unit.USD: "bursar-micro-usd",
@@ -42,7 +43,9 @@ def tightest(pairs: Iterable[tuple[Line, Balance]]) -> list[tuple[Line, Balance]
 
 def part_left(pair: tuple[Line, Balance]) -> float:
     """Say which part of its limit a line has left; only to compare, never to count."""
-    return _left(*pair) / (pair[0].limit or 1)
+    line, balance = pair
+    left = line.limit - balance.settled - balance.presumed - balance.held
+    return left / (line.limit or 1) if left > 0 else 0.0
 
 
 def ratelimit_headers(pairs: Sequence[tuple[Line, Balance]], at_ns: int) -> dict[str, str]:
@@ -53,27 +56,25 @@ def ratelimit_headers(pairs: Sequence[tuple[Line, Balance]], at_ns: int) -> dict
     """
     if not pairs:
         return {}
+    written = [(*_written(line), line, balance) for line, balance in pairs]
     return {
-        "ratelimit-policy": ", ".join([_policy(line) for line, _ in pairs]),
-        "ratelimit": ", ".join([_state(line, balance, at_ns) for line, balance in pairs]),
+        "ratelimit-policy": ", ".join([policy for _, policy, _, _ in written]),
+        "ratelimit": ", ".join([_state(name, line, balance, at_ns) for name, _, line, balance in written]),
     }
 
 
 @lru_cache(maxsize=10_000)
-def _policy(line: Line) -> str:
+def _written(line: Line) -> tuple[str, str]:
+    """Name a policy by budget and unit, since a budget may have a limit in each; and write it down."""
+    name = f'"{_quotable(line.budget)}/{line.unit}"'
     window = "" if line.ends_ns >= FOREVER_NS else f";w={max(1, (line.ends_ns - line.starts_ns) // NS)}"
-    return f'{_name(line)};q={_amount(line.unit, line.limit)};qu="{UNITS[line.unit]}"{window}'
+    return name, f'{name};q={_amount(line.unit, line.limit)};qu="{UNITS[line.unit]}"{window}'
 
 
-def _state(line: Line, balance: Balance, at_ns: int) -> str:
+def _state(name: str, line: Line, balance: Balance, at_ns: int) -> str:
     reset = "" if line.ends_ns >= FOREVER_NS else f";t={max(0, -(-(line.ends_ns - at_ns) // NS))}"
-    return f"{_name(line)};r={_amount(line.unit, _left(line, balance))}{reset}"
-
-
-@lru_cache(maxsize=10_000)
-def _name(line: Line) -> str:
-    """Name a policy by budget and unit, since a budget may have a limit in each."""
-    return f'"{_quotable(line.budget)}/{line.unit}"'
+    left = max(0, line.limit - balance.settled - balance.presumed - balance.held)
+    return f"{name};r={_amount(line.unit, left)}{reset}"
 
 
 def _quotable(name: str) -> str:
@@ -82,9 +83,5 @@ def _quotable(name: str) -> str:
     return plain.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _left(line: Line, balance: Balance) -> int:
-    return max(0, line.limit - balance.settled - balance.presumed - balance.held)
-
-
 def _amount(unit: Unit, amount: int) -> int:
-    return min(amount // MICRO if unit is Unit.USD else amount, INTEGER_MAX)
+    return min(amount // MICRO if unit is _USD else amount, INTEGER_MAX)

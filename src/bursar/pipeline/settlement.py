@@ -16,15 +16,21 @@ from bursar.wire.base import Answer
 
 __all__ = ["estimated", "told", "told_so_far"]
 
+NO_FLAGS: frozenset[str] = frozenset()
+INPUT_OVER = frozenset({"input_over"})
+UNPRICED = frozenset({"unpriced"})
+
 
 def told(answer: Answer, usage: Usage, card: Card | None, cover: Cover) -> Charge:
     """Charge what the provider told."""
-    flags = {"input_over"} if usage.input_total > cover.input_tokens else set()
     if answer.cost_reported:
-        return Charge(Amounts.of(answer.cost_reported, usage), frozenset(flags), "provider")
-    if card is None:
-        return Charge(Amounts.of(0, usage), frozenset(flags | {"unpriced"}))
-    return Charge(Amounts.of(card.cost(usage), usage), frozenset(flags), card.version)
+        cost, flags, price = answer.cost_reported, NO_FLAGS, "provider"
+    elif card is None:
+        cost, flags, price = 0, UNPRICED, ""
+    else:
+        cost, flags, price = card.cost(usage), NO_FLAGS, card.version
+    amounts = Amounts.of(cost, usage)
+    return Charge(amounts, flags | INPUT_OVER if amounts.input_tokens > cover.input_tokens else flags, price)
 
 
 def told_so_far(answer: Answer | None, card: Card | None, cover: Cover, tokens: int) -> Charge:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
 from types import MappingProxyType
+from typing import NamedTuple
 
 from bursar.core.bedrock_names import listed_names
 from bursar.core.rates import Card
+from bursar.core.window import to_datetime, to_ns
 from bursar.pricing.names import MODEL_CHARS_MAX, fold_tier
 from bursar.pricing.override import FREE, LongContext, PriceOverride, choose
 
-__all__ = ["CARDS_MAX", "LongContext", "PriceBook", "PriceOverride", "listed_models"]
+__all__ = ["CARDS_MAX", "LongContext", "PriceBook", "PriceOverride", "Priced", "listed_models"]
 
 CARDS_MAX = 4_096
 """How many compiled cards (unknown prices included) are remembered."""
@@ -46,19 +47,18 @@ GENAI_IDS: Mapping[str, str] = MappingProxyType(
 """Names of providers in a configuration that the price list calls otherwise. Any other name is taken as it is."""
 
 _BEDROCK = "aws"
-_ALWAYS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+_FROM_NS, _UNTIL_NS = to_ns(datetime.min.replace(tzinfo=UTC)), to_ns(datetime.max.replace(tzinfo=UTC))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A card, or None for an unknown price, and when it holds: `[valid_from, valid_until)`."""
+class Priced(NamedTuple):
+    """A card, or None for an unknown price, and when it holds: `[from_ns, until_ns)`."""
 
     card: Card | None
-    valid_from: datetime
-    valid_until: datetime
+    from_ns: int = _FROM_NS
+    until_ns: int = _UNTIL_NS
 
 
-def _list_card(genai_id: str, names: tuple[str, str, str], at: datetime) -> _Found:
+def _list_card(genai_id: str, names: tuple[str, str, str], at: datetime) -> Priced:
     # Late, because genai-prices takes about 260 ms to import, most of it pydantic: a book of overrides, and a command
     # that prices nothing, need not pay that. Python's import lock makes it safe from several threads.
     from bursar.pricing.listed import NOT_LISTED, SOURCE, edition, look_up  # noqa: PLC0415
@@ -70,7 +70,7 @@ def _list_card(genai_id: str, names: tuple[str, str, str], at: datetime) -> _Fou
         if listing.tiers:
             break
     card = Card(provider, model, SOURCE, edition(), listing.tiers) if listing.tiers else None
-    return _Found(card, listing.valid_from, listing.valid_until)
+    return Priced(card, to_ns(listing.valid_from), to_ns(listing.valid_until))
 
 
 def listed_models(provider: str) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ class PriceBook:
         self._overrides = overrides
         self._free_providers = frozenset(name.lower() for name in free_providers)
         self._price_as = {name.lower(): genai_id.lower() for name, genai_id in price_as.items()}
-        self._cards: OrderedDict[tuple[str, str, str], _Found] = OrderedDict()
+        self._cards: OrderedDict[tuple[str, str, str], Priced] = OrderedDict()
         self._cards_max = cards_max
         self._lock = Lock()
 
@@ -119,29 +119,34 @@ class PriceBook:
         """
         if at.tzinfo is None:
             raise ValueError("a price is looked up at a moment with a time zone")
+        return self.priced(provider, model, tier, to_ns(at)).card
+
+    def priced(self, provider: str, model: str, tier: str, at_ns: int) -> Priced:
+        """Give the card that applies at an instant with the time for which it holds: none where it is to be asked for
+        again, as with a name that no model has."""
         names = (provider, model, tier)
         with self._lock:
             found = self._cards.get(names)
-            if found is not None and found.valid_from <= at < found.valid_until:
+            if found is not None and found.from_ns <= at_ns < found.until_ns:
                 self._cards.move_to_end(names)
-                return found.card
+                return found
         if max(map(len, names)) > MODEL_CHARS_MAX:
-            return None
-        found = self._find(provider.lower(), names, at)
+            return Priced(None, at_ns, at_ns)
+        found = self._find(provider.lower(), names, to_datetime(at_ns))
         with self._lock:
             self._cards[names] = found
             self._cards.move_to_end(names)
             if len(self._cards) > self._cards_max:
                 self._cards.popitem(last=False)
-        return found.card
+        return found
 
-    def _find(self, provider: str, names: tuple[str, str, str], at: datetime) -> _Found:
+    def _find(self, provider: str, names: tuple[str, str, str], at: datetime) -> Priced:
         own_name, model, tier = names[0], names[1], fold_tier(names[2])
         override = choose(self._overrides, provider, model, tier)
         if override is not None:
             source = "free" if override.is_free else "override"
-            return _Found(Card(own_name, model, source, override.version, override.tiers()), *_ALWAYS)
+            return Priced(Card(own_name, model, source, override.version, override.tiers()))
         if provider in self._free_providers:
-            return _Found(Card(own_name, model, "free", "declared", FREE), *_ALWAYS)
+            return Priced(Card(own_name, model, "free", "declared", FREE))
         genai_id = self._price_as.get(provider, provider)
         return _list_card(GENAI_IDS.get(genai_id, genai_id), (own_name, model, tier), at)

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bursar.core.money import Pico
 from bursar.core.rates import Card, Rates
 from bursar.core.value import value
 
-__all__ = ["Asked", "Bound", "bound"]
+__all__ = ["Asked", "Bound", "Rising", "bound", "rising"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What a body can make a provider do, as far as rates are concerned. Counts are tokens, choices and searches."""
 
-    input_most: int
+    input_most: int = 0
     """All input, cached included."""
     choices: int = 1
     has_cache_write: bool = False
@@ -46,13 +47,37 @@ class Bound:
     """The body allows searches whose fee no card states: refuse that where nothing may go unpriced."""
 
 
-def _reachable(card: Card, input_most: int) -> Iterator[tuple[Rates, int]]:
-    """Give each tier's rates that the call can be billed at, with the most input it can have there."""
-    for at, tier in enumerate(card.tiers):
-        if at and tier.input_above >= input_most:
-            return
-        ends = card.tiers[at + 1].input_above if at + 1 < len(card.tiers) else input_most
-        yield tier.rates, min(ends, input_most)
+class _Step(NamedTuple):
+    """The rates of one tier of a card."""
+
+    above: int
+    """More input than this is needed to be billed there; 0 for a card's first tier."""
+    ends: int | None
+    """The most input that is billed there; None for a card's last tier."""
+    input_pico: Pico
+    fees_pico: Pico
+    output_pico: Pico
+
+
+@value
+class Rising:
+    """The bound of a body as it rises with the input: all that does not depend on how much of that there is."""
+
+    steps: tuple[_Step, ...]
+    has_unpriced_searches: bool = False
+
+    def at(self, input_most: int) -> Bound:
+        """Bound what it can cost with this much input, cached included; 0 on no card."""
+        fixed = output = 0
+        for above, ends, input_pico, fees_pico, output_pico in self.steps:
+            if above and above >= input_most:
+                continue
+            most = (input_most if ends is None or input_most < ends else ends) * input_pico + fees_pico
+            if most > fixed:
+                fixed = most
+            if output_pico > output:
+                output = output_pico
+        return Bound(fixed, output, self.has_unpriced_searches)
 
 
 def _input_rate(rates: Rates, asked: Asked) -> Pico:
@@ -70,20 +95,28 @@ def _output_rate(rates: Rates, asked: Asked) -> Pico:
     return max(rates.output_most, rates.output_audio_tokens if asked.has_audio else 0)
 
 
-def bound(cards: tuple[Card, ...], asked: Asked) -> Bound:
-    """Bound what a body can cost on any of `cards`, one for each service tier that it can be billed at.
+def _steps(card: Card, asked: Asked) -> Iterator[_Step]:
+    above = [tier.input_above for tier in card.tiers]
+    for tier, ends in zip(card.tiers, [*above[1:], None], strict=True):
+        rates = tier.rates
+        fees = rates.request + asked.searches_most * rates.web_searches
+        yield _Step(tier.input_above, ends, _input_rate(rates, asked), fees, asked.choices * _output_rate(rates, asked))
+
+
+def rising(cards: tuple[Card, ...], asked: Asked) -> Rising:
+    """Bound what a body can cost on any of `cards`, one for each service tier that it can be billed at, whatever its
+    input is (`asked` need not say it).
 
     Raises ValueError without a card: a call without a price has no bound.
     """
     if not cards:
         raise ValueError("a call without a price card has no bound")
-    fixed = output = 0
-    for card in cards:
-        for rates, input_most in _reachable(card, asked.input_most):
-            fees = rates.request + asked.searches_most * rates.web_searches
-            fixed = max(fixed, input_most * _input_rate(rates, asked) + fees)
-            output = max(output, asked.choices * _output_rate(rates, asked))
     is_unpriced = asked.searches_most > 0 and any(
         card.source != "free" and any(tier.rates.web_searches == 0 for tier in card.tiers) for card in cards
     )
-    return Bound(fixed, output, has_unpriced_searches=is_unpriced)
+    return Rising(tuple(step for card in cards for step in _steps(card, asked)), is_unpriced)
+
+
+def bound(cards: tuple[Card, ...], asked: Asked) -> Bound:
+    """Bound what a body with a known input can cost. Raises ValueError without a card."""
+    return rising(cards, asked).at(asked.input_most)

@@ -109,6 +109,8 @@ class FactsBook:
         self._resolved: OrderedDict[tuple[str, str], ModelFacts] = OrderedDict()
         self._learned: OrderedDict[tuple[str, ...], int] = OrderedDict()
         self._lock = Lock()
+        self.lessons = 0
+        """How often something was learned: facts stay as they are as long as this does."""
 
     def facts(self, provider: str, model: str, tenant: str = "") -> ModelFacts:
         """Give what is known of a model; its maximum is None when nobody has said it (to this tenant)."""
@@ -150,6 +152,7 @@ class FactsBook:
             return
         with self._lock:
             _remember(self._learned, (tenant, provider, model), tokens)
+            self.lessons += 1
 
 
 def _remember(kept: OrderedDict[Any, Any], key: tuple[str, ...], value: object) -> None:

@@ -68,19 +68,28 @@ def authorize(headers: Mapping[str, str], provider: Provider, wire: str) -> dict
     client's own pass, unless the provider wants none. The operator's extra headers replace the client's. Doing it
     twice does no harm.
     """
-    auth = provider.auth_on(wire)
-    is_ours = bool(provider.api_key) or auth is Auth.NONE
-    out = bare(headers) if is_ours else dict(headers)
-    if provider.api_key and auth is Auth.BEARER:
-        out["authorization"] = f"Bearer {provider.api_key}"
-    elif provider.api_key and auth is not Auth.NONE:
-        out[auth.value] = provider.api_key
-    return out | dict(provider.headers)
+    if provider.api_key:
+        auth = provider.auth_on(wire)
+        out = bare(headers)
+        if auth is Auth.BEARER:
+            out["authorization"] = f"Bearer {provider.api_key}"
+        elif auth is not Auth.NONE:
+            out[auth.value] = provider.api_key
+    else:
+        out = bare(headers) if provider.auth is Auth.NONE else dict(headers)
+    if provider.headers:
+        out.update(provider.headers)
+    return out
 
 
 def down(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Pick the provider's headers that a client may see."""
-    pairs = [(name.lower(), value) for name, value in headers]
-    dropped = {word.strip().lower() for name, value in pairs if name == "connection" for word in value.split(",")}
-    unwanted = HOP | dropped if dropped else HOP
-    return [pair for pair in pairs if pair[0] not in unwanted and not pair[0].startswith("x-bursar-")]
+    found: list[tuple[str, str]] = []
+    dropped: set[str] = set()
+    for name, value in headers:
+        lower = name.lower()
+        if lower == "connection":
+            dropped.update(word.strip().lower() for word in value.split(","))
+        elif lower not in HOP and not lower.startswith("x-bursar-"):
+            found.append((lower, value))
+    return [pair for pair in found if pair[0] not in dropped] if dropped else found

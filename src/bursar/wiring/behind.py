@@ -9,6 +9,7 @@ it to be presumed.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -20,7 +21,6 @@ from bursar.pipeline.quote import Quote
 from bursar.pipeline.unclosed import Unclosed
 from bursar.stores.joined import InlineStore
 from bursar.stores.threaded import DirectStore
-from bursar.wire.base import Answer
 from bursar.wiring.driving import drive
 
 __all__ = ["AccountsBehind", "QuietAccounts"]
@@ -31,15 +31,8 @@ log = logging.getLogger("bursar.library")
 class QuietAccount(Account):
     """An account that writes no headers for an answer: the program gets the provider's own. A refusal has them all."""
 
-    _is_settled = False
-
-    async def settle(self, answer: Answer, *, status: int) -> None:
-        self._is_settled = True
-        await super().settle(answer, status=status)
-
-    def headers(self) -> list[tuple[str, str]]:
-        """Tell what became of a call that got no answer."""
-        return super().headers() if self.is_closed and not self._is_settled else []
+    def head(self, given: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        return ()
 
 
 class QuietAccounts(Accounts):
