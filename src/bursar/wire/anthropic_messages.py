@@ -27,7 +27,7 @@ class AnthropicMessages(Adapter):
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        return read_request(self.name, self.parsed(raw), raw)
+        return read_request(self.name, self.parsed_whole(raw))
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream; a thinking budget that the new cap overtakes is lowered below it."""

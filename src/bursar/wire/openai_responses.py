@@ -29,7 +29,7 @@ class OpenAIResponses(Adapter):
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        return read_request(self.name, self.parsed(raw), raw)
+        return read_request(self.name, self.parsed_whole(raw))
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream; a cap of bursar's own is never below the least that the API takes."""
@@ -60,11 +60,11 @@ class OpenAICompact(OpenAIResponses):
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        body = self.parsed(raw)
+        parsed = self.parsed_whole(raw)
         for name in ("stream", CAP_NAME):
-            if body.get(name):
+            if parsed.body.get(name):
                 raise BadRequest(f"`{name}` is no field of this API: leave it out", param=name)
-        return replace(read_request(self.name, body, raw), takes_cap=False)
+        return replace(read_request(self.name, parsed), takes_cap=False)
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream: all that the model can write is held, since no cap can be sent."""

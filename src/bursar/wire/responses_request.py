@@ -27,7 +27,7 @@ from bursar.wire.fields import (
 from bursar.wire.openai_common import labels, mentions_cache, service_tiers
 from bursar.wire.responses_items import measure_input
 from bursar.wire.responses_tools import check_tools, searches_most, without_unasked_search
-from bursar.wire.strict_json import dump_parsed
+from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 
 __all__ = ["CAP_LEAST", "CAP_NAME", "SEARCH_TOKENS_MOST", "read_request"]
@@ -60,11 +60,13 @@ _COUNTED_ELSEWHERE = frozenset(
 """Fields that are no input text, or are counted by name; the text of every other field counts as system prompt."""
 
 
-def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
+def read_request(wire: str, parsed: Parsed) -> Request:
     """Read a parsed body. Raises BadRequest with `param` for what cannot be bounded."""
+    body = parsed.body
     refuse_control_fields(body)
     model = model_field(body)
-    _refuse_unbounded(body)
+    if not _MAY_BE_UNBOUNDED.isdisjoint(body):
+        _refuse_unbounded(body)
     body, dropped = without_unasked_search(body)
     tools = list_field(body, "tools")
     has_search = check_tools(tools)
@@ -73,8 +75,10 @@ def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
     tools_text = dump_parsed([*tools, *measured.tools]) if tools or measured.tools else b""
     schema_text = _schema(body)
     instructions = _instructions(body)
-    other = sum(strings_bytes(value) for name, value in body.items() if name not in _COUNTED_ELSEWHERE)
-    system = measured.system + text_bytes(instructions) + other
+    system = measured.system + text_bytes(instructions)
+    for name, value in body.items():
+        if name not in _COUNTED_ELSEWHERE:
+            system += strings_bytes(value)
     anatomy = split(system, len(tools_text) + len(schema_text), measured.turns)
     cap = count_field(body, CAP_NAME)
     return Request(
@@ -88,7 +92,7 @@ def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
         anatomy=anatomy,
         images_tokens_most=measured.beyond + searches * (SEARCH_TOKENS_MOST + anatomy.total // 4),
         shape_key=shape_key(instructions, *measured.system_text, tools_text, schema_text),
-        has_cache_write=mentions_cache(body, raw),
+        has_cache_write=mentions_cache(body, parsed),
         searches_most=searches,
         service_tiers=service_tiers(body, _TIERS),
         body_labels=labels(body),
@@ -108,6 +112,8 @@ _UNBOUNDED = (
     ("fallbacks", "another model than the one priced could answer"),
     ("search_parameters", "it bills by source"),
 )
+_MAY_BE_UNBOUNDED = frozenset({"modalities", *(name for name, _ in _UNBOUNDED)})
+"""What `_refuse_unbounded` looks at: a body with none of these has nothing of it."""
 
 
 def _refuse_unbounded(body: Mapping[str, Any]) -> None:
