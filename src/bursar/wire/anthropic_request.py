@@ -33,6 +33,7 @@ from bursar.wire.fields import (
 from bursar.wire.images import anthropic_image, image_size, pdf_cost
 from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
+from bursar.wire.written import kept
 
 __all__ = ["THINKING_LEAST", "THINKING_ROOM", "read_extra", "read_request"]
 
@@ -78,7 +79,7 @@ def read_request(wire: str, parsed: Parsed) -> Request:
     return Request(
         wire=wire,
         model=model,
-        body=body,
+        body=kept(parsed, body),
         is_stream=flag_field(body, "stream"),
         wants_usage=True,
         cap=cap,

@@ -28,10 +28,10 @@ from bursar.wire.images import image_size, openai_image, pdf_cost
 from bursar.wire.openai_common import labels, mentions_cache, service_tiers
 from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
+from bursar.wire.written import kept
 
-__all__ = ["CAP_NAMES", "CHOICES_MAX", "read_request"]
+__all__ = ["CHOICES_MAX", "read_request"]
 
-CAP_NAMES = ("max_completion_tokens", "max_tokens")
 CHOICES_MAX = 128
 _TIERS: dict[str, tuple[str, ...]] = {
     "auto": ("",),
@@ -76,7 +76,7 @@ def read_request(wire: str, parsed: Parsed) -> Request:
     return Request(
         wire=wire,
         model=model,
-        body=body,
+        body=kept(parsed, body),
         is_stream=is_stream,
         wants_usage=not is_stream or _wants_usage(body),
         cap=_cap(body),

@@ -7,7 +7,7 @@ generated what a tool of the provider returned.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bursar.core.usage import Usage
@@ -68,7 +68,7 @@ def is_capped(response: Mapping[str, Any]) -> bool:
     return isinstance(details, Mapping) and details.get("reason") == "max_output_tokens"
 
 
-def _usage(response: Mapping[str, Any], items: list[Mapping[str, Any]]) -> Usage | None:
+def _usage(response: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> Usage | None:
     """Split the usage, which has chat's counters under other names, and add the searches, which stand apart from it."""
     raw = response.get("usage")
     if not isinstance(raw, dict):
@@ -85,7 +85,7 @@ def _usage(response: Mapping[str, Any], items: list[Mapping[str, Any]]) -> Usage
     )
 
 
-def _searches(response: Mapping[str, Any], items: list[Mapping[str, Any]]) -> int:
+def _searches(response: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> int:
     """Count billed searches, as told or else as shown; opening a page or looking through it is no search."""
     tools = response.get("tool_usage")
     told = tools.get("web_search") if isinstance(tools, dict) else None

@@ -29,6 +29,7 @@ from bursar.wire.responses_items import measure_input
 from bursar.wire.responses_tools import check_tools, searches_most, without_unasked_search
 from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
+from bursar.wire.written import kept
 
 __all__ = ["CAP_LEAST", "CAP_NAME", "SEARCH_TOKENS_MOST", "read_request"]
 
@@ -84,7 +85,7 @@ def read_request(wire: str, parsed: Parsed) -> Request:
     return Request(
         wire=wire,
         model=model,
-        body=body,
+        body=kept(parsed, body),
         is_stream=flag_field(body, "stream"),
         wants_usage=True,
         cap=cap,
