@@ -25,6 +25,7 @@ CONTROLS = st.sampled_from(
         {"ttl": "1h", "type": "ephemeral"},
         {"type": "ephemeral", "ttl": "5m"},
         {"type": "ephemeral", "note": {"a": "1h"}},
+        {"type": "ephemeral", "note": "1h"},
         "cache_control",
         {},
     ]
@@ -57,6 +58,13 @@ def test_spaces_and_escapes_between_names_change_nothing(
     assert told(wire.parse(spaced)) == found
     assert told(wire.parse(escaped)) == found
     assert not parse_whole(spaced).is_canonical
+
+
+def test_a_word_that_is_no_lifetime_is_none_whatever_the_texts_hold() -> None:
+    odd = {"type": "text", "text": "\\u0061", "cache_control": {"type": "ephemeral", "note": "1h"}}
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [odd]}]}
+    found = AnthropicMessages().parse(json.dumps(body, separators=(",", ":")).encode())
+    assert (found.has_cache_write, found.has_cache_write_1h) == (True, False)
 
 
 def test_bytes_are_canonical_only_where_they_are_what_would_be_written() -> None:
