@@ -15,7 +15,7 @@ from bursar.wire.notes import with_note
 from bursar.wire.openai_chat import OpenAIChat
 from bursar.wire.openai_responses import OpenAICompact, OpenAIResponses
 from bursar.wire.strict_json import dump_parsed, parse_whole
-from bursar.wire.written import KEPT_BYTES_MAX, Canonical, kept, write_with
+from bursar.wire.written import KEPT_BYTES_MAX, KEPT_BYTES_MIN, Canonical, kept, write_with
 
 NAMES = st.sampled_from(["model", "n", "max_tokens", "stream_options", "é", 'a"b', "user"])
 VALUES = st.recursive(
@@ -23,7 +23,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-MESSAGES = [{"role": "user", "content": 'say "hi"\n\u2028 é'}]
+MESSAGES = [{"role": "user", "content": 'say "hi"\n\u2028 é' + "x" * KEPT_BYTES_MIN}]
 WIRES: list[tuple[Wire, dict[str, Any], str]] = [
     (OpenAIChat(), {"messages": MESSAGES}, "max_completion_tokens"),
     (OpenAIChat("max_tokens", takes_stream_options=False), {"messages": MESSAGES}, "max_tokens"),
@@ -91,8 +91,7 @@ def test_what_is_left_out_of_a_body_does_not_come_back_with_its_bytes() -> None:
     assert b"fallbacks" not in wire.encode(request, model="m", cap=None)
 
 
-def test_the_bytes_of_a_large_body_are_not_kept() -> None:
-    small = parse_whole(compact({"model": "m", "text": "x" * 100}))
-    large = parse_whole(compact({"model": "m", "text": "x" * KEPT_BYTES_MAX}))
-    assert isinstance(kept(small, small.body), Canonical) is small.is_canonical
-    assert not isinstance(kept(large, large.body), Canonical)
+def test_bytes_are_kept_of_bodies_that_are_neither_small_nor_large() -> None:
+    for size, is_kept in ((KEPT_BYTES_MIN - 100, False), (KEPT_BYTES_MIN, True), (KEPT_BYTES_MAX, False)):
+        parsed = parse_whole(compact({"model": "m", "text": "x" * size}))
+        assert isinstance(kept(parsed, parsed.body), Canonical) is (is_kept and parsed.is_canonical)

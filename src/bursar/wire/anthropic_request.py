@@ -64,9 +64,13 @@ def read_request(wire: str, parsed: Parsed) -> Request:
     cap = count_field(body, "max_tokens")
     if cap is None:
         raise BadRequest("`max_tokens` is required", param="max_tokens")
-    body, dropped = _without_other_models(body)
-    _refuse_unbounded(body)
-    searches = _searches(list_field(body, "tools"))
+    dropped: tuple[str, ...] = ()
+    # Most fields are absent from most bodies, and a look is cheaper than a call that finds nothing.
+    if "tools" in body or "fallbacks" in body:
+        body, dropped = _without_other_models(body)
+    if not _MAY_BE_UNBOUNDED.isdisjoint(body):
+        _refuse_unbounded(body)
+    searches = _searches(list_field(body, "tools")) if "tools" in body else 0
     tools_text = dump_parsed(body["tools"]) if body.get("tools") else b""
     schema_text = _schema(body)
     system, system_text = _system(body)
@@ -80,10 +84,10 @@ def read_request(wire: str, parsed: Parsed) -> Request:
         wire=wire,
         model=model,
         body=kept(parsed, body),
-        is_stream=flag_field(body, "stream"),
+        is_stream="stream" in body and flag_field(body, "stream"),
         wants_usage=True,
         cap=cap,
-        cap_least=min(cap, _cap_least(body)),
+        cap_least=min(cap, _cap_least(body)) if "thinking" in body else 1,
         anatomy=split(size, len(tools_text) + len(schema_text), turns),
         images_tokens_most=beyond + system.tokens_beyond + searches * SEARCH_TOKENS_MOST,
         shape_key=shape_key(*system_text, tools_text, schema_text),
@@ -91,8 +95,8 @@ def read_request(wire: str, parsed: Parsed) -> Request:
         has_cache_write_1h=writes_1h,
         searches_most=searches,
         service_tiers=_service_tiers(body),
-        body_labels=_labels(body),
-        passes_most=2 if _compacts(body) else 1,
+        body_labels=_labels(body) if "metadata" in body else {},
+        passes_most=2 if "context_management" in body and _compacts(body) else 1,
         dropped=dropped,
     )
 
@@ -125,6 +129,10 @@ def _without_other_models(body: dict[str, Any]) -> tuple[dict[str, Any], tuple[s
             body = {name: value for name, value in body.items() if name not in ("tools", "tool_choice")}
         dropped.append("tools.advisor")
     return body, tuple(dropped)
+
+
+_MAY_BE_UNBOUNDED = frozenset({"mcp_servers", "thread", "inference_geo"})
+"""What `_refuse_unbounded` looks at: a body with none of these has nothing of it."""
 
 
 def _schema(body: Mapping[str, Any]) -> bytes:
@@ -195,8 +203,6 @@ def _service_tiers(body: Mapping[str, Any]) -> tuple[str, ...]:
 def _compacts(body: Mapping[str, Any]) -> bool:
     """Does the body allow the provider to summarise the conversation first? That bills its input once more."""
     management = body.get("context_management")
-    if management is None:
-        return False
     edits = management.get("edits") if isinstance(management, Mapping) else None
     return isinstance(edits, list) and any(
         isinstance(edit, Mapping) and str(edit.get("type")).startswith("compact_") for edit in edits

@@ -15,6 +15,7 @@ from bursar.wire.strict_json import Parsed
 __all__ = ["labels", "mentions_cache", "service_tiers"]
 
 _CACHE_KEYS = ("prompt_cache_breakpoint", "prompt_cache_options", "cache_control")
+_LABELLING = frozenset({"metadata", "safety_identifier", "user"})
 _CACHE_KEYS_SHOWN = tuple(key.encode() for key in _CACHE_KEYS)
 
 
@@ -42,6 +43,8 @@ def mentions_cache(body: dict[str, Any], parsed: Parsed) -> bool:
 
 def labels(body: Mapping[str, Any]) -> dict[str, str]:
     """Give the labels that a body names: the user, and its metadata."""
+    if _LABELLING.isdisjoint(body):
+        return {}
     found = metadata_labels(body.get("metadata"))
     user = clean_label(body.get("safety_identifier")) or clean_label(body.get("user"))
     if user:

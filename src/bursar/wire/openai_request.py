@@ -33,6 +33,7 @@ from bursar.wire.written import kept
 __all__ = ["CHOICES_MAX", "read_request"]
 
 CHOICES_MAX = 128
+_CAP_NAMES = frozenset({"max_completion_tokens", "max_tokens"})
 _TIERS: dict[str, tuple[str, ...]] = {
     "auto": ("",),
     "default": ("",),
@@ -64,9 +65,11 @@ def read_request(wire: str, parsed: Parsed) -> Request:
     if not _MAY_BE_UNBOUNDED.isdisjoint(body):
         _refuse_unbounded(body)
     _refuse_searching(model)
-    is_stream = flag_field(body, "stream")
-    tools = list_field(body, "tools")
-    _check_tools(tools)
+    # Most fields are absent from most bodies, and a look is cheaper than a call that finds nothing.
+    is_stream = "stream" in body and flag_field(body, "stream")
+    tools = list_field(body, "tools") if "tools" in body else []
+    if tools:
+        _check_tools(tools)
     tools_text = dump_parsed([tools, body.get("functions")]) if tools or body.get("functions") else b""
     schema_text = dump_parsed(body["response_format"]) if body.get("response_format") else b""
     system, turns, beyond, system_text = _messages(body, model)
@@ -79,15 +82,15 @@ def read_request(wire: str, parsed: Parsed) -> Request:
         body=kept(parsed, body),
         is_stream=is_stream,
         wants_usage=not is_stream or _wants_usage(body),
-        cap=_cap(body),
-        choices=count_field(body, "n", most=CHOICES_MAX) or 1,
+        cap=None if _CAP_NAMES.isdisjoint(body) else _cap(body),
+        choices=(count_field(body, "n", most=CHOICES_MAX) or 1) if "n" in body else 1,
         anatomy=split(system, len(tools_text) + len(schema_text), turns),
         images_tokens_most=beyond,
         shape_key=shape_key(*system_text, tools_text, schema_text),
         has_cache_write=mentions_cache(body, parsed),
-        service_tiers=service_tiers(body, _TIERS),
+        service_tiers=service_tiers(body, _TIERS) if "service_tier" in body else ("",),
         body_labels=labels(body),
-        output_beyond_cap=_prediction_bytes(body),
+        output_beyond_cap=_prediction_bytes(body) if "prediction" in body else 0,
     )
 
 
@@ -180,15 +183,22 @@ def _messages(body: Mapping[str, Any], model: str) -> tuple[int, list[tuple[bool
     turns: list[tuple[bool, int]] = []
     system_text: list[str] = []
     for at, message in enumerate(list_field(body, "messages")):
-        tally.size_bytes = FRAME_BYTES
-        _measure(message, tally, model, at)
-        role = message.get("role")
-        if role in ("system", "developer"):
-            system += tally.size_bytes
-            system_text.extend(_texts(message.get("content")))
+        role, content = message.get("role"), message.get("content")
+        if type(content) is str and len(message) == 2 and role is not None:
+            size = FRAME_BYTES + text_bytes(content)  # A role and a text: the usual message.
         else:
-            turns.append((role != "assistant", tally.size_bytes))
+            tally.size_bytes = FRAME_BYTES
+            _measure(message, tally, model, at)
+            size = tally.size_bytes
+        if role in _SYSTEM_ROLES:
+            system += size
+            system_text.extend(_texts(content))
+        else:
+            turns.append((role != "assistant", size))
     return system, turns, tally.tokens_beyond, system_text
+
+
+_SYSTEM_ROLES = ("system", "developer")
 
 
 def _texts(content: object) -> list[str]:

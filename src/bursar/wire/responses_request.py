@@ -68,9 +68,14 @@ def read_request(wire: str, parsed: Parsed) -> Request:
     model = model_field(body)
     if not _MAY_BE_UNBOUNDED.isdisjoint(body):
         _refuse_unbounded(body)
-    body, dropped = without_unasked_search(body)
-    tools = list_field(body, "tools")
-    has_search = check_tools(tools)
+    # Most fields are absent from most bodies, and a look is cheaper than a call that finds nothing.
+    dropped: tuple[str, ...] = ()
+    tools: list[dict[str, Any]] = []
+    has_search = False
+    if "tools" in body:
+        body, dropped = without_unasked_search(body)
+        tools = list_field(body, "tools")
+        has_search = check_tools(tools)
     measured = measure_input(body, model)
     searches = searches_most(body) if has_search or measured.has_search else 0
     tools_text = dump_parsed([*tools, *measured.tools]) if tools or measured.tools else b""
@@ -81,12 +86,12 @@ def read_request(wire: str, parsed: Parsed) -> Request:
         if name not in _COUNTED_ELSEWHERE:
             system += strings_bytes(value)
     anatomy = split(system, len(tools_text) + len(schema_text), measured.turns)
-    cap = count_field(body, CAP_NAME)
+    cap = count_field(body, CAP_NAME) if CAP_NAME in body else None
     return Request(
         wire=wire,
         model=model,
         body=kept(parsed, body),
-        is_stream=flag_field(body, "stream"),
+        is_stream="stream" in body and flag_field(body, "stream"),
         wants_usage=True,
         cap=cap,
         cap_least=CAP_LEAST if cap is None else min(cap, CAP_LEAST),
@@ -95,7 +100,7 @@ def read_request(wire: str, parsed: Parsed) -> Request:
         shape_key=shape_key(instructions, *measured.system_text, tools_text, schema_text),
         has_cache_write=mentions_cache(body, parsed),
         searches_most=searches,
-        service_tiers=service_tiers(body, _TIERS),
+        service_tiers=service_tiers(body, _TIERS) if "service_tier" in body else ("",),
         body_labels=labels(body),
         passes_most=2 if measured.has_compaction or _compacts(body) else 1,
         dropped=dropped,

@@ -18,6 +18,7 @@ __all__ = ["anthropic_input", "anthropic_told", "anthropic_usage", "openai_cost"
 
 _COST_USD_MAX = 9_000_000
 """No single answer costs more; what says so is no cost."""
+_CACHED_ELSEWHERE = frozenset({"prompt_cache_hit_tokens", "cached_tokens"})
 _COSTS = frozenset({"cost_in_usd_ticks", "cost", "is_byok"})
 """One of these is there where a cost is stated."""
 _TICKS_PER_NANO = 10
@@ -60,10 +61,12 @@ def output_told(raw: object) -> int:
 def _openai_usage(raw: Mapping[str, Any], web_searches: int) -> Usage:
     prompt, completion = _needed(raw, "prompt_tokens"), _needed(raw, "completion_tokens")
     details, made = _inner(raw, "prompt_tokens_details"), _inner(raw, "completion_tokens_details")
-    cached = _first(
-        _count(details, "cached_tokens"), _count(raw, "prompt_cache_hit_tokens"), _count(raw, "cached_tokens")
-    )
-    cached_audio = audio = written = reasoning = output_audio = 0
+    cached = cached_audio = audio = written = reasoning = output_audio = 0
+    # What an answer does not tell is 0, and many tell no details.
+    if details or not _CACHED_ELSEWHERE.isdisjoint(raw):
+        cached = _first(
+            _count(details, "cached_tokens"), _count(raw, "prompt_cache_hit_tokens"), _count(raw, "cached_tokens")
+        )
     if details:
         cached_audio = _count(_inner(details, "cached_tokens_details"), "audio_tokens") or 0
         audio = _count(details, "audio_tokens") or 0

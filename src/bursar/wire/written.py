@@ -11,8 +11,10 @@ from typing import Any
 
 from bursar.wire.strict_json import Parsed, dump_parsed
 
-__all__ = ["KEPT_BYTES_MAX", "Canonical", "kept", "write_with"]
+__all__ = ["KEPT_BYTES_MAX", "KEPT_BYTES_MIN", "Canonical", "kept", "write_with"]
 
+KEPT_BYTES_MIN = 4_096
+"""A smaller body is sooner written anew than compared."""
 KEPT_BYTES_MAX = 65_536
 """Larger bodies are written anew: the gateway would hold their bytes for as long as an answer streams."""
 
@@ -29,8 +31,9 @@ class Canonical(dict[str, Any]):
 
 def kept(parsed: Parsed, body: dict[str, Any]) -> dict[str, Any]:
     """Give a body that was read, with its bytes where they can be used again; another one than was parsed as it is."""
-    is_usable = parsed.is_canonical and body is parsed.body and len(parsed.raw) <= KEPT_BYTES_MAX
-    return Canonical(body, parsed.raw) if is_usable else body
+    if not parsed.is_canonical or not KEPT_BYTES_MIN <= len(parsed.raw) <= KEPT_BYTES_MAX or body is not parsed.body:
+        return body
+    return Canonical(body, parsed.raw)
 
 
 def write_with(body: Mapping[str, Any], fields: Mapping[str, Any]) -> bytes:
