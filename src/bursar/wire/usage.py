@@ -74,7 +74,8 @@ def _openai_usage(raw: Mapping[str, Any], web_searches: int) -> Usage:
         written = min(_count(details, "cache_write_tokens") or 0, max(0, prompt - cached - audio + cached_audio))
     if made:
         reasoning, output_audio = _count(made, "reasoning_tokens") or 0, _count(made, "audio_tokens") or 0
-    unnamed = max(0, (_count(raw, "total_tokens") or 0) - prompt - completion)
+    total = _count(raw, "total_tokens") or 0
+    unnamed = total - prompt - completion if total > prompt + completion else 0
     inside = 0 if unnamed and (reasoning == unnamed or reasoning > completion) else reasoning
     return Usage(
         input_tokens=prompt - cached - audio + cached_audio - written,
