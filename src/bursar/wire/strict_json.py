@@ -59,8 +59,10 @@ _WRITTEN_MAX = 25
 _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % DIGITS_MAX)
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _COUNTED_BYTES_MAX = 4_096
-"""Of a body up to this size the brackets are counted, which mostly ends the question of its depth; in a larger one
-that takes longer than to walk it."""
+"""Of a body up to this size the brackets are counted, which mostly ends the question of its depth; a larger one is
+walked, which is quicker than to count and then to walk it."""
+_WALKED_AT_ONCE = 2_000
+"""Where one level holds more values (an array of tokens), the brackets are counted all the same."""
 
 
 class Parsed(NamedTuple):
@@ -194,11 +196,15 @@ def _constant(text: str) -> float:
 
 def _check_depth(raw: bytes, value: dict[str, Any]) -> None:
     """Walk level by level, containers only; a body too short to be deep is not walked at all."""
-    size = len(raw)
-    if size <= 2 * DEPTH_MAX or (size <= _COUNTED_BYTES_MAX and raw.count(b"{") + raw.count(b"[") <= DEPTH_MAX):
+    if len(raw) <= 2 * DEPTH_MAX:
         return
+    may_count = True
     level: list[Any] = [value]
     for _ in range(DEPTH_MAX):
+        if may_count and (len(raw) <= _COUNTED_BYTES_MAX or sum(map(len, level)) > _WALKED_AT_ONCE):
+            if raw.count(b"{") + raw.count(b"[") <= DEPTH_MAX:
+                return
+            may_count = False
         level = [
             inner
             for outer in level
