@@ -101,3 +101,20 @@ def test_no_bytes_raise_anything_but_bad_request(raw: bytes) -> None:
         return
     assert type(value) is dict
     dump(value)
+
+
+@pytest.mark.parametrize("padding", [0, 5_000])
+@pytest.mark.parametrize("wide", [0, 5_000])
+@pytest.mark.parametrize("objects", [0, 200])
+def test_the_depth_is_bounded_however_large_or_wide_a_body_is(padding: int, wide: int, objects: int) -> None:
+    shallow = {"text": "[{" * padding, "wide": [1] * wide, "objects": [{"a": []}] * objects}
+    for depth, is_refused in ((DEPTH_MAX - 1, False), (DEPTH_MAX, True)):
+        deep: object = []
+        for _ in range(depth - 1):
+            deep = [deep]
+        raw = json.dumps({**shallow, "deep": deep}).encode()
+        if is_refused:
+            with pytest.raises(BadRequest, match="deeper than 100"):
+                parse(raw)
+        else:
+            parse(raw)

@@ -108,6 +108,12 @@ class Guards:
     def __bool__(self) -> bool:
         return bool(self.rules) or self.loops is not None
 
+    @property
+    def matched(self) -> tuple[str, ...]:
+        """Name the labels that decide which guards look at a call."""
+        rules = (*self.rules, *((self.loops,) if self.loops is not None else ()))
+        return tuple(dict.fromkeys(label for rule in rules for label, _ in rule.match))
+
     def limits(self, labels: Labels) -> tuple[RunLimit, ...] | None:
         """Give the limits of a call's run that the ledger checks; of one guard the strictest that matches counts.
 

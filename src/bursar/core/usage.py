@@ -36,7 +36,7 @@ class Usage:
     web_searches: int = 0
 
     def __post_init__(self) -> None:
-        for at, count in enumerate(self.counts):
+        for at, count in enumerate(_counts(self)):
             if type(count) is not int or not 0 <= count <= COUNT_MAX:
                 raise ValueError(f"{LEAVES[at]} is {count!r}: a whole number from 0 to 2^63-1 is needed")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from bursar.core.budget import Unit
@@ -46,10 +46,18 @@ class Ladder:
     retarget: Callable[[Call, str], Call]
     _warned: OrderedDict[tuple[str, str, str], None] = field(default_factory=OrderedDict)
 
-    async def __call__(self, call: Call, following: Next) -> Reply:
+    _early: tuple[tuple[GuardRule, tuple[LadderStep, ...]], ...] = field(init=False)
+    """The rules that have rungs before the end, with these."""
+
+    def __post_init__(self) -> None:
+        self._early = tuple((rule, rule.early) for rule in self.guards.rules if rule.early)
+
+    def __call__(self, call: Call, following: Next) -> Awaitable[Reply]:
         reached = self._reached(call)
-        if not reached:
-            return await following(call)
+        return self._acting(call, following, reached) if reached else following(call)
+
+    async def _acting(self, call: Call, following: Next, reached: list[_Reached]) -> Reply:
+        """Do what each rung says."""
         headers = []
         for each in reached:
             if each.rung.act is Act.MODEL:
@@ -70,9 +78,8 @@ class Ladder:
         if standing is None:
             return []
         found: dict[tuple[str, Act], _Reached] = {}
-        for rule in self.guards.rules:
-            early = rule.early
-            if not early or not rule.matches(call.labels):
+        for rule, early in self._early:
+            if not rule.matches(call.labels):
                 continue
             used, most = standing.used(rule, self.clock())
             for rung in early:

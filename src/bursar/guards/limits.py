@@ -5,31 +5,53 @@ Owns that question. The answer is the ledger's, in the transaction that holds th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
 
 from bursar.core.guards import Guards
-from bursar.core.labels import NONE
-from bursar.core.run import RunAsk
+from bursar.core.labels import NONE, Labels
+from bursar.core.run import RunAsk, RunLimit
 from bursar.pipeline.call import Call, Next, Reply
-from bursar.wire.conversation import conversation_of
+from bursar.wire.conversation import steps_of
 
-__all__ = ["RunLimits"]
+__all__ = ["KNOWN_MAX", "RunLimits"]
+
+KNOWN_MAX = 1_000
+"""Of so many combinations of labels that the guards look at, the limits are remembered."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunLimits:
     """A stage: asks for one step within the limits. A call without a run has none to ask of."""
 
     guards: Guards
+    _known: dict[tuple[str, ...], tuple[RunLimit, ...] | None] = field(default_factory=dict)
+    """By the values of `_matched`; guards themselves never change."""
+    _matched: tuple[str, ...] = field(init=False)
+    """The labels that decide which guards look at a call."""
 
-    async def __call__(self, call: Call, following: Next) -> Reply:
+    def __post_init__(self) -> None:
+        self._matched = self.guards.matched
+
+    def __call__(self, call: Call, following: Next) -> Awaitable[Reply]:
         run = call.labels["run"]
-        limits = self.guards.limits(call.labels) if run != NONE else None
+        limits = self._limits(call.labels) if run != NONE else None
         if limits is None:
-            return await following(call)
-        ask = call.run if call.run is not None else RunAsk(run)
-        talk = conversation_of(call.request)
-        answers, tool_calls = (talk.answers, talk.tool_calls) if talk is not None else (0, 0)
+            return following(call)
+        done, prefix = (call.run.tool_calls, call.run.prefix) if call.run is not None else (0, "")
+        name = call.run.run if call.run is not None else run
+        answers, tool_calls = steps_of(call.request)
         parent = "" if call.parent_run == run else call.parent_run
-        asking = replace(ask, limits=limits, parent=parent, turns=answers, tool_calls=max(tool_calls, ask.tool_calls))
-        return await following(replace(call, run=asking))
+        return following(call.asking(RunAsk(name, limits, parent, answers, max(tool_calls, done), prefix)))
+
+    def _limits(self, labels: Labels) -> tuple[RunLimit, ...] | None:
+        """Give the limits of a call's run; None where no guard looks at such calls."""
+        key = tuple([labels[name] for name in self._matched])
+        # Looked up once: another thread may put a new memory in its place meanwhile.
+        known = self._known
+        if key in known:
+            return known[key]
+        if len(known) >= KNOWN_MAX:
+            known = self._known = {}
+        limits = known[key] = self.guards.limits(labels)
+        return limits

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from bursar.core.labels import NONE, Labels
@@ -42,9 +42,13 @@ class RunNaming:
     _known: OrderedDict[str, tuple[str, int]] = field(default_factory=OrderedDict)
     """By prefix: the latest run, and when it last did something in this process."""
 
-    async def __call__(self, call: Call, following: Next) -> Reply:
+    def __call__(self, call: Call, following: Next) -> Awaitable[Reply]:
         if call.labels["run"] != NONE or not self.is_needed():
-            return await following(call)
+            return following(call)
+        return self._inferred(call, following)
+
+    async def _inferred(self, call: Call, following: Next) -> Reply:
+        """Pass a call on that nobody named a run for."""
         if call.request.previous_id:
             return await following(await self._continued(call))
         talk = conversation_of(call.request)

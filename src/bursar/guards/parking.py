@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 from bursar.core.guards import Guards
@@ -45,12 +46,18 @@ class Parking:
     _parked: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
     """Runs that were parked when this process last heard of them: their next call looks before it asks."""
 
-    async def __call__(self, call: Call, following: Next) -> Reply:
+    _is_parking: bool = field(init=False)
+    """Some guard's budget parks the runs that it refuses."""
+
+    def __post_init__(self) -> None:
+        self._is_parking = any(rule.budget and rule.is_parking for rule in self.guards.rules)
+
+    def __call__(self, call: Call, following: Next) -> Awaitable[Reply]:
         if call.labels["run"] == NONE:
-            return await following(call)
-        if self.guards.park_wait_s <= 0:
-            return await self._asked(call, following)
-        return await self._waiting(call, following)
+            return following(call)
+        if self.guards.park_wait_s > 0:
+            return self._waiting(call, following)
+        return self._asked(call, following) if self._is_parking else following(call)
 
     async def _waiting(self, call: Call, following: Next) -> Reply:
         """Ask again whenever somebody has decided, until the time is over; a stream is kept alive meanwhile."""

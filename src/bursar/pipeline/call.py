@@ -7,7 +7,8 @@ whole or as a body that is read piece by piece.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import field, fields, replace
+from operator import attrgetter
 from typing import Protocol
 
 from bursar.core.budget import Budget
@@ -76,6 +77,12 @@ class Call:
         """Where it goes first."""
         return Target(self.provider, self.model, self.wire, self.path)
 
+    def asking(self, run: RunAsk) -> Call:
+        """Give the same call with what it asks of its run: a copy of all fields but one, made for each guarded call."""
+        found = [*_fields(self)]
+        found[_RUN] = run
+        return Call(*found)
+
     def towards(self, target: Target) -> Call:
         """Give the same call on its way elsewhere; a client's key is never shown to another provider."""
         is_same = target.provider.name == self.provider.name
@@ -87,6 +94,11 @@ class Call:
             path=target.path,
             headers=self.headers if is_same else bare(self.headers),
         )
+
+
+_NAMES = tuple(each.name for each in fields(Call))
+_RUN = _NAMES.index("run")
+_fields = attrgetter(*_NAMES)
 
 
 class Body(Protocol):
@@ -120,6 +132,9 @@ Next = Callable[[Call], Awaitable[Reply]]
 
 
 class Stage(Protocol):
-    """One capability: it may pass on, replace the call, answer itself, or wrap the reply."""
+    """One capability: it may pass on, replace the call, answer itself, or wrap the reply.
 
-    async def __call__(self, call: Call, following: Next) -> Reply: ...
+    One that has nothing to do gives what `following` gives, without a coroutine of its own.
+    """
+
+    def __call__(self, call: Call, following: Next) -> Awaitable[Reply]: ...

@@ -151,8 +151,11 @@ def _arguments(value: object) -> str:
             value = json.loads(value)
         except (ValueError, RecursionError):
             return _clipped(str(value))
-    return _clipped(json.dumps(value, sort_keys=True, separators=(",", ":")))
+    return _clipped(_IN_ORDER.encode(value))
 
+
+_IN_ORDER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+"""Made once: `json.dumps` would make one for each call."""
 
 _ERROR = re.compile(
     r'\s*(?:\{\s*"?(?:is_?)?error|\[?[\w.]{0,60}(?:error|exception)\b|fatal:|traceback \()', re.IGNORECASE

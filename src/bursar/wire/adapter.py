@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from bursar.wire.base import Answer, Refusal, Request
 from bursar.wire.refusals import is_openai_error, named_maximum, named_room, openai_refusal
-from bursar.wire.strict_json import BODY_BYTES_MAX, loads, parse
+from bursar.wire.strict_json import BODY_BYTES_MAX, Parsed, loads, parse, parse_whole
 
 __all__ = ["Adapter", "loaded"]
 
@@ -36,6 +36,10 @@ class Adapter:
     def path(self, model: str) -> str:
         """Say where a request goes below the provider's base URL."""
         return self._path
+
+    def parsed_whole(self, raw: bytes) -> Parsed:
+        """Parse a request's body strictly, and say what is known of its bytes. Raises BadRequest."""
+        return parse_whole(raw, size_max=self.body_bytes_max)
 
     def parsed(self, raw: bytes) -> dict[str, Any]:
         """Parse a request's body strictly. Raises BadRequest."""

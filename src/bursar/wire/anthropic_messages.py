@@ -14,6 +14,7 @@ from bursar.wire.anthropic_stream import MessagesReader, read_message
 from bursar.wire.base import Answer, Refusal, Request
 from bursar.wire.refusals import anthropic_refusal, is_anthropic_error
 from bursar.wire.strict_json import dump_parsed
+from bursar.wire.written import write_with
 
 __all__ = ["AnthropicMessages", "with_thinking_below"]
 
@@ -27,16 +28,15 @@ class AnthropicMessages(Adapter):
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        return read_request(self.name, self.parsed(raw), raw)
+        return read_request(self.name, self.parsed_whole(raw))
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream; a thinking budget that the new cap overtakes is lowered below it."""
-        body = dict(request.body)
-        body["model"] = model
+        fields: dict[str, Any] = {"model": model}
         if cap is not None and cap != request.cap:
-            body["max_tokens"] = cap
-            body = with_thinking_below(body, cap)
-        return dump_parsed(body)
+            fields["max_tokens"] = cap
+            return dump_parsed(with_thinking_below({**request.body, **fields}, cap))
+        return write_with(request.body, fields)
 
     def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
         """Read a whole answer's object; None when it is no message."""

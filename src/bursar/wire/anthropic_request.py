@@ -31,8 +31,9 @@ from bursar.wire.fields import (
     refuse_control_fields,
 )
 from bursar.wire.images import anthropic_image, image_size, pdf_cost
-from bursar.wire.strict_json import dump_parsed
+from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
+from bursar.wire.written import kept
 
 __all__ = ["THINKING_LEAST", "THINKING_ROOM", "read_extra", "read_request"]
 
@@ -55,40 +56,47 @@ _VOLATILE_SYSTEM = "x-anthropic-billing-header"
 """Claude Code's first system block changes with every call; the shape of a call is without it."""
 
 
-def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
+def read_request(wire: str, parsed: Parsed) -> Request:
     """Read a parsed body. Raises BadRequest with `param` for what cannot be bounded."""
+    body = parsed.body
     refuse_control_fields(body)
     model = model_field(body)
     cap = count_field(body, "max_tokens")
     if cap is None:
         raise BadRequest("`max_tokens` is required", param="max_tokens")
-    body, dropped = _without_other_models(body)
-    _refuse_unbounded(body)
-    searches = _searches(list_field(body, "tools"))
+    dropped: tuple[str, ...] = ()
+    # Most fields are absent from most bodies, and a look is cheaper than a call that finds nothing.
+    if "tools" in body or "fallbacks" in body:
+        body, dropped = _without_other_models(body)
+    if not _MAY_BE_UNBOUNDED.isdisjoint(body):
+        _refuse_unbounded(body)
+    searches = _searches(list_field(body, "tools")) if "tools" in body else 0
     tools_text = dump_parsed(body["tools"]) if body.get("tools") else b""
-    schema = [body[name] for name in ("output_config", "output_format") if body.get(name)]
-    schema_text = dump_parsed(schema) if schema else b""
+    schema_text = _schema(body)
     system, system_text = _system(body)
     turns, beyond = _messages(body)
-    writes, writes_1h = _cache_writes(body, raw)
-    other = sum(strings_bytes(value) for name, value in body.items() if name not in _NO_INPUT)
+    writes, writes_1h = _cache_writes(body, parsed)
+    size = system.size_bytes
+    for name, value in body.items():
+        if name not in _NO_INPUT:
+            size += strings_bytes(value)
     return Request(
         wire=wire,
         model=model,
-        body=body,
-        is_stream=flag_field(body, "stream"),
+        body=kept(parsed, body),
+        is_stream="stream" in body and flag_field(body, "stream"),
         wants_usage=True,
         cap=cap,
-        cap_least=min(cap, _cap_least(body)),
-        anatomy=split(system.size_bytes + other, len(tools_text) + len(schema_text), turns),
+        cap_least=min(cap, _cap_least(body)) if "thinking" in body else 1,
+        anatomy=split(size, len(tools_text) + len(schema_text), turns),
         images_tokens_most=beyond + system.tokens_beyond + searches * SEARCH_TOKENS_MOST,
         shape_key=shape_key(*system_text, tools_text, schema_text),
         has_cache_write=writes,
         has_cache_write_1h=writes_1h,
         searches_most=searches,
         service_tiers=_service_tiers(body),
-        body_labels=_labels(body),
-        passes_most=2 if _compacts(body) else 1,
+        body_labels=_labels(body) if "metadata" in body else {},
+        passes_most=2 if "context_management" in body and _compacts(body) else 1,
         dropped=dropped,
     )
 
@@ -114,13 +122,24 @@ def _without_other_models(body: dict[str, Any]) -> tuple[dict[str, Any], tuple[s
         body = {name: value for name, value in body.items() if name not in ("fallbacks", "fallback_credit_token")}
         dropped.append("fallbacks")
     tools = list_field(body, "tools")
-    kept = [tool for tool in tools if not str(tool.get("type") or "").startswith("advisor_")]
+    kept = [tool for tool in tools if not (tool.get("type") and str(tool["type"]).startswith("advisor_"))]
     if len(kept) < len(tools):
         body = {**body, "tools": kept}
         if not kept:
             body = {name: value for name, value in body.items() if name not in ("tools", "tool_choice")}
         dropped.append("tools.advisor")
     return body, tuple(dropped)
+
+
+_MAY_BE_UNBOUNDED = frozenset({"mcp_servers", "thread", "inference_geo"})
+"""What `_refuse_unbounded` looks at: a body with none of these has nothing of it."""
+
+
+def _schema(body: Mapping[str, Any]) -> bytes:
+    if "output_config" not in body and "output_format" not in body:
+        return b""
+    schema = [body[name] for name in ("output_config", "output_format") if body.get(name)]
+    return dump_parsed(schema) if schema else b""
 
 
 def _refuse_unbounded(body: Mapping[str, Any]) -> None:
@@ -194,8 +213,22 @@ _CACHE_CONTROL = re.compile(rb'"cache_control"(?:\s*:\s*(\{[^{}\\]*\}))?')
 """A quote inside of text is escaped, so that this matches keys; the group is empty where a key holds anything odd."""
 
 
-def _cache_writes(body: dict[str, Any], raw: bytes) -> tuple[bool, bool]:
+_CANONICAL_CONTROLS = frozenset(
+    {b'{"type":"ephemeral"}', b'{"type":"ephemeral","ttl":"5m"}', b'{"type":"ephemeral","ttl":"1h"}'}
+)
+
+
+def _cache_writes(body: dict[str, Any], parsed: Parsed) -> tuple[bool, bool]:
     """Look for `cache_control` of either lifetime: in the bytes where they show it plainly, else in the body."""
+    raw = parsed.raw
+    if parsed.is_canonical:
+        # No name is hidden in such bytes, whatever escapes its texts hold.
+        if b'"cache_control"' not in raw:
+            return False, False
+        shown = _CACHE_CONTROL.findall(raw)
+        if _CANONICAL_CONTROLS.issuperset(shown):
+            long = shown.count(b'{"type":"ephemeral","ttl":"1h"}')
+            return len(shown) > long, long > 0
     if not has_hidden_names(raw):
         shown = _CACHE_CONTROL.findall(raw)
         if all(shown):
@@ -251,7 +284,10 @@ def _system(body: Mapping[str, Any]) -> tuple[Tally, list[str]]:
     system = body.get("system")
     if system is None:
         return tally, []
-    blocks = [{"type": "text", "text": system}] if isinstance(system, str) else list_field(body, "system")
+    if isinstance(system, str):
+        tally.size_bytes = text_bytes(system)
+        return tally, [] if system.startswith(_VOLATILE_SYSTEM) else [system]
+    blocks = list_field(body, "system")
     texts = []
     for at, block in enumerate(blocks):
         _measure(block, tally, f"system[{at}]")
@@ -264,21 +300,34 @@ def _system(body: Mapping[str, Any]) -> tuple[Tally, list[str]]:
 def _messages(body: Mapping[str, Any]) -> tuple[list[tuple[bool, int]], int]:
     if "messages" not in body:
         raise BadRequest("`messages` is required", param="messages")
-    turns, beyond = [], 0
+    turns = []
+    tally = Tally()
     for at, message in enumerate(list_field(body, "messages")):
-        tally = Tally(FRAME_BYTES)
+        tally.size_bytes = FRAME_BYTES
         _measure_content(message.get("content"), tally, f"messages[{at}].content")
-        beyond += tally.tokens_beyond
         turns.append((message.get("role") != "assistant", tally.size_bytes))
-    return turns, beyond
+    return turns, tally.tokens_beyond
 
 
 def _measure_content(content: object, tally: Tally, where: str) -> None:
-    if isinstance(content, list):
+    if type(content) is list:
         for at, block in enumerate(content):
-            _measure(block, tally, f"{where}[{at}]")
+            if not _measure_usual(block, tally):
+                _measure(block, tally, f"{where}[{at}]")
     else:
         tally.size_bytes += strings_bytes(content)
+
+
+def _measure_usual(block: object, tally: Tally) -> bool:
+    """Measure a block that holds plain text, as nearly all do; False for any other."""
+    if type(block) is not dict:
+        return False
+    kind = block.get("type")
+    text = block.get("text") if kind == "text" else block.get("content") if kind == "tool_result" else None
+    if type(text) is not str:
+        return False
+    tally.size_bytes += text_bytes(text)
+    return True
 
 
 def _measure(block: object, tally: Tally, where: str) -> None:

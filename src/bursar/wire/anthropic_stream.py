@@ -14,7 +14,7 @@ from bursar.wire.events import EventReader, write_event
 from bursar.wire.refusals import anthropic_refusal
 from bursar.wire.strict_json import dump
 from bursar.wire.text import json_bytes, strings_bytes, text_bytes, visible_tokens
-from bursar.wire.usage import anthropic_input, anthropic_usage
+from bursar.wire.usage import anthropic_input, anthropic_told, anthropic_usage
 
 __all__ = ["MessagesReader", "read_message", "usage_object"]
 
@@ -174,18 +174,24 @@ class MessagesReader(EventReader):
 def read_message(body: Mapping[str, Any], *, is_1h_asked: bool) -> Answer | None:
     """Read a whole answer; None when it is no message."""
     blocks, usage = body.get("content"), body.get("usage")
-    if body.get("type") != "message" and not (isinstance(blocks, list) and isinstance(usage, Mapping)):
+    if body.get("type") != "message" and not (isinstance(blocks, list) and isinstance(usage, dict)):
         return None
-    shown = [block for block in blocks if isinstance(block, Mapping)] if isinstance(blocks, list) else []
-    framed = sum(_kind(block) in _FRAMED_BLOCKS for block in shown)
+    size = framed = tools = 0
+    for block in blocks if isinstance(blocks, list) else ():
+        if isinstance(block, dict):
+            size += block_bytes(block)
+            kind = _kind(block)
+            framed += kind in _FRAMED_BLOCKS
+            tools += kind == "tool_use"
+    told, given = anthropic_told(usage, is_1h_asked=is_1h_asked)
     return Answer(
-        usage=anthropic_usage(usage, is_1h_asked=is_1h_asked),
-        visible_tokens=visible_tokens(0, sum(block_bytes(block) for block in shown), BLOCK_TOKENS * framed),
+        usage=told,
+        visible_tokens=visible_tokens(0, size, BLOCK_TOKENS * framed),
         is_capped=body.get("stop_reason") == "max_tokens",
         model=str(body.get("model") or ""),
         service_tier=tier_name(usage),
-        tool_calls=sum(block.get("type") == "tool_use" for block in shown),
-        usage_input=anthropic_input(usage, is_1h_asked=is_1h_asked),
+        tool_calls=tools,
+        usage_input=given,
     )
 
 
@@ -209,7 +215,7 @@ def block_bytes(block: Mapping[str, Any]) -> int:
 
 def tier_name(usage: object) -> str:
     """Name the tier as prices do: the ordinary one is empty."""
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return ""
     tier = usage.get("service_tier")
     is_named = isinstance(tier, str) and tier in _TIER_NAMED

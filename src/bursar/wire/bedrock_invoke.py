@@ -34,7 +34,7 @@ from bursar.wire.bedrock_common import (
 from bursar.wire.bedrock_request import is_claude
 from bursar.wire.bedrock_stream import FrameReader
 from bursar.wire.sse import EventSplitter, event_data
-from bursar.wire.strict_json import dump_parsed
+from bursar.wire.strict_json import Parsed, dump_parsed
 
 __all__ = ["BedrockInvoke", "InvokeReader", "chunk_frame"]
 
@@ -60,7 +60,7 @@ class BedrockInvoke(Adapter):
         for name in _IN_URL:
             if name in body:
                 raise BadRequest(f"`{name}` stands in the URL of this API, not in the body", param=name)
-        request = read_request(self.name, {**body, "model": self.asked.model}, raw)
+        request = read_request(self.name, Parsed({**body, "model": self.asked.model}, raw, is_canonical=False))
         sent = {name: value for name, value in request.body.items() if name != "model"}
         return replace(
             request,

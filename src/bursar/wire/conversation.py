@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from bursar.wire.base import Request
 from bursar.wire.strict_json import dump_parsed
 
-__all__ = ["Conversation", "conversation_of"]
+__all__ = ["Conversation", "conversation_of", "steps_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,9 @@ class Conversation:
     """The last word is the user's, and no result of a tool."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """One message, in any API: whose it is, how many tool calls it holds, whether it only brings a tool's result."""
-
-    role: str
-    content: Any
-    tool_calls: int = 0
-    is_result: bool = False
-
+_Turn: TypeAlias = tuple[str, Any, int, bool]
+"""One message, in any API: whose it is, its content, how many tool calls it holds, whether it only brings a tool's
+result. A bare tuple, since a long conversation is made of hundreds, and is read again with each call."""
 
 _SYSTEM, _USER, _MODEL, _TOOL = "system", "user", "model", "tool"
 
@@ -48,29 +42,38 @@ def conversation_of(request: Request) -> Conversation | None:
     read = _READERS.get(request.wire)
     if read is None:
         return None
-    return _summed(list(read(request.body)))
+    turns = list(read(request.body))
+    said = [(role, is_result) for role, _, _, is_result in turns if role != _SYSTEM]
+    is_asking = bool(said) and said[-1] == (_USER, False)
+    return Conversation(_opening(turns), *_steps(turns), is_asking)
 
 
-def _summed(turns: list[_Turn]) -> Conversation:
+def steps_of(request: Request) -> tuple[int, int]:
+    """Read no more of a conversation than its answers and tool calls since the user last said something; 0 for none."""
+    read = _READERS.get(request.wire)
+    return (0, 0) if read is None else _steps(read(request.body))
+
+
+def _steps(turns: Iterable[_Turn]) -> tuple[int, int]:
     answers = tool_calls = 0
-    for index, turn in enumerate(turns):
-        if turn.role == _USER and not turn.is_result:
+    before = ""
+    for role, _, calls, is_result in turns:
+        if role == _USER and not is_result:
             answers = tool_calls = 0
-        elif turn.role == _MODEL:
+        elif role == _MODEL:
             # Several items of one answer follow each other.
-            answers += index == 0 or turns[index - 1].role != _MODEL
-            tool_calls += turn.tool_calls
-    said = [turn for turn in turns if turn.role != _SYSTEM]
-    is_asking = bool(said) and said[-1].role == _USER and not said[-1].is_result
-    return Conversation(_opening(turns), answers, tool_calls, is_asking)
+            answers += before != _MODEL
+            tool_calls += calls
+        before = role
+    return answers, tool_calls
 
 
 def _opening(turns: Iterable[_Turn]) -> bytes:
     found = []
-    for turn in turns:
-        if turn.role in (_SYSTEM, _USER):
-            found.append([turn.role, _plain(turn.content)])
-        if turn.role == _USER:
+    for role, content, _, _ in turns:
+        if role in (_SYSTEM, _USER):
+            found.append([role, _plain(content)])
+        if role == _USER:
             return dump_parsed(found)
     return b""
 
@@ -91,80 +94,80 @@ def _is_volatile(item: Any) -> bool:
     return "cachePoint" in item or (isinstance(text, str) and text.startswith("x-anthropic-billing-header"))
 
 
-def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
-    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _chat(body: Mapping[str, Any]) -> Iterator[_Turn]:
     for message in _objects(body.get("messages")):
         role, content = message.get("role"), message.get("content")
-        if role in ("system", "developer"):
-            yield _Turn(_SYSTEM, content)
+        if role == "user":
+            yield _USER, content, 0, False
         elif role == "assistant":
             calls = message.get("tool_calls")
             count = len(calls) if isinstance(calls, list) else 0
-            yield _Turn(_MODEL, content, count + bool(message.get("function_call")))
+            yield _MODEL, content, count + bool(message.get("function_call")), False
         elif role in ("tool", "function"):
-            yield _Turn(_TOOL, content)
-        elif role == "user":
-            yield _Turn(_USER, content)
+            yield _TOOL, content, 0, False
+        elif role in ("system", "developer"):
+            yield _SYSTEM, content, 0, False
 
 
 def _responses(body: Mapping[str, Any]) -> Iterator[_Turn]:
     if body.get("instructions"):
-        yield _Turn(_SYSTEM, body["instructions"])
+        yield _SYSTEM, body["instructions"], 0, False
     given = body.get("input")
     if isinstance(given, str):
-        yield _Turn(_USER, given)
+        yield _USER, given, 0, False
     for item in _objects(given):
         role, kind, content = item.get("role"), str(item.get("type") or ""), item.get("content")
         if role in ("system", "developer"):
-            yield _Turn(_SYSTEM, content)
+            yield _SYSTEM, content, 0, False
         elif role == "user":
-            yield _Turn(_USER, content)
+            yield _USER, content, 0, False
         elif kind.endswith("_output"):
-            yield _Turn(_TOOL, None)
+            yield _TOOL, None, 0, False
         elif role == "assistant" or kind.endswith("_call") or kind == "reasoning":
-            yield _Turn(_MODEL, content, int(kind.endswith("_call")))
+            yield _MODEL, content, int(kind.endswith("_call")), False
 
 
 def _anthropic(body: Mapping[str, Any]) -> Iterator[_Turn]:
     system = body.get("system")
     if system:
-        yield _Turn(_SYSTEM, system)
+        yield _SYSTEM, system, 0, False
     for message in _objects(body.get("messages")):
         role, content = message.get("role"), message.get("content")
         kinds = [block.get("type") for block in _objects(content)]
         if role == "assistant":
-            yield _Turn(_MODEL, content, kinds.count("tool_use"))
+            yield _MODEL, content, kinds.count("tool_use"), False
         elif role == "user":
-            yield _Turn(_USER, content, is_result="tool_result" in kinds)
+            yield _USER, content, 0, "tool_result" in kinds
 
 
 def _gemini(body: Mapping[str, Any]) -> Iterator[_Turn]:
     system = body.get("systemInstruction", body.get("system_instruction"))
     if system:
-        yield _Turn(_SYSTEM, system)
+        yield _SYSTEM, system, 0, False
     given = body.get("contents")
     for content in _objects(given if isinstance(given, list) else [given]):
-        parts = list(_objects(content.get("parts")))
+        parts = _objects(content.get("parts"))
         if content.get("role") == "model":
-            calls = sum("functionCall" in part or "function_call" in part for part in parts)
-            yield _Turn(_MODEL, parts, calls)
+            calls = sum(["functionCall" in part or "function_call" in part for part in parts])
+            yield _MODEL, parts, calls, False
         else:
             is_result = any("functionResponse" in part or "function_response" in part for part in parts)
-            yield _Turn(_USER, parts, is_result=is_result)
+            yield _USER, parts, 0, is_result
 
 
 def _converse(body: Mapping[str, Any]) -> Iterator[_Turn]:
     if body.get("system"):
-        yield _Turn(_SYSTEM, body["system"])
+        yield _SYSTEM, body["system"], 0, False
     for message in _objects(body.get("messages")):
-        blocks = list(_objects(message.get("content")))
+        blocks = _objects(message.get("content"))
         if message.get("role") == "assistant":
-            yield _Turn(_MODEL, blocks, sum("toolUse" in block for block in blocks))
+            yield _MODEL, blocks, sum("toolUse" in block for block in blocks), False
         elif message.get("role") == "user":
-            yield _Turn(_USER, blocks, is_result=any("toolResult" in block for block in blocks))
+            yield _USER, blocks, 0, any("toolResult" in block for block in blocks)
 
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[_Turn]]] = {

@@ -108,9 +108,13 @@ def list_field(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     items = body.get(name)
     if items is None:
         return []
-    if type(items) is not list or any(type(item) is not dict for item in items):
-        raise BadRequest(f"`{name}` must be an array of objects", param=name)
-    return items
+    if type(items) is list:
+        for item in items:
+            if type(item) is not dict:
+                break
+        else:
+            return items
+    raise BadRequest(f"`{name}` must be an array of objects", param=name)
 
 
 _ESCAPED_LETTER = re.compile(rb"\\u00[567]")
@@ -118,7 +122,8 @@ _ESCAPED_LETTER = re.compile(rb"\\u00[567]")
 
 def has_hidden_names(raw: bytes) -> bool:
     """Say whether letters are written as escapes: then a name can stand in a body that its bytes do not show."""
-    return b"\\u00" in raw and _ESCAPED_LETTER.search(raw) is not None
+    # Most prompts hold no backslash at all, and one byte is found twenty times as fast as four.
+    return b"\\" in raw and b"\\u00" in raw and _ESCAPED_LETTER.search(raw) is not None
 
 
 def find_key(value: Any, key: str) -> Iterator[Any]:

@@ -5,14 +5,15 @@ Owns how a cap and include_usage are written. It must never change anything else
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from bursar.wire.adapter import Adapter
 from bursar.wire.base import Answer, Request
-from bursar.wire.openai_request import CAP_NAMES, read_request
+from bursar.wire.openai_request import read_request
 from bursar.wire.openai_stream import ChatReader, read_completion
-from bursar.wire.strict_json import dump_parsed
+from bursar.wire.written import write_with
 
 __all__ = ["OpenAIChat"]
 
@@ -30,25 +31,27 @@ class OpenAIChat(Adapter):
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        return read_request(self.name, self.parsed(raw), raw)
+        return read_request(self.name, self.parsed_whole(raw))
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream; the cap stands under the client's own name for it."""
-        body = dict(request.body)
-        body["model"] = model
+        body: Mapping[str, Any] = request.body
+        fields: dict[str, Any] = {"model": model}
         if self.cap_parameter == "max_tokens":
-            body.pop("max_completion_tokens", None)
+            body = _without(body, "max_completion_tokens")
             if cap is not None or request.cap is not None:
-                body["max_tokens"] = request.cap if cap is None else cap
+                fields["max_tokens"] = request.cap if cap is None else cap
         elif cap is not None:
-            named = next((name for name in CAP_NAMES if body.get(name) is not None), self.cap_parameter)
-            body[named] = cap
+            fields[_cap_name(body)] = cap
         if not self.takes_stream_options:
-            body.pop("stream_options", None)
+            body = _without(body, "stream_options")
         elif request.is_stream:
             options = body.get("stream_options")
-            body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
-        return dump_parsed(body)
+            if not isinstance(options, dict):
+                fields["stream_options"] = {"include_usage": True}
+            elif options.get("include_usage") is not True:
+                fields["stream_options"] = {**options, "include_usage": True}
+        return write_with(body, fields)
 
     def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
         """Read a whole answer's object; None when it is no chat completion."""
@@ -57,3 +60,13 @@ class OpenAIChat(Adapter):
     def reader(self, request: Request) -> ChatReader:
         """Make the reader of one stream."""
         return ChatReader(request)
+
+
+def _cap_name(body: Mapping[str, Any]) -> str:
+    """Name the cap as the client does; the newer name where it has none."""
+    is_older = body.get("max_completion_tokens") is None and body.get("max_tokens") is not None
+    return "max_tokens" if is_older else "max_completion_tokens"
+
+
+def _without(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return {key: value for key, value in body.items() if key != name} if name in body else body

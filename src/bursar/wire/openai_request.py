@@ -26,13 +26,14 @@ from bursar.wire.fields import (
 )
 from bursar.wire.images import image_size, openai_image, pdf_cost
 from bursar.wire.openai_common import labels, mentions_cache, service_tiers
-from bursar.wire.strict_json import dump_parsed
+from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
+from bursar.wire.written import kept
 
-__all__ = ["CAP_NAMES", "CHOICES_MAX", "read_request"]
+__all__ = ["CHOICES_MAX", "read_request"]
 
-CAP_NAMES = ("max_completion_tokens", "max_tokens")
 CHOICES_MAX = 128
+_CAP_NAMES = frozenset({"max_completion_tokens", "max_tokens"})
 _TIERS: dict[str, tuple[str, ...]] = {
     "auto": ("",),
     "default": ("",),
@@ -56,37 +57,40 @@ _COUNTED_ELSEWHERE = frozenset(
 """Fields that are no input text, or are counted by name; the text of every other field counts as system prompt."""
 
 
-def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
+def read_request(wire: str, parsed: Parsed) -> Request:
     """Read a parsed body. Raises BadRequest with `param` for what cannot be bounded."""
+    body = parsed.body
     refuse_control_fields(body)
     model = model_field(body)
-    _refuse_unbounded(body)
-    if any(word in model.lower() for word in _SEARCHES):
-        raise BadRequest(
-            "this model searches the web at a fee for each call, which its usage does not tell", param="model"
-        )
-    is_stream = flag_field(body, "stream")
-    tools = list_field(body, "tools")
-    _check_tools(tools)
+    if not _MAY_BE_UNBOUNDED.isdisjoint(body):
+        _refuse_unbounded(body)
+    _refuse_searching(model)
+    # Most fields are absent from most bodies, and a look is cheaper than a call that finds nothing.
+    is_stream = "stream" in body and flag_field(body, "stream")
+    tools = list_field(body, "tools") if "tools" in body else []
+    if tools:
+        _check_tools(tools)
     tools_text = dump_parsed([tools, body.get("functions")]) if tools or body.get("functions") else b""
     schema_text = dump_parsed(body["response_format"]) if body.get("response_format") else b""
     system, turns, beyond, system_text = _messages(body, model)
-    other = sum(strings_bytes(value) for name, value in body.items() if name not in _COUNTED_ELSEWHERE)
+    for name, value in body.items():
+        if name not in _COUNTED_ELSEWHERE:
+            system += strings_bytes(value)
     return Request(
         wire=wire,
         model=model,
-        body=body,
+        body=kept(parsed, body),
         is_stream=is_stream,
         wants_usage=not is_stream or _wants_usage(body),
-        cap=_cap(body),
-        choices=count_field(body, "n", most=CHOICES_MAX) or 1,
-        anatomy=split(system + other, len(tools_text) + len(schema_text), turns),
+        cap=None if _CAP_NAMES.isdisjoint(body) else _cap(body),
+        choices=(count_field(body, "n", most=CHOICES_MAX) or 1) if "n" in body else 1,
+        anatomy=split(system, len(tools_text) + len(schema_text), turns),
         images_tokens_most=beyond,
         shape_key=shape_key(*system_text, tools_text, schema_text),
-        has_cache_write=mentions_cache(body, raw),
-        service_tiers=service_tiers(body, _TIERS),
+        has_cache_write=mentions_cache(body, parsed),
+        service_tiers=service_tiers(body, _TIERS) if "service_tier" in body else ("",),
         body_labels=labels(body),
-        output_beyond_cap=_prediction_bytes(body),
+        output_beyond_cap=_prediction_bytes(body) if "prediction" in body else 0,
     )
 
 
@@ -111,7 +115,13 @@ def _refuse_unbounded(body: Mapping[str, Any]) -> None:
         )
 
 
-_SEARCHES = ("-search-preview", "-search-api")
+def _refuse_searching(model: str) -> None:
+    lowered = model.lower()
+    if "-search-preview" in lowered or "-search-api" in lowered:
+        raise BadRequest(
+            "this model searches the web at a fee for each call, which its usage does not tell", param="model"
+        )
+
 
 _UNBOUNDED = (
     ("audio", "audio answers are billed apart from the cap"),
@@ -119,6 +129,10 @@ _UNBOUNDED = (
     ("models", "another model than the one priced could answer"),
     ("fallbacks", "another model than the one priced could answer"),
 )
+_MAY_BE_UNBOUNDED = frozenset(
+    {"best_of", "modalities", "search_parameters", "web_search_options", *(name for name, _ in _UNBOUNDED)}
+)
+"""What `_refuse_unbounded` looks at: a body with none of these has nothing of it."""
 
 
 def _check_tools(tools: list[dict[str, Any]]) -> None:
@@ -132,10 +146,10 @@ def _check_tools(tools: list[dict[str, Any]]) -> None:
 
 
 def _cap(body: Mapping[str, Any]) -> int | None:
-    caps = [cap for name in CAP_NAMES if (cap := count_field(body, name)) is not None]
-    if len(caps) > 1:
+    newer, older = count_field(body, "max_completion_tokens"), count_field(body, "max_tokens")
+    if newer is not None and older is not None:
         raise BadRequest("`max_tokens` and `max_completion_tokens` exclude each other: send one", param="max_tokens")
-    return caps[0] if caps else None
+    return older if newer is None else newer
 
 
 def _wants_usage(body: Mapping[str, Any]) -> bool:
@@ -164,20 +178,27 @@ def _messages(body: Mapping[str, Any], model: str) -> tuple[int, list[tuple[bool
     """Measure the messages: bytes of system prompts, the turns, tokens beyond, and the texts of system prompts."""
     if "messages" not in body:
         raise BadRequest("`messages` is required", param="messages")
-    system, beyond = 0, 0
+    system = 0
+    tally = Tally()
     turns: list[tuple[bool, int]] = []
     system_text: list[str] = []
     for at, message in enumerate(list_field(body, "messages")):
-        tally = Tally(FRAME_BYTES)
-        _measure(message, tally, model, f"messages[{at}]")
-        beyond += tally.tokens_beyond
-        role = message.get("role")
-        if role in ("system", "developer"):
-            system += tally.size_bytes
-            system_text.extend(_texts(message.get("content")))
+        role, content = message.get("role"), message.get("content")
+        if type(content) is str and len(message) == 2 and role is not None:
+            size = FRAME_BYTES + text_bytes(content)  # A role and a text: the usual message.
         else:
-            turns.append((role != "assistant", tally.size_bytes))
-    return system, turns, beyond, system_text
+            tally.size_bytes = FRAME_BYTES
+            _measure(message, tally, model, at)
+            size = tally.size_bytes
+        if role in _SYSTEM_ROLES:
+            system += size
+            system_text.extend(_texts(content))
+        else:
+            turns.append((role != "assistant", size))
+    return system, turns, tally.tokens_beyond, system_text
+
+
+_SYSTEM_ROLES = ("system", "developer")
 
 
 def _texts(content: object) -> list[str]:
@@ -187,15 +208,30 @@ def _texts(content: object) -> list[str]:
     return [part["text"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
 
 
-def _measure(message: Mapping[str, Any], tally: Tally, model: str, where: str) -> None:
-    if isinstance(message.get("audio"), Mapping):
-        raise BadRequest("an earlier audio answer has no known length and cannot be bounded", param=f"{where}.audio")
+def _measure(message: dict[str, Any], tally: Tally, model: str, place: int) -> None:
+    if type(message.get("audio")) is dict:
+        where = f"messages[{place}].audio"
+        raise BadRequest("an earlier audio answer has no known length and cannot be bounded", param=where)
     for name, value in message.items():
-        if name == "content" and isinstance(value, list):
+        if name == "role":
+            continue
+        if type(value) is str:
+            tally.size_bytes += len(value) if value.isascii() else text_bytes(value)
+        elif name == "content" and type(value) is list:
             for at, part in enumerate(value):
-                _measure_part(part, tally, model, f"{where}.content[{at}]")
-        elif name != "role":
+                if not _measure_text(part, tally):
+                    _measure_part(part, tally, model, f"messages[{place}].content[{at}]")
+        elif value is not None:
             tally.size_bytes += strings_bytes(value)
+
+
+def _measure_text(part: object, tally: Tally) -> bool:
+    """Measure a part that is text, as nearly all are; False for any other."""
+    text = part.get("text") if type(part) is dict and part.get("type") == "text" else None
+    if type(text) is not str:
+        return False
+    tally.size_bytes += text_bytes(text)
+    return True
 
 
 def _measure_part(part: object, tally: Tally, model: str, where: str) -> None:
@@ -203,9 +239,7 @@ def _measure_part(part: object, tally: Tally, model: str, where: str) -> None:
         tally.size_bytes += strings_bytes(part)
         return
     kind = part.get("type")
-    if kind == "text" and isinstance(part.get("text"), str):
-        tally.size_bytes += text_bytes(part["text"])
-    elif kind == "image_url":
+    if kind == "image_url":
         _measure_image(part.get("image_url"), tally, model, where)
     elif kind == "file":
         _measure_file(part.get("file"), tally, where)

@@ -15,7 +15,7 @@ from bursar.wire.refusals import is_openai_error
 from bursar.wire.responses_answer import has_output, read_response
 from bursar.wire.responses_request import CAP_LEAST, CAP_NAME, read_request
 from bursar.wire.responses_stream import ResponsesReader
-from bursar.wire.strict_json import dump_parsed
+from bursar.wire.written import write_with
 
 __all__ = ["OpenAICompact", "OpenAIResponses"]
 
@@ -29,15 +29,14 @@ class OpenAIResponses(Adapter):
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        return read_request(self.name, self.parsed(raw), raw)
+        return read_request(self.name, self.parsed_whole(raw))
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream; a cap of bursar's own is never below the least that the API takes."""
-        body = dict(request.body)
-        body["model"] = model
+        fields: dict[str, Any] = {"model": model}
         if cap is not None and cap != request.cap:
-            body[CAP_NAME] = max(cap, CAP_LEAST)
-        return dump_parsed(body)
+            fields[CAP_NAME] = max(cap, CAP_LEAST)
+        return write_with(request.body, fields)
 
     def read(self, request: Request, value: dict[str, Any]) -> Answer | None:
         """Read a whole answer's object; None when it is no response object."""
@@ -60,12 +59,12 @@ class OpenAICompact(OpenAIResponses):
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        body = self.parsed(raw)
+        parsed = self.parsed_whole(raw)
         for name in ("stream", CAP_NAME):
-            if body.get(name):
+            if parsed.body.get(name):
                 raise BadRequest(f"`{name}` is no field of this API: leave it out", param=name)
-        return replace(read_request(self.name, body, raw), takes_cap=False)
+        return replace(read_request(self.name, parsed), takes_cap=False)
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream: all that the model can write is held, since no cap can be sent."""
-        return dump_parsed({**request.body, "model": model})
+        return write_with(request.body, {"model": model})

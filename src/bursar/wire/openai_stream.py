@@ -182,12 +182,13 @@ def read_completion(body: Mapping[str, Any]) -> Answer | None:
             calls = message.get("tool_calls")
             tools += len(calls) if isinstance(calls, list) else bool(message.get("function_call"))
     model = body.get("model")
+    tier = body.get("service_tier")
     return Answer(
         usage=openai_usage(usage),
         visible_tokens=max(visible_tokens(0, size, TOOL_CALL_TOKENS * tools), output_told(usage)),
         is_capped=is_capped,
         model=model if isinstance(model, str) else "",
-        service_tier=tier_name(body.get("service_tier")),
+        service_tier=tier_name(tier) if tier else "",
         cost_reported=openai_cost(usage),
         tool_calls=tools,
     )

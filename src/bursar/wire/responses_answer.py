@@ -7,8 +7,7 @@ generated what a tool of the provider returned.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bursar.core.usage import Usage
@@ -44,19 +43,22 @@ def read_response(value: Mapping[str, Any]) -> Answer | None:
     output = value.get("output")
     if value.get("object") != "response" and not isinstance(output, list):
         return None
-    items = [item for item in output if isinstance(item, Mapping)] if isinstance(output, list) else []
-    shown = sum(generated_bytes(item) for item in items)
+    items = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
+    shown = 0
+    for item in items:
+        shown += generated_bytes(item)
+    calls = [item for item in items if item.get("type") in CALLS]
     response_id = value.get("id")
     return Answer(
         usage=_usage(value, items),
-        visible_tokens=visible_tokens(0, shown, frames_tokens(item.get("type") for item in items)),
+        visible_tokens=visible_tokens(0, shown, frames_tokens([item.get("type") for item in items])),
         is_capped=is_capped(value),
         model=str(value.get("model") or ""),
         service_tier=tier_name(value.get("service_tier")),
         cost_reported=openai_cost(value.get("usage")),
-        tool_calls=sum(item.get("type") in CALLS for item in items),
+        tool_calls=len(calls),
         response_id=response_id if isinstance(response_id, str) else "",
-        asked=marks_of(item for item in items if item.get("type") in CALLS),
+        asked=marks_of(calls) if calls else (),
     )
 
 
@@ -66,31 +68,34 @@ def is_capped(response: Mapping[str, Any]) -> bool:
     return isinstance(details, Mapping) and details.get("reason") == "max_output_tokens"
 
 
-def _usage(response: Mapping[str, Any], items: list[Mapping[str, Any]]) -> Usage | None:
+def _usage(response: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> Usage | None:
     """Split the usage, which has chat's counters under other names, and add the searches, which stand apart from it."""
     raw = response.get("usage")
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, dict):
         return None
-    usage = openai_usage(
+    return openai_usage(
         {
             "prompt_tokens": raw.get("input_tokens"),
             "completion_tokens": raw.get("output_tokens"),
             "total_tokens": raw.get("total_tokens"),
             "prompt_tokens_details": raw.get("input_tokens_details"),
             "completion_tokens_details": raw.get("output_tokens_details"),
-        }
+        },
+        web_searches=_searches(response, items),
     )
-    return usage and replace(usage, web_searches=_searches(response, items))
 
 
-def _searches(response: Mapping[str, Any], items: list[Mapping[str, Any]]) -> int:
+def _searches(response: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> int:
     """Count billed searches, as told or else as shown; opening a page or looking through it is no search."""
     tools = response.get("tool_usage")
-    told = tools.get("web_search") if isinstance(tools, Mapping) else None
-    count = told.get("num_requests") if isinstance(told, Mapping) else None
+    told = tools.get("web_search") if isinstance(tools, dict) else None
+    count = told.get("num_requests") if isinstance(told, dict) else None
     if type(count) is int and 0 <= count < 2**31:
         return count
-    return sum(item.get("type") == "web_search_call" and _is_search(item.get("action")) for item in items)
+    shown = 0
+    for item in items:
+        shown += item.get("type") == "web_search_call" and _is_search(item.get("action"))
+    return shown
 
 
 def _is_search(action: object) -> bool:
@@ -99,7 +104,10 @@ def _is_search(action: object) -> bool:
 
 def frames_tokens(kinds: Iterable[object]) -> int:
     """Sum what frames items of these types."""
-    return sum(_FRAMES.get(kind, _FRAME_OF_OTHERS) if isinstance(kind, str) else _FRAME_OF_OTHERS for kind in kinds)
+    total = 0
+    for kind in kinds:
+        total += _FRAMES.get(kind, _FRAME_OF_OTHERS) if isinstance(kind, str) else _FRAME_OF_OTHERS
+    return total
 
 
 def generated_bytes(item: Mapping[str, Any]) -> int:
@@ -110,8 +118,8 @@ def generated_bytes(item: Mapping[str, Any]) -> int:
         value = pending.pop()
         if type(value) is str:
             size += text_bytes(value)
-        elif isinstance(value, Mapping):
-            pending.extend(inner for name, inner in value.items() if name not in _NOT_GENERATED)
+        elif type(value) is dict:
+            pending += [inner for name, inner in value.items() if name not in _NOT_GENERATED]
         elif type(value) is list:
             pending.extend(value)
     return size

@@ -29,6 +29,7 @@ _SYSTEM_ROLES = ("system", "developer")
 _TEXT_PARTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
 _IMAGE_PARTS = frozenset({"input_image", "computer_screenshot"})
 _UNBOUNDED_PARTS = frozenset({"input_audio", "input_video", "audio", "video_url"})
+_CONTENTS = frozenset({"content", "summary", "output"})
 _NO_TEXT = frozenset({"type", "id", "status", "role", "logprobs"})
 _SCHEMA_ITEMS = frozenset({"mcp_list_tools", "tool_search_output"})
 """Items that hold schemas of tools: there the keys are input as well."""
@@ -111,18 +112,34 @@ def _measure_item(item: Mapping[str, Any], kind: str, tally: Tally, model: str, 
     elif kind == "reasoning" and not item.get("encrypted_content") and not item.get("content"):
         tally.add_cost(HIDDEN_REASONING)
     for name, value in item.items():
-        if name in ("content", "summary", "output"):
+        if name in _NO_TEXT:
+            continue
+        if type(value) is str:
+            tally.size_bytes += text_bytes(value)
+        elif name in _CONTENTS:
             _measure_content(value, tally, model, f"{where}.{name}")
-        elif name not in _NO_TEXT:
+        else:
             tally.size_bytes += strings_bytes(value)
 
 
 def _measure_content(content: object, tally: Tally, model: str, where: str) -> None:
-    if isinstance(content, list):
+    if type(content) is list:
         for at, part in enumerate(content):
-            _measure_part(part, tally, model, f"{where}[{at}]")
-    else:
+            if not _measure_text(part, tally):
+                _measure_part(part, tally, model, f"{where}[{at}]")
+    elif not _measure_text(content, tally):
         _measure_part(content, tally, model, where)
+
+
+def _measure_text(part: object, tally: Tally) -> bool:
+    """Measure a part that is text, as nearly all are; False for any other."""
+    if type(part) is not dict:
+        return False
+    kind, text = part.get("type"), part.get("text")
+    if type(kind) is not str or kind not in _TEXT_PARTS or type(text) is not str:
+        return False
+    tally.size_bytes += text_bytes(text)
+    return True
 
 
 def _measure_part(part: object, tally: Tally, model: str, where: str) -> None:
@@ -132,9 +149,7 @@ def _measure_part(part: object, tally: Tally, model: str, where: str) -> None:
     kind = part.get("type")
     if not isinstance(kind, str):
         kind = ""
-    if kind in _TEXT_PARTS and isinstance(part.get("text"), str):
-        tally.size_bytes += text_bytes(part["text"])
-    elif kind in _IMAGE_PARTS:
+    if kind in _IMAGE_PARTS:
         _measure_image(part, tally, model)
     elif kind == "input_file":
         _measure_file(part, tally, where)

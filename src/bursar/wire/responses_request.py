@@ -27,8 +27,9 @@ from bursar.wire.fields import (
 from bursar.wire.openai_common import labels, mentions_cache, service_tiers
 from bursar.wire.responses_items import measure_input
 from bursar.wire.responses_tools import check_tools, searches_most, without_unasked_search
-from bursar.wire.strict_json import dump_parsed
+from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
+from bursar.wire.written import kept
 
 __all__ = ["CAP_LEAST", "CAP_NAME", "SEARCH_TOKENS_MOST", "read_request"]
 
@@ -60,37 +61,46 @@ _COUNTED_ELSEWHERE = frozenset(
 """Fields that are no input text, or are counted by name; the text of every other field counts as system prompt."""
 
 
-def read_request(wire: str, body: dict[str, Any], raw: bytes) -> Request:
+def read_request(wire: str, parsed: Parsed) -> Request:
     """Read a parsed body. Raises BadRequest with `param` for what cannot be bounded."""
+    body = parsed.body
     refuse_control_fields(body)
     model = model_field(body)
-    _refuse_unbounded(body)
-    body, dropped = without_unasked_search(body)
-    tools = list_field(body, "tools")
-    has_search = check_tools(tools)
+    if not _MAY_BE_UNBOUNDED.isdisjoint(body):
+        _refuse_unbounded(body)
+    # Most fields are absent from most bodies, and a look is cheaper than a call that finds nothing.
+    dropped: tuple[str, ...] = ()
+    tools: list[dict[str, Any]] = []
+    has_search = False
+    if "tools" in body:
+        body, dropped = without_unasked_search(body)
+        tools = list_field(body, "tools")
+        has_search = check_tools(tools)
     measured = measure_input(body, model)
     searches = searches_most(body) if has_search or measured.has_search else 0
     tools_text = dump_parsed([*tools, *measured.tools]) if tools or measured.tools else b""
     schema_text = _schema(body)
     instructions = _instructions(body)
-    other = sum(strings_bytes(value) for name, value in body.items() if name not in _COUNTED_ELSEWHERE)
-    system = measured.system + text_bytes(instructions) + other
+    system = measured.system + text_bytes(instructions)
+    for name, value in body.items():
+        if name not in _COUNTED_ELSEWHERE:
+            system += strings_bytes(value)
     anatomy = split(system, len(tools_text) + len(schema_text), measured.turns)
-    cap = count_field(body, CAP_NAME)
+    cap = count_field(body, CAP_NAME) if CAP_NAME in body else None
     return Request(
         wire=wire,
         model=model,
-        body=body,
-        is_stream=flag_field(body, "stream"),
+        body=kept(parsed, body),
+        is_stream="stream" in body and flag_field(body, "stream"),
         wants_usage=True,
         cap=cap,
         cap_least=CAP_LEAST if cap is None else min(cap, CAP_LEAST),
         anatomy=anatomy,
         images_tokens_most=measured.beyond + searches * (SEARCH_TOKENS_MOST + anatomy.total // 4),
         shape_key=shape_key(instructions, *measured.system_text, tools_text, schema_text),
-        has_cache_write=mentions_cache(body, raw),
+        has_cache_write=mentions_cache(body, parsed),
         searches_most=searches,
-        service_tiers=service_tiers(body, _TIERS),
+        service_tiers=service_tiers(body, _TIERS) if "service_tier" in body else ("",),
         body_labels=labels(body),
         passes_most=2 if measured.has_compaction or _compacts(body) else 1,
         dropped=dropped,
@@ -108,6 +118,8 @@ _UNBOUNDED = (
     ("fallbacks", "another model than the one priced could answer"),
     ("search_parameters", "it bills by source"),
 )
+_MAY_BE_UNBOUNDED = frozenset({"modalities", *(name for name, _ in _UNBOUNDED)})
+"""What `_refuse_unbounded` looks at: a body with none of these has nothing of it."""
 
 
 def _refuse_unbounded(body: Mapping[str, Any]) -> None:

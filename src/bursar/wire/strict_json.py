@@ -14,11 +14,21 @@ import json
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from bursar.errors import BadRequest, TooLarge
 
-__all__ = ["BODY_BYTES_MAX", "DEPTH_MAX", "DIGITS_MAX", "dump", "dump_parsed", "loads", "parse"]
+__all__ = [
+    "BODY_BYTES_MAX",
+    "DEPTH_MAX",
+    "DIGITS_MAX",
+    "Parsed",
+    "dump",
+    "dump_parsed",
+    "loads",
+    "parse",
+    "parse_whole",
+]
 
 BODY_BYTES_MAX = 32 * 1024 * 1024
 """The largest request body, when the caller names no other: the largest that a provider takes."""
@@ -48,6 +58,20 @@ _WRITTEN_MAX = 25
 """How long a float is when it is written."""
 _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % DIGITS_MAX)
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_COUNTED_BYTES_MAX = 4_096
+"""Of a body up to this size the brackets are counted, which mostly ends the question of its depth; a larger one is
+walked, which is quicker than to count and then to walk it."""
+_WALKED_AT_ONCE = 2_000
+"""Where one level holds more values (an array of tokens), the brackets are counted all the same."""
+
+
+class Parsed(NamedTuple):
+    """A body, and the bytes that it was read from."""
+
+    body: dict[str, Any]
+    raw: bytes
+    is_canonical: bool
+    """`dump_parsed` would write the very same bytes: no name in them is escaped, and nothing stands between values."""
 
 
 def parse(raw: bytes, *, size_max: int = BODY_BYTES_MAX) -> dict[str, Any]:
@@ -56,20 +80,26 @@ def parse(raw: bytes, *, size_max: int = BODY_BYTES_MAX) -> dict[str, Any]:
     Raises TooLarge above `size_max` bytes, and BadRequest for anything that is not one JSON object in valid UTF-8 with
     unique keys, finite numbers and bounded depth.
     """
+    return parse_whole(raw, size_max=size_max).body
+
+
+def parse_whole(raw: bytes, *, size_max: int = BODY_BYTES_MAX) -> Parsed:
+    """Parse as `parse` does, and say what is known of the bytes."""
     if len(raw) > size_max:
         raise TooLarge(f"the body has {len(raw):,} bytes; at most {size_max:,} are allowed")
     if len(raw) > VALUES_MAX and raw.count(b",") > VALUES_MAX:
         raise TooLarge(f"the body holds more than {VALUES_MAX:,} values")
-    value: Any = _fast(raw)
-    if value is None:
+    parsed = _fast(raw)
+    if parsed is None:
         value = _slow(raw)
-    if type(value) is not dict:
-        raise BadRequest("the body must be a JSON object")
-    _check_depth(raw, value)
-    return value
+        if type(value) is not dict:
+            raise BadRequest("the body must be a JSON object")
+        parsed = Parsed(value, raw, is_canonical=False)
+    _check_depth(raw, parsed.body)
+    return parsed
 
 
-def _fast(raw: bytes) -> dict[str, Any] | None:
+def _fast(raw: bytes) -> Parsed | None:
     """Parse by msgspec; None for what it refuses, and for what has a key twice."""
     if _msgspec is None:
         return None
@@ -79,12 +109,12 @@ def _fast(raw: bytes) -> dict[str, Any] | None:
     except _Unreadable:
         return None
     if raw == written and type(value) is dict:
-        return value  # As the SDKs write: nothing is left to ask.
+        return Parsed(value, raw, True)  # As the SDKs write: nothing is left to ask.
     # A number of thousands of digits is written in a few.
     may_be_long = len(raw) - len(written) >= DIGITS_MAX - _WRITTEN_MAX
     if type(value) is not dict or _has_twice(raw, written) or (may_be_long and _LONG_NUMBER.search(raw)):
         return None
-    return value
+    return Parsed(value, raw, False)
 
 
 def _has_twice(raw: bytes, written: bytes) -> bool:
@@ -166,15 +196,21 @@ def _constant(text: str) -> float:
 
 def _check_depth(raw: bytes, value: dict[str, Any]) -> None:
     """Walk level by level, containers only; a body too short to be deep is not walked at all."""
-    if len(raw) <= 2 * DEPTH_MAX or raw.count(b"{") + raw.count(b"[") <= DEPTH_MAX:
+    if len(raw) <= 2 * DEPTH_MAX:
         return
+    may_count = True
     level: list[Any] = [value]
     for _ in range(DEPTH_MAX):
+        if may_count and (len(raw) <= _COUNTED_BYTES_MAX or sum(map(len, level)) > _WALKED_AT_ONCE):
+            if raw.count(b"{") + raw.count(b"[") <= DEPTH_MAX:
+                return
+            may_count = False
         level = [
             inner
             for outer in level
             for inner in (outer.values() if type(outer) is dict else outer)
-            if type(inner) is dict or type(inner) is list
+            # Most values are texts.
+            if type(inner) is not str and (type(inner) is dict or type(inner) is list)
         ]
         if not level:
             return

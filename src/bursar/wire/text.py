@@ -26,8 +26,11 @@ def json_bytes(value: object) -> int:
 
 def strings_bytes(value: Any) -> int:
     """Count the bytes of all strings inside a value, keys left out."""
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return text_bytes(value)
+    if kind is not dict and kind is not list:
+        return 0
     total = 0
     pending = [value]
     while pending:

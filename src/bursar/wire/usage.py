@@ -8,24 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
+from types import MappingProxyType
 from typing import Any
 
 from bursar.core.money import NANO_PER_USD, Nano
 from bursar.core.usage import COUNT_MAX, Usage
 
-__all__ = ["anthropic_input", "anthropic_usage", "openai_cost", "openai_usage", "output_told"]
+__all__ = ["anthropic_input", "anthropic_told", "anthropic_usage", "openai_cost", "openai_usage", "output_told"]
 
 _COST_USD_MAX = 9_000_000
 """No single answer costs more; what says so is no cost."""
+_CACHED_ELSEWHERE = frozenset({"prompt_cache_hit_tokens", "cached_tokens"})
+_COSTS = frozenset({"cost_in_usd_ticks", "cost", "is_byok"})
+"""One of these is there where a cost is stated."""
 _TICKS_PER_NANO = 10
 """xAI states costs in ticks of 1e-10 USD."""
+
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class _NotTold(Exception):
     """A counter that cannot be believed."""
 
 
-def openai_usage(raw: object) -> Usage | None:
+def openai_usage(raw: object, *, web_searches: int = 0) -> Usage | None:
     """Split chat usage: the prompt includes cached, written and audio tokens; the completion includes reasoning.
 
     Where `total_tokens` is larger than prompt + completion, the rest was generated as well: xAI and Gemini leave
@@ -34,31 +41,41 @@ def openai_usage(raw: object) -> Usage | None:
     if not isinstance(raw, dict | Mapping):
         return None
     try:
-        return _openai_usage(raw)
+        return _openai_usage(raw, web_searches)
     except (_NotTold, ValueError):
         return None
 
 
 def output_told(raw: object) -> int:
     """Read the output alone where the rest contradicts itself: it was billed all the same. 0 when it is not told."""
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, dict | Mapping):
         return 0
-    counts = [raw.get(name) for name in ("completion_tokens", "output_tokens")]
-    return max((count for count in counts if type(count) is int and 0 < count <= COUNT_MAX), default=0)
+    told = 0
+    for name in ("completion_tokens", "output_tokens"):
+        count = raw.get(name)
+        if type(count) is int and told < count <= COUNT_MAX:
+            told = count
+    return told
 
 
-def _openai_usage(raw: Mapping[str, Any]) -> Usage:
+def _openai_usage(raw: Mapping[str, Any], web_searches: int) -> Usage:
     prompt, completion = _needed(raw, "prompt_tokens"), _needed(raw, "completion_tokens")
     details, made = _inner(raw, "prompt_tokens_details"), _inner(raw, "completion_tokens_details")
-    cached = _first(
-        _count(details, "cached_tokens"), _count(raw, "prompt_cache_hit_tokens"), _count(raw, "cached_tokens")
-    )
-    cached_audio = _count(_inner(details, "cached_tokens_details"), "audio_tokens") or 0
-    audio = _count(details, "audio_tokens") or 0
-    # Tokens written to the cache are part of the prompt; the counter is "unadjusted" and may overlap what was read.
-    written = min(_count(details, "cache_write_tokens") or 0, max(0, prompt - cached - audio + cached_audio))
-    reasoning, output_audio = _count(made, "reasoning_tokens") or 0, _count(made, "audio_tokens") or 0
-    unnamed = max(0, (_count(raw, "total_tokens") or 0) - prompt - completion)
+    cached = cached_audio = audio = written = reasoning = output_audio = 0
+    # What an answer does not tell is 0, and many tell no details.
+    if details or not _CACHED_ELSEWHERE.isdisjoint(raw):
+        cached = _first(
+            _count(details, "cached_tokens"), _count(raw, "prompt_cache_hit_tokens"), _count(raw, "cached_tokens")
+        )
+    if details:
+        cached_audio = _count(_inner(details, "cached_tokens_details"), "audio_tokens") or 0
+        audio = _count(details, "audio_tokens") or 0
+        # Tokens written to the cache are part of the prompt; the counter is "unadjusted" and may overlap what was read.
+        written = min(_count(details, "cache_write_tokens") or 0, max(0, prompt - cached - audio + cached_audio))
+    if made:
+        reasoning, output_audio = _count(made, "reasoning_tokens") or 0, _count(made, "audio_tokens") or 0
+    total = _count(raw, "total_tokens") or 0
+    unnamed = total - prompt - completion if total > prompt + completion else 0
     inside = 0 if unnamed and (reasoning == unnamed or reasoning > completion) else reasoning
     return Usage(
         input_tokens=prompt - cached - audio + cached_audio - written,
@@ -69,12 +86,13 @@ def _openai_usage(raw: Mapping[str, Any]) -> Usage:
         output_tokens=completion - inside - output_audio,
         reasoning_tokens=inside + unnamed,
         output_audio_tokens=output_audio,
+        web_searches=web_searches,
     )
 
 
 def openai_cost(raw: object) -> Nano | None:
     """Read the positive cost that OpenRouter (`cost`, USD) or xAI (`cost_in_usd_ticks`) state, rounded up."""
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, dict | Mapping) or _COSTS.isdisjoint(raw):
         return None
     ticks = raw.get("cost_in_usd_ticks")
     if type(ticks) is int and 0 < ticks <= _COST_USD_MAX * NANO_PER_USD * _TICKS_PER_NANO:
@@ -98,21 +116,20 @@ def anthropic_usage(raw: object, *, is_1h_asked: bool = False) -> Usage | None:
     `iterations` hold what the top level omits, so they are summed where they are present. Cache writes whose lifetime
     is not told count as 1-hour ones when the request asked for any.
     """
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, dict | Mapping):
         return None
     try:
         _needed(raw, "input_tokens"), _needed(raw, "output_tokens")
-        rounds = raw.get("iterations")
-        if type(rounds) is list and rounds:
-            total = Usage()
-            for entry in rounds:
-                if not isinstance(entry, Mapping):
-                    raise _NotTold
-                total += _anthropic_round(entry, is_1h_asked)
-        else:
-            total = _anthropic_round(raw, is_1h_asked)
         searches = _count(_inner(raw, "server_tool_use"), "web_search_requests") or 0
-        return total + Usage(web_searches=searches)
+        rounds = raw.get("iterations")
+        if type(rounds) is not list or not rounds:
+            return _anthropic_round(raw, is_1h_asked, searches)
+        total = Usage(web_searches=searches)
+        for entry in rounds:
+            if not isinstance(entry, Mapping):
+                raise _NotTold
+            total += _anthropic_round(entry, is_1h_asked)
+        return total
     except (_NotTold, ValueError):
         return None
 
@@ -124,11 +141,28 @@ def anthropic_input(raw: object, *, is_1h_asked: bool = False) -> Usage | None:
     return anthropic_usage({**raw, "output_tokens": 0, "output_tokens_details": None}, is_1h_asked=is_1h_asked)
 
 
-def _anthropic_round(raw: Mapping[str, Any], is_1h_asked: bool) -> Usage:
+def anthropic_told(raw: object, *, is_1h_asked: bool = False) -> tuple[Usage | None, Usage | None]:
+    """Split what a whole answer tells: all of it, and the input side alone."""
+    usage = anthropic_usage(raw, is_1h_asked=is_1h_asked)
+    if usage is None or not isinstance(raw, dict) or raw.get("iterations"):
+        return usage, anthropic_input(raw, is_1h_asked=is_1h_asked)
+    given = Usage(
+        input_tokens=usage.input_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
+        web_searches=usage.web_searches,
+    )
+    return usage, given
+
+
+def _anthropic_round(raw: Mapping[str, Any], is_1h_asked: bool, web_searches: int = 0) -> Usage:
     output = _needed(raw, "output_tokens")
     thinking = _count(_inner(raw, "output_tokens_details"), "thinking_tokens") or 0
+    short = long = 0
     split = _inner(raw, "cache_creation")
-    short, long = _count(split, "ephemeral_5m_input_tokens") or 0, _count(split, "ephemeral_1h_input_tokens") or 0
+    if split:
+        short, long = _count(split, "ephemeral_5m_input_tokens") or 0, _count(split, "ephemeral_1h_input_tokens") or 0
     untold = max(0, (_count(raw, "cache_creation_input_tokens") or 0) - short - long)
     return Usage(
         input_tokens=_needed(raw, "input_tokens"),
@@ -137,6 +171,7 @@ def _anthropic_round(raw: Mapping[str, Any], is_1h_asked: bool) -> Usage:
         cache_write_1h_tokens=long + (untold if is_1h_asked else 0),
         output_tokens=output - thinking,
         reasoning_tokens=thinking,
+        web_searches=web_searches,
     )
 
 
@@ -150,19 +185,24 @@ def _count(raw: Mapping[str, Any], name: str) -> int | None:
 
 
 def _needed(raw: Mapping[str, Any], name: str) -> int:
-    count = _count(raw, name)
-    if count is None:
+    count = raw.get(name)
+    if type(count) is not int or not 0 <= count <= COUNT_MAX:
         raise _NotTold
     return count
 
 
 def _first(*counts: int | None) -> int:
-    return next((count for count in counts if count is not None), 0)
+    for count in counts:
+        if count is not None:
+            return count
+    return 0
 
 
 def _inner(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     inner = raw.get(name)
-    return inner if isinstance(inner, dict | Mapping) else {}
+    if inner is None:
+        return _NOTHING
+    return inner if isinstance(inner, dict | Mapping) else _NOTHING
 
 
 def _usd(value: object) -> Decimal:

@@ -39,12 +39,11 @@ _DIGITS = b"0123456789"
 
 def digest(*texts: str | bytes) -> int:
     """Give 64 bits that stand for these texts in this order."""
-    found = blake2b(digest_size=8)
+    framed: list[bytes] = []
     for text in texts:
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-        found.update(len(data).to_bytes(8, "big"))
-        found.update(data)
-    return int.from_bytes(found.digest(), "big")
+        framed += (len(data).to_bytes(8, "big"), data)
+    return int.from_bytes(blake2b(b"".join(framed), digest_size=8).digest(), "big")
 
 
 def steady_digest(text: str) -> int:
@@ -70,8 +69,10 @@ def sketch(text: str) -> Sketch:
     """Sketch a text: what the smallest hashes of its word triples are. Digits and capitals do not count."""
     data = text[:SKETCH_LENGTH].encode("utf-8", "surrogatepass").translate(None, _DIGITS).lower()
     words = data.split()
-    count = max(1, len(words) - SHINGLE_WORDS + 1) if words else 0
-    hashes = {zlib.crc32(b" ".join(words[at : at + SHINGLE_WORDS])) for at in range(count)}
+    if len(words) < SHINGLE_WORDS:
+        return array("I", [zlib.crc32(b" ".join(words))] if words else []).tobytes()
+    triples = zip(words, words[1:], words[2:], strict=False)
+    hashes = set(map(zlib.crc32, map(b" ".join, triples)))
     return array("I", sorted(hashes)[:SKETCH_SIZE]).tobytes()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
@@ -44,11 +44,16 @@ class LoopGuard:
     retarget: Callable[[Call, str], Call]
     """Sends a call to another model, where one of that name can answer it."""
 
-    async def __call__(self, call: Call, following: Next) -> Reply:
+    def __call__(self, call: Call, following: Next) -> Awaitable[Reply]:
         run = call.labels["run"]
         if run == NONE or not self.rule.matches(call.labels):
-            return await following(call)
+            return following(call)
         seen = self.loops.look(call.tenant, run, call.id, call.request)
+        # Without a finding in the whole run nothing of the ladder has come to be.
+        return self._acting(call, following, seen) if seen.count else following(call)
+
+    async def _acting(self, call: Call, following: Next, seen: Seen) -> Reply:
+        """Do what the ladder says."""
         call, headers = self._retargeted(call, seen)
         if seen.findings:
             call, more = await self._act(replace(call, seen=_in_few_words(seen)), seen)

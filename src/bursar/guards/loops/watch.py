@@ -78,6 +78,39 @@ class _Thread:
     turns: tuple[Turn, ...] = ()
 
 
+class _Shown:
+    """The items of one request: each is read once, and only if somebody asks for it."""
+
+    __slots__ = ("_anchors", "_read", "_request", "items")
+
+    def __init__(self, request: Request, items: Sequence[Any]) -> None:
+        self.items = items
+        self._request = request
+        self._read: dict[int, list[Part]] = {}
+        self._anchors: dict[int, int] = {}
+
+    @property
+    def has_tools(self) -> bool:
+        return bool(self._request.body.get("tools"))
+
+    def parts(self, start: int, end: int) -> list[Part]:
+        """Read the items from one place to another."""
+        found: list[Part] = []
+        for at in range(start, end):
+            if at not in self._read:
+                self._read[at] = parts_of(self._request.wire, (self.items[at],))
+            found += self._read[at]
+        return found
+
+    def anchor(self, count: int) -> int:
+        """Give a digest of the beginning, and of where it stood after so many items, ids of calls included."""
+        if count not in self._anchors:
+            ends = [*self.parts(0, 1), *self.parts(max(1, count - ANCHOR_ITEMS), count)]
+            marks = [part.id if isinstance(part, Asked | Returned) else "" for part in ends]
+            self._anchors[count] = digest(self._request.shape_key, *marks, *[_letters(part) for part in ends])
+        return self._anchors[count]
+
+
 class RunLoops:
     """One run."""
 
@@ -117,18 +150,17 @@ class RunLoops:
             base, asked = self._continued.get(request.previous_id, (_Thread(), ()))
             new = turns_of(_tail(request.wire, items), asked)
             return self._take(call_id, base, new, _Thread(), is_news=False)
-        found = self._found(request, items)
+        shown = _Shown(request, items)
+        found = self._found(shown)
         known = found or _Thread()
-        parts = parts_of(request.wire, items[known.count :]) if found else _tail(request.wire, items)
+        parts = shown.parts(known.count, len(items)) if found else _tail(request.wire, items)
         new = turns_of(parts)
         is_opening = not new and not known.turns
-        is_news = is_opening and self._opens(request, items)
+        is_news = is_opening and self._opens(shown)
         if found and found.count == len(items) and not is_opening:
             _put(self._calls, call_id, found)
             return Seen(self._step, self._stale(is_news=False), is_repeat=True)
-        return self._take(
-            call_id, known, new, _Thread(len(items), _anchor(request, items, len(items))), is_news=is_news
-        )
+        return self._take(call_id, known, new, _Thread(len(items), shown.anchor(len(items))), is_news=is_news)
 
     def ended(self, record: EndedCall) -> None:
         """Take what a call came to, and under which name it can be continued."""
@@ -137,15 +169,10 @@ class RunLoops:
         if thread is not None and record.response_id:
             _put(self._continued, record.response_id, (thread, record.asked))
 
-    def _found(self, request: Request, items: Sequence[Any]) -> _Thread | None:
+    def _found(self, shown: _Shown) -> _Thread | None:
         """Find the conversation that these items continue: its last items stand where they stood."""
-        anchors: dict[int, int] = {}
         for thread in reversed(self._threads):
-            if not 0 < thread.count <= len(items):
-                continue
-            if thread.count not in anchors:
-                anchors[thread.count] = _anchor(request, items, thread.count)
-            if anchors[thread.count] == thread.anchor:
+            if 0 < thread.count <= len(shown.items) and shown.anchor(thread.count) == thread.anchor:
                 self._threads.remove(thread)
                 self._threads.append(thread)
                 return thread
@@ -177,13 +204,14 @@ class RunLoops:
             self._openings.clear()
         return is_news
 
-    def _opens(self, request: Request, items: Sequence[Any]) -> bool:
+    def _opens(self, shown: _Shown) -> bool:
         """Remember how a conversation began; True when none began nearly so since anything new was seen."""
-        words = sketch("\n".join(_letters(part) for part in parts_of(request.wire, items[:ANCHOR_ITEMS])))
+        first = shown.parts(0, min(ANCHOR_ITEMS, len(shown.items)))
+        words = sketch("\n".join([_letters(part) for part in first]))
         is_new = not any(is_alike(words, other, self._settings.alike_per_mille) for other in self._openings)
         if is_new:
             self._openings.clear()
-        if request.body.get("tools"):
+        if shown.has_tools:
             self._openings.append(words)
         return is_new
 
@@ -258,13 +286,6 @@ def _tail(wire: str, items: Sequence[Any]) -> list[Part]:
 
 def _is_of_model(part: Part) -> bool:
     return isinstance(part, Asked) or (isinstance(part, Said) and part.is_model)
-
-
-def _anchor(request: Request, items: Sequence[Any], count: int) -> int:
-    """Give a digest of a conversation's beginning, and of where it stood after so many items, ids of calls included."""
-    ends = parts_of(request.wire, (items[0], *items[max(1, count - ANCHOR_ITEMS) : count]))
-    marks = (part.id if isinstance(part, Asked | Returned) else "" for part in ends)
-    return digest(request.shape_key, *marks, *(_letters(part) for part in ends))
 
 
 def _letters(part: Part) -> str:
