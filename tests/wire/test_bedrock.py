@@ -15,7 +15,7 @@ from bursar.wire.bedrock_common import Asked, event_frame
 from bursar.wire.bedrock_converse import BedrockConverse
 from bursar.wire.bedrock_embed import TitanEmbed, is_titan_embed
 from bursar.wire.bedrock_invoke import BedrockInvoke, chunk_frame
-from bursar.wire.conversation import conversation_of
+from bursar.wire.conversation import conversation_of, steps_of
 from bursar.wire.event_stream import frame
 from bursar.wire.signed import Signed, is_signed
 
@@ -458,9 +458,10 @@ def test_a_conversation_is_read_for_the_guards() -> None:
         {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t", "name": "find", "input": {}}}] * 2},
         {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [{"text": "there"}]}}]},
     ]
-    seen = conversation_of(asked(messages=turns, system=[{"text": "be brief"}]))
+    request = asked(messages=turns, system=[{"text": "be brief"}])
+    seen = conversation_of(request)
     assert seen is not None
-    assert (seen.answers, seen.tool_calls, seen.is_asking) == (1, 2, False)
+    assert (*steps_of(request), seen.is_asking) == (1, 2, False)
     moved = [{"role": "user", "content": [{"text": "find it"}]}, {"role": "assistant", "content": [{"text": "yes"}]}]
     again = conversation_of(asked(messages=moved, system=[{"text": "be brief"}]))
     assert again is not None

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bursar.wire.conversation import Conversation, conversation_of
+from bursar.wire.base import Request
+from bursar.wire.conversation import Conversation, conversation_of, steps_of
 from bursar.wiring.wires import Named, Wires
 
 WIRES = Wires(2**20)
@@ -77,13 +78,17 @@ def gemini(turns: list[str], **more: Any) -> dict[str, Any]:
 SHAPES: dict[str, Any] = {"chat": chat, "responses": responses, "messages": messages, "gemini": gemini}
 
 
-def talk(shape: str, turns: str, **more: Any) -> Conversation:
+def asked(shape: str, turns: str, **more: Any) -> Request:
     wire = (
         WIRES.wire(NAMES[shape])
         if shape in NAMES
         else WIRES.naming(Named("m", "v1beta", is_stream=False, is_sse=False))
     )
-    found = conversation_of(wire.parse(json.dumps(SHAPES[shape](list(turns), **more)).encode()))
+    return wire.parse(json.dumps(SHAPES[shape](list(turns), **more)).encode())
+
+
+def talk(shape: str, turns: str, **more: Any) -> Conversation:
+    found = conversation_of(asked(shape, turns, **more))
     assert found is not None
     return found
 
@@ -103,8 +108,8 @@ def talk(shape: str, turns: str, **more: Any) -> Conversation:
 def test_answers_and_tool_calls_count_since_the_user_last_spoke(
     shape: str, turns: str, answers: int, tool_calls: int, is_asking: bool
 ) -> None:
-    found = talk(shape, turns)
-    assert (found.answers, found.tool_calls, found.is_asking) == (answers, tool_calls, is_asking)
+    assert steps_of(asked(shape, turns)) == (answers, tool_calls)
+    assert talk(shape, turns).is_asking is is_asking
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -132,4 +137,6 @@ def test_marks_for_the_cache_and_claude_codes_changing_line_are_no_part_of_the_b
     ],
 )
 def test_an_api_without_conversations_tells_nothing(name: str, body: dict[str, Any]) -> None:
-    assert conversation_of(WIRES.wire(name).parse(json.dumps(body).encode())) is None
+    request = WIRES.wire(name).parse(json.dumps(body).encode())
+    assert conversation_of(request) is None
+    assert steps_of(request) == (0, 0)

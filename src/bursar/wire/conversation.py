@@ -6,7 +6,7 @@ only when a guard asks: what it cannot read it passes over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,10 +22,6 @@ class Conversation:
 
     opening: bytes
     """System prompt and first user message: the same in every request of one conversation; empty where unknown."""
-    answers: int
-    """Answers of the model since the user last said something."""
-    tool_calls: int
-    """Tool calls of the model since the user last said something."""
     is_asking: bool
     """The last word is the user's, and no result of a tool."""
 
@@ -43,21 +39,17 @@ def conversation_of(request: Request) -> Conversation | None:
     if read is None:
         return None
     turns = list(read(request.body))
-    said = [(role, is_result) for role, _, _, is_result in turns if role != _SYSTEM]
-    is_asking = bool(said) and said[-1] == (_USER, False)
-    return Conversation(_opening(turns), *_steps(turns), is_asking)
+    return Conversation(_opening(turns), _is_asking(turns))
 
 
 def steps_of(request: Request) -> tuple[int, int]:
-    """Read no more of a conversation than its answers and tool calls since the user last said something; 0 for none."""
+    """Count the answers of the model, and its tool calls, since the user last said something; 0 where none is known."""
     read = _READERS.get(request.wire)
-    return (0, 0) if read is None else _steps(read(request.body))
-
-
-def _steps(turns: Iterable[_Turn]) -> tuple[int, int]:
+    if read is None:
+        return 0, 0
     answers = tool_calls = 0
     before = ""
-    for role, _, calls, is_result in turns:
+    for role, _, calls, is_result in read(request.body):
         if role == _USER and not is_result:
             answers = tool_calls = 0
         elif role == _MODEL:
@@ -66,6 +58,13 @@ def _steps(turns: Iterable[_Turn]) -> tuple[int, int]:
             tool_calls += calls
         before = role
     return answers, tool_calls
+
+
+def _is_asking(turns: Sequence[_Turn]) -> bool:
+    for role, _, _, is_result in reversed(turns):
+        if role != _SYSTEM:
+            return role == _USER and not is_result
+    return False
 
 
 def _opening(turns: Iterable[_Turn]) -> bytes:
