@@ -149,8 +149,7 @@ class Account:
 
     async def reserve(self) -> Granted | Refused:
         """Ask the store once for the hold."""
-        self._is_reserving = True
-        self.reserves += 1
+        self._is_reserving, self.reserves = True, self.reserves + 1
         try:
             verdict = await self._accounts.store.reserve(self._quote.reservation)
         except StoreUnavailable:
@@ -172,8 +171,7 @@ class Account:
 
     def trust(self) -> Granted:
         """Go on without the store, by the setting `on_store_down: allow`; it is told afterwards."""
-        granted = Granted(self._quote.reservation.ask.at_least, UNBOUNDED, ())
-        self._take(granted)
+        self._take(granted := Granted(self._quote.reservation.ask.at_least, UNBOUNDED, ()))
         return granted
 
     def sent(self) -> None:
@@ -261,8 +259,7 @@ class Account:
         self._response_id = answer.response_id if len(answer.response_id) <= RESPONSE_ID_LENGTH_MAX else ""
         card, cover = self._offer.card(answer.service_tier), self._offer.cover
         if answer.usage is None:
-            close = self._machine.ended(self._accounts.clock())
-            charge = estimated(card, cover, close.tokens)
+            charge = estimated(card, cover, self._machine.ended(self._accounts.clock()).tokens)
         else:
             try:
                 charge = told(answer, answer.usage, card, cover)
