@@ -33,6 +33,10 @@ Failed = Callable[[Exception], None]
 
 BATCH_MAX = 256
 """How many operations share one transaction at the most."""
+DOZE_S = 0.005
+"""How long what nobody waits for stays in the queue, up to twice that, for the next one who asks the ledger."""
+QUIET_MAX = 20
+"""After so many looks that found nothing, the thread waits until it is woken."""
 QUEUE_MAX = 100_000
 """About how many operations may wait; beyond it the store counts as unavailable."""
 
@@ -120,6 +124,10 @@ class ThreadedStore:
         self._jobs: deque[_Job] = deque()
         self._signal: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._is_signalled = False
+        self._has_waiting = False
+        """Somebody waits for what is queued, so that the thread must not."""
+        self._is_dozing = False
+        """The thread looks at the queue by itself, again and again."""
         self._turn = threading.RLock()
         """Held by whoever takes jobs from the queue, until they are done: so nobody overtakes them."""
         self._is_stopping = False
@@ -152,6 +160,8 @@ class ThreadedStore:
         job = _Job(work)
         future = job.awaited()
         self._put(job)
+        self._has_waiting = True
+        self._wake()
         return future
 
     def later(self, work: Callable[[], object], failed: Failed) -> None:
@@ -160,6 +170,8 @@ class ThreadedStore:
         Raises StoreUnavailable when nothing can be queued.
         """
         self._put(_Job(work, failed))
+        if not self._is_dozing:
+            self._wake()
 
     def now(self, work: Callable[[], T]) -> T:
         """Do a verb of the ledger in this thread, behind all that is queued and in one transaction with it."""
@@ -193,6 +205,8 @@ class ThreadedStore:
             if len(self._jobs) >= QUEUE_MAX:
                 raise StoreUnavailable(f"{QUEUE_MAX:,} operations are waiting for the ledger")
             self._jobs.append(job)
+
+    def _wake(self) -> None:
         if not self._is_signalled:
             self._is_signalled = True
             self._signal.put(None)
@@ -202,12 +216,42 @@ class ThreadedStore:
             self._signal.get()
             # Before the queue is looked at: whatever is put in from here on signals again.
             self._is_signalled = False
-            with self._turn:
-                while self._jobs:
-                    self._done(self._taken())
+            self._is_dozing = True
+            self._doze()
+            self._is_dozing = False
+            # What came after the last look, and found it dozing, has woken nobody.
+            self.catch_up()
             if self._is_stopping and not self._jobs:
                 return
             self.rest()
+
+    def _doze(self) -> None:
+        """Do at once what somebody waits for; the rest only when nobody has done it for a while.
+
+        Whoever asks the ledger next does it in the same transaction. A thread that does it meanwhile takes the
+        interpreter from the program, back and forth at each statement: that cost a call twice what the work does.
+        """
+        head, quiet = None, QUIET_MAX
+        while True:
+            if self._has_waiting or self._is_stopping:
+                self._has_waiting = False
+                self.catch_up()
+            was, head = head, self._head()
+            if head is not None and head is was:
+                self.catch_up()
+            quiet = quiet + 1 if head is None else 0
+            if quiet > QUIET_MAX or self._is_stopping:
+                return
+            self.rest()
+            with contextlib.suppress(queue.Empty):
+                self._signal.get(timeout=DOZE_S)
+                self._is_signalled = False
+
+    def _head(self) -> _Job | None:
+        try:
+            return self._jobs[0]
+        except IndexError:
+            return None
 
     def rest(self) -> None:
         """Do, in the thread, what has time until nothing is queued."""
