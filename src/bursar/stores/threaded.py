@@ -231,7 +231,9 @@ class ThreadedStore:
         Whoever asks the ledger next does it in the same transaction. A thread that does it meanwhile takes the
         interpreter from the program, back and forth at each statement: that cost a call twice what the work does.
         """
-        head, quiet = None, QUIET_MAX
+        head: _Job | None = None
+        # Where somebody waited, there may be nothing else to look for.
+        quiet = QUIET_MAX if self._has_waiting else 0
         while True:
             if self._has_waiting or self._is_stopping:
                 self._has_waiting = False
@@ -269,14 +271,16 @@ class ThreadedStore:
             # An interrupt of this thread is no reason to forget what others asked for; a verb done twice does no harm.
             self._jobs.extendleft(reversed(batch))
             raise
-        for loop in {job.loop for job in batch if job.loop is not None}:
-            mine = [(job.future, result) for job, result in zip(batch, results, strict=False) if job.loop is loop]
+        awaited: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any] | None, Any]]] = {}
+        for job, result in zip(batch, results, strict=False):
+            if job.loop is not None:
+                awaited.setdefault(job.loop, []).append((job.future, result))
+            elif job.failed is not None and isinstance(result, Exception):
+                _tell(job.failed, result)
+        for loop, mine in awaited.items():
             # A loop that has been closed meanwhile has nobody left who waits.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_deliver, mine)
-        for job, result in zip(batch, results, strict=False):
-            if job.failed is not None and isinstance(result, Exception):
-                _tell(job.failed, result)
         return None if own is None else results[-1]
 
     def _together(self, batch: Sequence[_Job]) -> Sequence[Any]:
