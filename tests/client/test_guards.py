@@ -113,3 +113,13 @@ def test_the_rest_of_a_run_goes_to_the_cheaper_model_on_the_programs_own_connect
             for _ in range(3):
                 ask(home)
         assert [hold.labels["model"] for hold in home.holds()] == ["m", "m", "cheap"]
+
+
+def test_what_the_last_call_cost_counts_for_the_next_rung_before_it_is_written(tmp_path: Path) -> None:
+    guards = "guards: {cost: {limit: $1, on_trip: model cheap at 20%}, loops: off, tool_calls: off, steps: off}\n"
+    prices = "prices:\n  m: {input: 0, output: 50}\n  cheap: {input: 0, output: 1}\n"
+    with house(tmp_path, configuration=prices + guards) as home:
+        with bursar.budget("$5", run="r"):
+            for _ in range(2):
+                ask(home, cap=5000)
+        assert [hold.labels["model"] for hold in home.holds()] == ["m", "cheap"]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bursar.core.admission import Balance, Line
+from bursar.core.charge import ZERO, Amounts
 from bursar.core.guards import GuardRule
 from bursar.core.run import Guard, RunRow
 from bursar.core.value import value
@@ -28,6 +29,8 @@ class Standing:
     lines: Sequence[Line]
     balances: Sequence[Balance]
     """What is used of each line."""
+    added: Amounts
+    """What a call has cost that is not in these balances yet: its close is still to be written."""
 
     def used(self, rule: GuardRule, at_ns: int) -> tuple[int, int]:
         """Give how much of a rule's limit is used, and the limit; (0, 0) where that is not known."""
@@ -36,7 +39,7 @@ class Standing:
             return self.row.figure_of(Guard(rule.guard), at_ns), self.row.most_of(limit)
         for line, balance in zip(self.lines, self.balances, strict=False):
             if line.budget == rule.budget and line.ends_ns > at_ns:
-                return balance.settled + balance.presumed, line.limit
+                return balance.settled + balance.presumed + self.added.amount(line.unit), line.limit
         return 0, 0
 
 
@@ -46,12 +49,14 @@ class RunBoard:
 
     _known: OrderedDict[tuple[str, str], Standing] = field(default_factory=OrderedDict)
 
-    def note(self, row: RunRow | None, lines: Sequence[Line], balances: Sequence[Balance]) -> None:
+    def note(
+        self, row: RunRow | None, lines: Sequence[Line], balances: Sequence[Balance], added: Amounts = ZERO
+    ) -> None:
         """Take what a hold, or its close, told; None tells nothing of a run."""
         if row is None:
             return
         key = (row.tenant, row.run)
-        self._known[key] = Standing(row, lines, balances)
+        self._known[key] = Standing(row, lines, balances, added)
         self._known.move_to_end(key)
         if len(self._known) > RUNS_MAX:
             self._known.popitem(last=False)

@@ -314,9 +314,8 @@ class Account:
             closed = await self._accounts.close(unclosed)
             if closed is not None:
                 self._balances = closed.balances
-            elif self.watch.row is not None:
-                self._balances = unclosed.expected(self._balances)
-            self._accounts.board.note(self.watch.row, self._lines, self._balances)
+            added = charge.amounts if closed is None and charge is not None else ZERO
+            self._accounts.board.note(self.watch.row, self._lines, self._balances, added)
         finally:
             self._accounts.waiting.freed(self._lines)
             self._accounts.held.pop(self._call.id, None)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from bursar.core.admission import Balance
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Note, Reservation
@@ -22,13 +19,3 @@ class Unclosed:
     at_ns: int
     charge: Charge | None
     note: Note
-
-    def expected(self, balances: Sequence[Balance]) -> tuple[Balance, ...]:
-        """Say what the ledger will settle it to, as far as its balances are known: where nobody waits for its word."""
-        if self.charge is None:
-            return tuple(balances)
-        amounts = self.charge.amounts
-        return tuple(
-            balance._replace(settled=balance.settled + amounts.amount(line.unit))
-            for line, balance in zip(self.asked.lines, balances, strict=False)
-        )
