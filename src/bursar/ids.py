@@ -22,7 +22,7 @@ class _Pool:
     """Random letters fetched many ids at a time: a system call for each id would cost more than the rest of it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.forget()
 
     def forget(self) -> None:

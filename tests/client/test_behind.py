@@ -162,7 +162,65 @@ def test_a_ledger_that_cannot_be_written_for_a_while_gets_it_later(home: House) 
         assert client.post(home.chat_url, json=ASKED).status_code == 200
         engine.catch_up()
         blocked.end()
-        assert budget.spent == 0, "the ledger has not heard of it"
-    bursar.close()
-    assert [hold.state for hold in home.holds()] == [State.SETTLED], "it is kept, and written at the latest at the end"
+        assert [hold.state for hold in home.holds()] == [State.OPEN], "the ledger has not heard of it"
+        assert budget.spent == Decimal("0.25"), "who looks lets it hear of it first"
+    home.assert_sound()
+
+
+def test_the_end_of_an_asynchronous_block_waits_for_the_ledger_and_the_loop_goes_on(home: House) -> None:
+    async def ask() -> None:
+        blocked = Blocked(home)
+        budget = bursar.budget("$1")
+        await budget.__aenter__()
+        async with httpx2.AsyncClient(event_hooks={"response": [blocked.begin_async]}) as client:
+            await client.post(home.chat_url, json=ASKED)
+        leaving = asyncio.ensure_future(budget.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        assert not leaving.done()
+        blocked.end()
+        await leaving
+        assert [hold.state for hold in home.holds()] == [State.SETTLED]
+
+    asyncio.run(ask())
+
+
+AT_EXIT = f"""
+import atexit, sys
+import httpx2, bursar
+
+def last():
+    with bursar.budget("$1"), httpx2.Client() as client:
+        print(client.post(sys.argv[1], json={ASKED!r}).status_code, flush=True)
+
+atexit.register(last)
+with bursar.budget("$1"), httpx2.Client() as client:
+    client.post(sys.argv[1], json={ASKED!r})
+"""
+
+
+def test_a_call_of_the_programs_last_moment_is_written_as_well(home: House) -> None:
+    command = [sys.executable, "-c", AT_EXIT, home.chat_url]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("200\n", "", 0)
+    assert [hold.state for hold in home.holds()] == [State.SETTLED] * 2
+    home.assert_sound()
+
+
+def test_a_handler_that_interrupts_the_ledgers_work_is_refused_and_harms_nothing(home: House) -> None:
+    statuses = []
+    with bursar.budget("$5") as budget, httpx2.Client() as client:
+        client.post(home.chat_url, json=ASKED)
+        ledger: Any = runtime.engine()._parts.ledger
+        hold = ledger._hold
+
+        def interrupted(*given: Any) -> Any:
+            ledger._hold = hold
+            statuses.append(client.post(home.chat_url, json=ASKED).status_code)
+            return hold(*given)
+
+        ledger._hold = interrupted
+        assert client.post(home.chat_url, json=ASKED).status_code == 200
+        assert statuses == [503]
+        assert (budget.calls, budget.spent) == (2, Decimal("0.50"))
+    assert home.requests == 2
     home.assert_sound()

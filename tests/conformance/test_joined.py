@@ -146,6 +146,52 @@ def test_an_interrupt_forgets_nothing_that_others_asked_for(house: House) -> Non
     assert house.heard == []
 
 
+async def test_an_interrupt_before_the_work_or_after_it_lets_nobody_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("_together", "_first"):
+        inner = getattr(house.queue, place)
+
+        def interrupted(*given: Any, inner: Any = inner, place: str = place) -> Any:
+            monkeypatch.setattr(house.queue, place, inner)
+            raise KeyboardInterrupt
+
+        with house.held_up():
+            waiting = asyncio.ensure_future(house.queue.close("nobody", Verb.RELEASE, START_NS))
+            await asyncio.sleep(0)
+            monkeypatch.setattr(house.queue, place, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                house.queue.catch_up()
+        with pytest.raises(NotFound):
+            await waiting
+
+
+def test_nobody_is_at_the_ledger_twice(house: House) -> None:
+    for again in (house.queue.catch_up, partial(house.queue.now, list)):
+
+        def work(again: Callable[[], object] = again) -> None:
+            again()
+
+        with pytest.raises(StoreUnavailable, match="interrupted"):
+            house.queue.now(work)
+    assert isinstance(done(house.joined.reserve(call(line(), id="a"))), Granted)
+
+
+def test_no_file_of_a_ledger_stays_open_while_its_process_is_copied(house: House) -> None:
+    for limit in (10, 20):
+        # The last thing that it writes is several rows by one statement.
+        done(house.joined.reserve(call(line(limit=limit), line("other"), id=str(limit))))
+    house.queue.let_go()
+    held = []
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # The one by which this is read.
+            held.append(str(each.readlink()))
+    house.queue.take_up()
+    assert held
+    assert not [name for name in held if str(house.ledger.path) in name]
+    assert isinstance(done(house.joined.reserve(call(line(), id="c"))), Granted)
+
+
 def test_more_than_a_batch_is_done_before_ones_own(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bursar.stores.threaded.BATCH_MAX", 3)
     for number in range(10):

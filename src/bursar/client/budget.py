@@ -103,11 +103,17 @@ class OpenBudget:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        scope = self._scope
-        assert scope is not None, "what ends was entered"
-        close_scope(scope)
-        patches.release()
+        self._leave()
         runtime.catch_up()
+        return self._judged(error)
+
+    def _leave(self) -> None:
+        close_scope(self.scope)
+        patches.release()
+
+    def _judged(self, error: BaseException | None) -> bool:
+        """Say whether an error that leaves the block ends here; raise it as what it is where a framework hides that."""
+        scope = self.scope
         if not isinstance(error, Exception):
             return False
         if self._on_exceed == "stop":
@@ -126,7 +132,12 @@ class OpenBudget:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        return self.__exit__(kind, error, trace)
+        if not is_asyncio():
+            return self.__exit__(kind, error, trace)
+        self._leave()
+        # Another process may have the ledger in use, and others have things to do in this loop.
+        await asyncio.to_thread(runtime.catch_up)
+        return self._judged(error)
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         """Put a budget of its own around each call of a function, plain or async."""
@@ -338,7 +349,7 @@ class CarvedBudget(OpenBudget):
         if not is_asyncio():
             return self.__exit__(kind, error, trace)
         try:
-            return super().__exit__(kind, error, trace)
+            return await super().__aexit__(kind, error, trace)
         finally:
             if self._is_left():
                 await asyncio.shield(self._end(Way.ASYNCIO))

@@ -17,7 +17,7 @@ from bursar.errors import UsageError
 
 __all__ = ["close", "configure"]
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _is_configured = [False]
 
 

@@ -7,6 +7,7 @@ when bursar is imported.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -36,6 +37,7 @@ class Runtime:
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _is_registered: bool = False
     _is_forked: bool = False
+    _is_ending: bool = False
     _listed: tuple[Settings, PriceBook] | None = None
     _left_behind: list[Any] = field(default_factory=list)
     """A parent's engine, in its forked child: its file must be neither used nor closed here."""
@@ -70,16 +72,22 @@ class Runtime:
             self._engine = engine
             if not self._is_registered:
                 self._is_registered = True
-                atexit.register(self.close)
+                atexit.register(self._end)
             return engine
 
+    def _end(self) -> None:
+        """Close at the end of the program. What it opens again after this is told to nobody any more."""
+        self._is_ending = True
+        self.close()
+
     def _ends_unasked(self) -> bool:
-        """Tell whether this process is one that ends without its exit handlers: a forked child, or multiprocessing's.
+        """Tell whether this process ends without a word: a forked child, multiprocessing's, or one that ends already.
 
         What its calls came to has to be written before anything of it can end.
         """
         module = sys.modules.get("multiprocessing.process")
-        return self._is_forked or (module is not None and module.parent_process() is not None)
+        is_alone = self._is_forked or self._is_ending
+        return is_alone or (module is not None and module.parent_process() is not None)
 
     def use(self, settings: Settings | None) -> None:
         """Let these settings count from now on, or what is found where there are none."""
@@ -88,10 +96,11 @@ class Runtime:
             self.settings = settings
 
     def catch_up(self) -> None:
-        """Let the ledger have all that calls came to so far."""
+        """Let the ledger have all that calls came to so far; what it cannot take now it gets later."""
         engine = self._engine
         if engine is not None:
-            engine.catch_up()
+            with contextlib.suppress(StoreUnavailable):
+                engine.catch_up()
 
     def close(self) -> None:
         """End the engine; what is open is settled or presumed. The next use opens it again."""

@@ -109,7 +109,7 @@ _stack: ContextVar[tuple[tuple[Scope, ...], ...]] = ContextVar("bursar_scopes", 
 """For each block that this context is in: the scopes that it put around what follows, its own the last."""
 _open: dict[int, Scope] = {}
 _base: list[Scope] = []
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def _without(scope: Scope, units: Sequence[Unit]) -> Budget | None:
@@ -228,7 +228,7 @@ def labelled(given: Mapping[str, str]) -> Mapping[str, str]:
 def _forked() -> None:
     """Keep in a forked child what is open around the fork; the other threads' scopes have nobody left to close them."""
     global _lock  # noqa: PLW0603 - a lock that another thread held at the fork would never be let go of
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     here = {id(scope) for scope in scopes_here()}
     if here:
         for key in [key for key in _open if key not in here]:

@@ -40,7 +40,7 @@ class InputEstimates:
     def __init__(self, keys_max: int = KEYS_MAX) -> None:
         self._last: OrderedDict[EstimateKey, tuple[int, int]] = OrderedDict()
         self._keys_max = keys_max
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def estimate(self, key: EstimateKey, text_bytes: int) -> int:
         """Expect this many input tokens at most: calibrated × 1.15 + 32 (held for 98 % of real follow-up calls)."""

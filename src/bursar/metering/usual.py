@@ -54,7 +54,7 @@ class UsualAnswers:
     def __init__(self, keys_max: int = KEYS_MAX) -> None:
         self._recent: OrderedDict[UsualKey, _Recent] = OrderedDict()
         self._keys_max = keys_max
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def usual(self, key: UsualKey) -> int:
         """Give U: at least 1,024 tokens, 4,096 while nothing is known."""

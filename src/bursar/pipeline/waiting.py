@@ -40,7 +40,7 @@ class Queues:
     _waiting: dict[Key, OrderedDict[_Waiter, None]] = field(default_factory=dict)
     _refusals: dict[Key, Refused] = field(default_factory=dict)
     """Why those in a queue wait: the last refusal, which one more than fit in is given as well."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def refusal(self, lines: Sequence[Line]) -> Refused | None:
         """Say why a newcomer has to wait behind others; None when nobody waits for these lines."""

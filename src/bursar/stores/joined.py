@@ -94,6 +94,7 @@ class InlineStore(ThreadedStore):
 
     def _at_once(self, work: Callable[[], T]) -> T | None:
         """Do this, and what is queued before it, in this thread; None where that would have to wait, or take long."""
+        self._refuse_twice()
         if not self._turn.acquire(blocking=False):
             return None
         try:

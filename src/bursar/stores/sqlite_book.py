@@ -77,6 +77,7 @@ class SqliteBook:
             found = path.stat()
             self._file = (found.st_dev, found.st_ino)
         except BaseException:
+            self.pending.close()
             self.db.close()
             raise
 
@@ -270,6 +271,7 @@ class SqliteBook:
     def close_store(self) -> None:
         """Let go of the file."""
         with self._lock:
+            self.pending.close()
             self.db.close()
 
 

@@ -46,6 +46,7 @@ class SqliteFork(SqliteBalances):
         """Close the file until `take_up`, and let nobody near it meanwhile."""
         self._lock.acquire()
         self._forget_sums()
+        self.pending.close()
         self.db.close()
 
     def take_up(self) -> None:

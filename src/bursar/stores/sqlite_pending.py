@@ -57,6 +57,10 @@ class Pending:
         self.count = 0
         self.clear()
 
+    def close(self) -> None:
+        """Let go of the connection: as long as a statement of it is open, so are its files."""
+        self._cursor.close()
+
     def clear(self) -> None:
         """Forget what was not written: the transaction failed."""
         self.is_empty = True

@@ -130,8 +130,10 @@ class ThreadedStore:
         """The thread looks at the queue by itself, again and again."""
         self._turn = threading.RLock()
         """Held by whoever takes jobs from the queue, until they are done: so nobody overtakes them."""
+        self._worker = 0
+        """The thread that is at the ledger now; it must not be there twice, as from a signal's handler."""
         self._is_stopping = False
-        self._gate = threading.Lock()
+        self._gate = threading.RLock()
         self._thread = threading.Thread(target=self._work, name="bursar-ledger", daemon=True)
         self._thread.start()
 
@@ -175,21 +177,36 @@ class ThreadedStore:
 
     def now(self, work: Callable[[], T]) -> T:
         """Do a verb of the ledger in this thread, behind all that is queued and in one transaction with it."""
+        self._refuse_twice()
         with self._turn:
-            while len(self._jobs) > BATCH_MAX:
-                self._done(self._taken())
-            if not self._jobs:
-                return work()
-            result = self._done(self._taken(), _Job(work))
+            try:
+                self._worker = threading.get_ident()
+                while len(self._jobs) > BATCH_MAX:
+                    self._done(self._first())
+                if not self._jobs:
+                    return work()
+                result = self._done(self._first(), _Job(work))
+            finally:
+                self._worker = 0
         if isinstance(result, Exception):
             raise result
         return result  # type: ignore[no-any-return] # what `work` gave
 
     def catch_up(self) -> None:
         """Do in this thread what is queued."""
+        self._refuse_twice()
         with self._turn:
-            while self._jobs:
-                self._done(self._taken())
+            try:
+                self._worker = threading.get_ident()
+                while self._jobs:
+                    self._done(self._first())
+            finally:
+                self._worker = 0
+
+    def _refuse_twice(self) -> None:
+        """Raise StoreUnavailable where this thread is at the ledger already: what it does there is half done."""
+        if self._worker == threading.get_ident():
+            raise StoreUnavailable("the ledger cannot be asked by what has interrupted it: a signal's handler")
 
     def stop(self) -> None:
         """Finish what is queued and end the thread. Harmless when done before."""
@@ -258,29 +275,25 @@ class ThreadedStore:
     def rest(self) -> None:
         """Do, in the thread, what has time until nothing is queued."""
 
-    def _taken(self) -> list[_Job]:
-        """Take what is queued, up to one batch."""
+    def _first(self) -> list[_Job]:
+        """Give what is queued, up to one batch. It stays in the queue until it is done."""
         jobs = self._jobs
-        return [jobs.popleft() for _ in range(min(len(jobs), BATCH_MAX))]
+        return [jobs[number] for number in range(min(len(jobs), BATCH_MAX))]
 
     def _done(self, batch: list[_Job], own: _Job | None = None) -> Any:
-        """Do a batch and tell everybody; gives the result, or the error, of the one job that is the caller's own."""
+        """Do the first of the queue and tell everybody; gives the result, or the error, of the caller's own job.
+
+        An interrupt is no reason to forget what others asked for, or to let them wait: a verb done twice does no harm.
+        """
+        results = self._together(batch if own is None else [*batch, own])
         try:
-            results = self._together(batch if own is None else [*batch, own])
+            _tell_all(batch, results)
         except BaseException:
-            # An interrupt of this thread is no reason to forget what others asked for; a verb done twice does no harm.
-            self._jobs.extendleft(reversed(batch))
+            _tell_all(batch, results)
             raise
-        awaited: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any] | None, Any]]] = {}
-        for job, result in zip(batch, results, strict=False):
-            if job.loop is not None:
-                awaited.setdefault(job.loop, []).append((job.future, result))
-            elif job.failed is not None and isinstance(result, Exception):
-                _tell(job.failed, result)
-        for loop, mine in awaited.items():
-            # A loop that has been closed meanwhile has nobody left who waits.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_deliver, mine)
+        finally:
+            for _ in batch:
+                self._jobs.popleft()
         return None if own is None else results[-1]
 
     def _together(self, batch: Sequence[_Job]) -> Sequence[Any]:
@@ -326,12 +339,26 @@ def _outcome(work: Callable[[], Any]) -> Any:
 
 def _deliver(results: Sequence[tuple[asyncio.Future[Any] | None, Any]]) -> None:
     for future, result in results:
-        if future is None or future.cancelled():
+        if future is None or future.done():
             continue
         if isinstance(result, Exception):
             future.set_exception(result)
         else:
             future.set_result(result)
+
+
+def _tell_all(batch: Sequence[_Job], results: Sequence[Any]) -> None:
+    """Tell those who wait for jobs what these came to."""
+    awaited: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any] | None, Any]]] = {}
+    for job, result in zip(batch, results, strict=False):
+        if job.loop is not None:
+            awaited.setdefault(job.loop, []).append((job.future, result))
+        elif job.failed is not None and isinstance(result, Exception):
+            _tell(job.failed, result)
+    for loop, mine in awaited.items():
+        # A loop that has been closed meanwhile has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_deliver, mine)
 
 
 def _tell(failed: Failed, error: Exception) -> None:

@@ -310,6 +310,9 @@ class LocalEngine:
         """Let the ledger have all that calls came to so far."""
         if isinstance(self._face, InlineStore):
             self._face.catch_up()
+        kept = self._ports[Way.BLOCKING].written
+        if kept.unclosed:
+            drive(kept.close_kept())
 
     def adopt(self, ending: Coroutine[Any, Any, None]) -> None:
         """Take over the end of an answer that nobody reads any more. Safe at any moment, also inside a `__del__`."""

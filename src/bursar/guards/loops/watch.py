@@ -239,7 +239,7 @@ class Loops:
         self._settings = settings
         self._runs_max = runs_max
         self._runs: dict[tuple[str, str], RunLoops] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def look(self, tenant: str, run: str, call_id: str, request: Request) -> Seen:
         """Take the request of a run's further step, before it is sent."""
