@@ -435,3 +435,42 @@ def test_an_async_client_gets_the_same(home: House) -> None:
         asyncio.run(main())
         assert budget.calls == 2
     home.assert_sound()
+
+
+def test_what_a_hook_asks_a_model_itself_is_a_call_of_its_own(home: House) -> None:
+    with bursar.budget("$1") as budget, httpx2.Client() as plain, httpx2.Client() as client:
+        other = {**ASKED, "messages": [{"role": "user", "content": "what was that?"}]}
+        client.event_hooks = {"response": [lambda _: plain.post(home.chat_url, json=other)]}
+        assert client.post(home.chat_url, json=ASKED).status_code == 200
+        assert (budget.calls, home.requests) == (2, 2)
+    home.assert_sound()
+
+
+def test_what_a_client_sends_again_in_a_hook_of_its_own_is_a_second_call(home: House) -> None:
+    with bursar.budget("$1") as budget, httpx2.Client() as client:
+
+        def again(response: httpx2.Response) -> None:
+            client.event_hooks = {}
+            client.send(response.request)
+
+        client.event_hooks = {"response": [again]}
+        assert client.post(home.chat_url, json=ASKED).status_code == 200
+        assert (budget.calls, home.requests) == (2, 2)
+    home.assert_sound()
+
+
+def test_a_task_that_was_begun_inside_a_call_makes_calls_of_its_own(home: House) -> None:
+    async def ask() -> None:
+        tasks = []
+
+        async def hook(_: object) -> None:
+            tasks.append(asyncio.create_task(plain.post(home.chat_url, json={**ASKED, "n": 1})))
+
+        async with httpx2.AsyncClient() as plain, httpx2.AsyncClient(event_hooks={"response": [hook]}) as client:
+            await client.post(home.chat_url, json=ASKED)
+            await asyncio.gather(*tasks)
+
+    with bursar.budget("$1") as budget:
+        asyncio.run(ask())
+        assert (budget.calls, home.requests) == (2, 2)
+    home.assert_sound()

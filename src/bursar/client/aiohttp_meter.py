@@ -197,7 +197,7 @@ class _Upstream:
         exchange = self.exchange
         options = await exchange.rewritten(headers, body)
         try:
-            with inside():
+            with inside(exchange.client, body):
                 response = await self.original(exchange.client, **options)
         except FAILURES as error:
             raise exchange.failed(error) from error

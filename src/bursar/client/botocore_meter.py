@@ -197,7 +197,7 @@ class _Upstream:
         exchange = self.exchange
         prepared = exchange.prepared if body == exchange.content else exchange.again(body)
         try:
-            with inside():
+            with inside(exchange.client, body):
                 response = self.original(exchange.client, prepared)
         except FAILURES as error:
             raise exchange.failed(error) from error

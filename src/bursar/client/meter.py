@@ -13,7 +13,7 @@ from bursar.client.calls import CallMaker, base_of, headers_of, refuse
 from bursar.client.decoding import decode_within
 from bursar.client.exchange import Exchange
 from bursar.client.homeward import homeward
-from bursar.client.inside import is_inside
+from bursar.client.inside import passes_on
 from bursar.client.kit import Kit
 from bursar.client.recognise import Aimed, aim, is_free_at_provider, is_unbounded
 from bursar.client.runtime import runtime
@@ -35,7 +35,10 @@ def meter(
     aimed = aimed_at(request)
     if aimed is None:
         return original(client, request, stream=stream, **options)
-    exchange = Exchange(kit, client, request, request.read(), options, is_stream=stream)
+    content = request.read()
+    if passes_on(client, content):
+        return original(client, request, stream=stream, **options)
+    exchange = Exchange(kit, client, request, content, options, is_stream=stream)
     maker = maker_of(exchange, aimed)
     if isinstance(maker, CallMaker):
         return blocking.send(original, maker, exchange)
@@ -55,7 +58,10 @@ async def meter_async(
     aimed = aimed_at(request)
     if aimed is None:
         return await original(client, request, stream=stream, **options)
-    exchange = Exchange(kit, client, request, await request.aread(), options, is_stream=stream)
+    content = await request.aread()
+    if passes_on(client, content):
+        return await original(client, request, stream=stream, **options)
+    exchange = Exchange(kit, client, request, content, options, is_stream=stream)
     maker = maker_of(exchange, aimed)
     if isinstance(maker, CallMaker):
         return await awaiting.send(original, maker, exchange)
@@ -64,7 +70,7 @@ async def meter_async(
 
 def aimed_at(request: Any) -> Aimed | None:
     """Say which API a request may ask; None for what passes untouched."""
-    if request.method != "POST" or is_inside():
+    if request.method != "POST":
         return None
     path = request.url.path
     aimed = aim(path)

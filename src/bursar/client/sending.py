@@ -80,7 +80,7 @@ class Sending(ABC):
         exchange = self.exchange
         request = exchange.rewrite(headers, body)
         try:
-            with inside():
+            with inside(exchange.client, body):
                 response = await self.call(request)
         except exchange.kit.failure as error:
             raise exchange.failed(error) from error
