@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.client.house import ASKED, House, house
+from tests.client.house import ASKED, PRICES, House, house
 
 import bursar
 from bursar.client.runtime import runtime
@@ -224,3 +224,22 @@ def test_a_handler_that_interrupts_the_ledgers_work_is_refused_and_harms_nothing
         assert (budget.calls, budget.spent) == (2, Decimal("0.50"))
     assert home.requests == 2
     home.assert_sound()
+
+
+@pytest.mark.parametrize(("durability", "is_inline"), [("process", True), ("power", False)])
+def test_where_a_commit_waits_for_the_disk_no_loop_makes_one(tmp_path: Path, durability: str, is_inline: bool) -> None:
+    with house(tmp_path, configuration=PRICES + f"store: {{durability: {durability}}}\n") as home:
+
+        async def ask() -> str:
+            names = []
+            ledger: Any = runtime.engine()._parts.ledger
+            ledger.db.set_trace_callback(
+                lambda text: names.append(threading.current_thread().name) if text.startswith("INSERT INTO hold") else 0
+            )
+            async with httpx2.AsyncClient() as client:
+                await client.post(home.chat_url, json=ASKED)
+            return names[0]
+
+        with bursar.budget("$1"):
+            assert (asyncio.run(ask()) == threading.current_thread().name) is is_inline
+        home.assert_sound()

@@ -124,36 +124,19 @@ def sqlite(folder: Path) -> Iterator[Ledger]:
 
 
 @contextmanager
-def threaded_sqlite(folder: Path) -> Iterator[Any]:
+def queued_sqlite(make: Callable[[SqliteLedger], Any], face: Callable[[Any], Any], folder: Path) -> Iterator[Any]:
+    """Give a face over a ledger that has a queue of its own."""
     ledger = SqliteLedger(folder / "ledger.db")
-    store = ThreadedStore(ledger)
-    face = Faced(store, ledger)
-    yield face
-    face.end()
-    store.stop()
-    ledger.close_store()
-
-
-@contextmanager
-def inline_sqlite(folder: Path) -> Iterator[Any]:
-    ledger = SqliteLedger(folder / "ledger.db")
-    store = InlineStore(ledger)
-    face = Faced(store, ledger)
-    yield face
-    face.end()
-    store.stop()
-    ledger.close_store()
-
-
-@contextmanager
-def joined_sqlite(folder: Path) -> Iterator[Any]:
-    ledger = SqliteLedger(folder / "ledger.db")
-    queue = InlineStore(ledger)
-    face = Faced(JoinedStore(queue), ledger)
-    yield face
-    face.end()
+    queue = make(ledger)
+    faced = Faced(face(queue), ledger)
+    yield faced
+    faced.end()
     queue.stop()
     ledger.close_store()
+
+
+def itself(queue: Any) -> Any:
+    return queue
 
 
 @contextmanager
@@ -167,9 +150,9 @@ def direct_memory(_: Path) -> Iterator[Any]:
 STORES: Mapping[str, Callable[[Path], Any]] = {
     "memory": memory,
     "sqlite": sqlite,
-    "threaded-sqlite": threaded_sqlite,
-    "inline-sqlite": inline_sqlite,
-    "joined-sqlite": joined_sqlite,
+    "threaded-sqlite": partial(queued_sqlite, ThreadedStore, itself),
+    "inline-sqlite": partial(queued_sqlite, InlineStore, itself),
+    "joined-sqlite": partial(queued_sqlite, InlineStore, JoinedStore),
     "direct-memory": direct_memory,
 }
 
