@@ -21,6 +21,9 @@ __all__ = ["UNBOUNDED", "Ask", "Balance", "Cover", "Denial", "Grant", "Line", "a
 UNBOUNDED = 2**53
 """More output tokens than any answer has: the room of a line that output does not touch."""
 
+AMPLE = 2**20
+"""More output tokens than any model writes in one answer."""
+
 
 @value
 class Cover:
@@ -133,6 +136,11 @@ class Ask:
     def __post_init__(self) -> None:
         if not 0 <= self.at_least <= self.at_most or self.share < 1:
             raise ValueError(f"{self}: 0 <= at_least <= at_most and share >= 1 are needed")
+
+    def is_ample(self, grant: Grant) -> bool:
+        """Tell whether more room would give the call nothing more."""
+        # One that asks for one figure only may grow as it goes, as far as there is room.
+        return grant.tokens == self.at_most and (self.at_least < self.at_most or grant.room >= AMPLE)
 
     def choose(self, room: int, share_room: int) -> int:
         """Pick the grant from the room there is (`room` >= at_least) and the room of one share of it."""

@@ -90,6 +90,16 @@ class Hold:
         """What is set aside while the hold is open, and presumed when it lapses."""
         return self.cover.amounts(self.tokens, self.attempts)
 
+    def is_enough(self, amounts: Amounts) -> bool:
+        """Tell whether no unit of a limit comes to more than what is set aside."""
+        cover, attempts, tokens = self.cover, self.attempts, self.tokens
+        return (
+            amounts.cost_nano * 1000 <= attempts * cover.fixed_pico + tokens * cover.output_pico
+            and amounts.input_tokens <= attempts * cover.input_tokens
+            and amounts.output_tokens <= tokens * cover.choices
+            and amounts.requests <= attempts
+        )
+
     def covers(self, tokens: int, attempts: int) -> bool:
         """Tell whether that much is covered already: an extension that comes again changes nothing."""
         return tokens <= self.tokens and attempts <= self.attempts

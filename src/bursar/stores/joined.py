@@ -26,6 +26,8 @@ INLINE_MAX = 16
 """How many operations of others an event loop does before its own."""
 BURST_NS = 500_000
 """Holds that come sooner one after the other are handed to the thread, which makes many in one transaction."""
+SCARCE = 15
+"""After a hold that found no ample room the next ones are not tried that way: a try that fails is a transaction more."""
 CHECKPOINT_COMMITS = 256
 """After so many transactions, some six megabytes of log, it is written back."""
 
@@ -38,7 +40,7 @@ class JoinedStore(DirectStore):
         self._queue = queue
 
     async def reserve(self, asked: Reservation) -> Granted | Refused:
-        return self._queue.now(partial(self._ledger.reserve, asked))
+        return self._queue.now(partial(self._ledger.reserve, asked), self._queue.ahead(asked))
 
     async def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
         return self._queue.now(partial(self._ledger.extend, asked, at_least, at_most, attempts))
@@ -72,10 +74,19 @@ class InlineStore(ThreadedStore):
     """
 
     def __init__(
-        self, ledger: SqliteLedger, *, is_inline: bool = True, now_ns: Callable[[], int] = time.monotonic_ns
+        self,
+        ledger: SqliteLedger,
+        *,
+        is_inline: bool = True,
+        is_ahead: bool = True,
+        now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.ledger = ledger
         self._is_inline = is_inline
+        self._is_ahead = is_ahead
+        """A hold with ample room does not wait for what makes more; False where every cost must be seen at once."""
+        self._scarce = 0
+        """So many holds are not tried that way."""
         self._now_ns = now_ns
         self._last_ns = -BURST_NS - 1
         """When a loop last asked for a hold."""
@@ -89,10 +100,25 @@ class InlineStore(ThreadedStore):
         if self._is_inline:
             last_ns, self._last_ns = self._last_ns, self._now_ns()
             if self._last_ns - last_ns > BURST_NS:
-                verdict = self._at_once(work)
+                verdict = self._at_once(work, self.ahead(asked))
         return await self.run(work) if verdict is None else verdict
 
-    def _at_once(self, work: Callable[[], T]) -> T | None:
+    def ahead(self, asked: Reservation) -> Callable[[], Granted | Refused | None] | None:
+        """Give the way to hold without what is queued; None where nothing may go ahead."""
+        if not self._is_ahead:
+            return None
+        if self._scarce:
+            self._scarce -= 1
+            return None
+        return partial(self._reserve_ahead, asked)
+
+    def _reserve_ahead(self, asked: Reservation) -> Granted | None:
+        granted = self.ledger.reserve_ahead(asked)
+        if granted is None:
+            self._scarce = SCARCE
+        return granted
+
+    def _at_once(self, work: Callable[[], T], ahead: Callable[[], T | None] | None) -> T | None:
         """Do this, and what is queued before it, in this thread; None where that would have to wait, or take long."""
         self._refuse_twice()
         if not self._turn.acquire(blocking=False):
@@ -101,7 +127,7 @@ class InlineStore(ThreadedStore):
             if len(self._jobs) > INLINE_MAX or not self.ledger.seize():
                 return None
             try:
-                return self.now(work)
+                return self.now(work, ahead)
             finally:
                 self.ledger.let_loose()
         finally:

@@ -110,17 +110,35 @@ class SqliteLedger(SqliteRuns):
             known = self._asked(asked.id)
             return self._reserve(asked) if known is None else self._again(known, asked)
 
-    def _hold_new(self, asked: Reservation, counted: Counted) -> Granted | None:
+    def reserve_ahead(self, asked: Reservation) -> Granted | None:
+        """Hold where there is ample room, whatever closes are still to come; None, and nothing written, elsewhere.
+
+        Until its close, a call counts with all that was held for it. So what is granted in full now would be granted
+        in full after these closes.
+        """
+        with self.transaction():
+            counted = self.find_counted(asked.tenant, asked.lines)
+            if counted is None or asked.id in self._open_holds:
+                return None
+            return self._hold_new(asked, counted, is_ample=True)
+
+    def is_covered(self, hold_id: str, amounts: Amounts) -> bool:
+        """Tell whether a hold of this process is open and covers these amounts, as far as is remembered. Any thread."""
+        known = self._open_holds.get(hold_id)
+        return known is not None and known.hold.is_enough(amounts)
+
+    def _hold_new(self, asked: Reservation, counted: Counted, *, is_ample: bool = False) -> Granted | None:
         """Hold without a look whether the id is known; None, and nothing written, where it is or nothing is granted.
 
         A second row of an id cannot be written. In a batch that shows at its end, and it is done again one by one.
+        `is_ample`: only with all that it would like to have.
         """
         entry = self.look_up_run(asked)
         if entry is not None and entry.denial is not None:
             return None
         before = self.read_balances(counted.ids)
         verdict = admit(asked.cover, asked.ask, asked.lines, before)
-        if isinstance(verdict, Denial):
+        if isinstance(verdict, Denial) or (is_ample and not asked.ask.is_ample(verdict)):
             return None
         try:
             self._insert(asked, verdict.tokens, counted, entry)

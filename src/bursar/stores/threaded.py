@@ -33,6 +33,8 @@ Failed = Callable[[Exception], None]
 
 BATCH_MAX = 256
 """How many operations share one transaction at the most."""
+AHEAD_MAX = 3
+"""Behind so few closes that nobody waits for, a hold need not queue: every fourth one writes them all."""
 DOZE_S = 0.005
 """How long what nobody waits for stays in the queue, up to twice that, for the next one who asks the ledger."""
 QUIET_MAX = 20
@@ -101,11 +103,13 @@ class DirectStore:
 class _Job:
     """One operation, with what waits for it: a future of a loop, or what is to hear of its failure."""
 
-    __slots__ = ("failed", "future", "loop", "work")
+    __slots__ = ("failed", "future", "is_freeing", "loop", "work")
 
-    def __init__(self, work: Callable[[], Any], failed: Failed | None = None) -> None:
+    def __init__(self, work: Callable[[], Any], failed: Failed | None = None, *, is_freeing: bool = False) -> None:
         self.work = work
         self.failed = failed
+        self.is_freeing = is_freeing
+        """It only makes room: who decides without it sees less than there is."""
         self.loop: asyncio.AbstractEventLoop | None = None
         self.future: asyncio.Future[Any] | None = None
 
@@ -166,21 +170,30 @@ class ThreadedStore:
         self._wake()
         return future
 
-    def later(self, work: Callable[[], object], failed: Failed) -> None:
+    def later(self, work: Callable[[], object], failed: Failed, *, is_freeing: bool = False) -> None:
         """Queue work for which nobody waits; `failed` hears, outside any transaction, why it could not be done.
 
-        Raises StoreUnavailable when nothing can be queued.
+        What is freeing only makes room, so that a few holds may go ahead of it. Raises StoreUnavailable when nothing
+        can be queued.
         """
-        self._put(_Job(work, failed))
+        self._put(_Job(work, failed, is_freeing=is_freeing))
         if not self._is_dozing:
             self._wake()
 
-    def now(self, work: Callable[[], T]) -> T:
-        """Do a verb of the ledger in this thread, behind all that is queued and in one transaction with it."""
+    def now(self, work: Callable[[], T], ahead: Callable[[], T | None] | None = None) -> T:
+        """Do a verb of the ledger in this thread, behind all that is queued and in one transaction with it.
+
+        `ahead` does the same without what is queued, as far as that only makes room; None where it would do it
+        otherwise, and then it has written nothing.
+        """
         self._refuse_twice()
         with self._turn:
             try:
                 self._worker = threading.get_ident()
+                if ahead is not None and self._is_freeing():
+                    done = ahead()
+                    if done is not None:
+                        return done
                 while len(self._jobs) > BATCH_MAX:
                     self._done(self._first())
                 if not self._jobs:
@@ -274,6 +287,12 @@ class ThreadedStore:
 
     def rest(self) -> None:
         """Do, in the thread, what has time until nothing is queued."""
+
+    def _is_freeing(self) -> bool:
+        """Tell whether a little is queued, and only what makes room."""
+        jobs = self._jobs
+        count = len(jobs)
+        return 0 < count <= AHEAD_MAX and all([jobs[number].is_freeing for number in range(count)])
 
     def _first(self) -> list[_Job]:
         """Give what is queued, up to one batch. It stays in the queue until it is done."""

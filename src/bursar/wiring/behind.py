@@ -53,10 +53,17 @@ class AccountsBehind(QuietAccounts):
         asked = unclosed.asked
         work = partial(self.queue.ledger.close, asked.id, unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note)
         try:
-            self.queue.later(work, partial(self._failed, unclosed))
+            self.queue.later(work, partial(self._failed, unclosed), is_freeing=self._is_freeing(unclosed))
         except StoreUnavailable:
             self.unclosed.append(unclosed)
         return None
+
+    def _is_freeing(self, unclosed: Unclosed) -> bool:
+        """Tell whether a close only makes room. Tool calls are counted in the run, and a truth may be beyond the hold."""
+        asked, charge, note = unclosed.asked, unclosed.charge, unclosed.note
+        if asked.run is not None and note is not None and note.tool_calls:
+            return False
+        return charge is None or self.queue.ledger.is_covered(asked.id, charge.amounts)
 
     def _failed(self, unclosed: Unclosed, error: Exception) -> None:
         """Hear that a close could not be written as it was asked for."""

@@ -127,8 +127,12 @@ class LocalEngine:
         ledger = parts.ledger
         # A commit that waits for the disk is nothing for an event loop.
         is_quick = settings.store.durability is not Durability.POWER
+        # The rungs of a ladder are stepped on by what has been spent, not by what there is room for.
+        is_ahead = not any(rule.early for rule in settings.guards.rules)
         self._face = (
-            InlineStore(ledger, is_inline=is_quick) if isinstance(ledger, SqliteLedger) else DirectStore(ledger)
+            InlineStore(ledger, is_inline=is_quick, is_ahead=is_ahead)
+            if isinstance(ledger, SqliteLedger)
+            else DirectStore(ledger)
         )
         self.control = LiveControl(settings, ledger, self._face, parts.clock, has_door=False)
         self.control.start()
