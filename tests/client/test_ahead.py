@@ -16,6 +16,7 @@ from tests.client.house import ASKED, PRICES, House, house
 import bursar
 from bursar.client.runtime import runtime
 from bursar.core.hold import State
+from bursar.stores.joined import InlineStore
 from bursar.stores.threaded import AHEAD_MAX
 from bursar.testing import Rates, Script, ToolCall
 
@@ -29,7 +30,9 @@ TOOLS: Any = [{"type": "function", "function": {"name": "search", "parameters": 
 @contextlib.contextmanager
 def held_up() -> Iterator[None]:
     """Keep the ledger's own thread from writing what waits, as on a busy machine."""
-    with runtime.engine()._face._turn:
+    face = runtime.engine()._face
+    assert isinstance(face, InlineStore)
+    with face._turn:
         yield
 
 

@@ -27,7 +27,7 @@ INLINE_MAX = 16
 BURST_NS = 500_000
 """Holds that come sooner one after the other are handed to the thread, which makes many in one transaction."""
 SCARCE = 15
-"""After a hold that found no ample room the next ones are not tried that way: a try that fails is a transaction more."""
+"""After a hold that found no ample room the next ones are not tried that way: a failed try is a transaction more."""
 CHECKPOINT_COMMITS = 256
 """After so many transactions, some six megabytes of log, it is written back."""
 

@@ -292,7 +292,13 @@ class ThreadedStore:
         """Tell whether a little is queued, and only what makes room."""
         jobs = self._jobs
         count = len(jobs)
-        return 0 < count <= AHEAD_MAX and all([jobs[number].is_freeing for number in range(count)])
+        if not 0 < count <= AHEAD_MAX:
+            return False
+        # By number: others append meanwhile.
+        for number in range(count):  # noqa: SIM110 - once in every call
+            if not jobs[number].is_freeing:
+                return False
+        return True
 
     def _first(self) -> list[_Job]:
         """Give what is queued, up to one batch. It stays in the queue until it is done."""

@@ -59,9 +59,9 @@ class AccountsBehind(QuietAccounts):
         return None
 
     def _is_freeing(self, unclosed: Unclosed) -> bool:
-        """Tell whether a close only makes room. Tool calls are counted in the run, and a truth may be beyond the hold."""
+        """Tell whether a close only makes room. A run counts tool calls, and a truth may be beyond the hold."""
         asked, charge, note = unclosed.asked, unclosed.charge, unclosed.note
-        if asked.run is not None and note is not None and note.tool_calls:
+        if asked.run is not None and note.tool_calls:
             return False
         return charge is None or self.queue.ledger.is_covered(asked.id, charge.amounts)
 
