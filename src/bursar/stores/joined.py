@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from threading import get_ident
 from typing import TypeVar
 
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, HoldRow, Note, Refused, Reservation
 from bursar.stores.sqlite import SqliteLedger
-from bursar.stores.threaded import DirectStore, ThreadedStore
+from bursar.stores.threaded import DirectStore, ThreadedStore, twice
 
 __all__ = ["InlineStore", "JoinedStore"]
 
@@ -94,7 +95,8 @@ class InlineStore(ThreadedStore):
 
     def _at_once(self, work: Callable[[], T]) -> T | None:
         """Do this, and what is queued before it, in this thread; None where that would have to wait, or take long."""
-        self._refuse_twice()
+        if self._worker == get_ident():
+            raise twice()
         if not self._turn.acquire(blocking=False):
             return None
         try:
