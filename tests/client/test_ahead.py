@@ -16,8 +16,7 @@ from tests.client.house import ASKED, PRICES, House, house
 import bursar
 from bursar.client.runtime import runtime
 from bursar.core.hold import State
-from bursar.stores.joined import InlineStore
-from bursar.stores.threaded import AHEAD_MAX
+from bursar.stores.joined import AHEAD_MAX, InlineStore
 from bursar.testing import Rates, Script, ToolCall
 
 RATES = Rates(input=0, cache_read=0, output=50_000_000)

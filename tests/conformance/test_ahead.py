@@ -18,9 +18,8 @@ from bursar.core.budget import Unit
 from bursar.core.charge import Charge
 from bursar.core.hold import State, Verb
 from bursar.core.ledger import Granted, Refused, Reservation
-from bursar.stores.joined import SCARCE
+from bursar.stores.joined import AHEAD_MAX, SCARCE
 from bursar.stores.sqlite import SqliteLedger
-from bursar.stores.threaded import AHEAD_MAX
 from bursar.testing.clock import START_NS
 
 COVER = Cover(fixed_pico=50_000, output_pico=1_000, input_tokens=10)

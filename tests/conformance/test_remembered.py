@@ -146,7 +146,7 @@ def test_a_run_that_is_not_what_was_read_stops_the_transaction(two: Two) -> None
     two.mine.reserve(step("a"))
     with two.mine.transaction():
         two.mine._run_row("default", "r")
-    two.mine._runs["default", "r"] = replace(row_of(two.mine), steps=7)
+    two.mine._runs["default", "r"] = row_of(two.mine)._replace(steps=7)
     with pytest.raises(StoreUnavailable, match="inconsistent"):
         end(two.mine, "a")
     assert two.mine.hold("default", "a").state is State.OPEN

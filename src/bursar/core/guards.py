@@ -13,7 +13,7 @@ from enum import StrEnum
 from bursar.core.budget import Budget, fits
 from bursar.core.labels import Labels
 from bursar.core.loops import LOOPS, LoopSettings
-from bursar.core.run import Guard, RunLimit
+from bursar.core.run import Guard, RunLimit, RunLimitSet
 
 __all__ = ["BUDGET_PREFIX", "MONEY_GUARDS", "ROW_GUARDS", "Act", "GuardRule", "Guards", "LadderStep", "LoopRule"]
 
@@ -109,12 +109,22 @@ class Guards:
         return bool(self.rules) or self.loops is not None
 
     @property
+    def is_early(self) -> bool:
+        """Tell whether something happens on the way to a limit, so that it matters where runs stand."""
+        return any(rule.early for rule in self.rules)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether a call waits for a person, or a budget's refusal parks its run; else the ledger does it all."""
+        return self.park_wait_s > 0 or any(rule.budget and rule.is_parking for rule in self.rules)
+
+    @property
     def matched(self) -> tuple[str, ...]:
         """Name the labels that decide which guards look at a call."""
         rules = (*self.rules, *((self.loops,) if self.loops is not None else ()))
         return tuple(dict.fromkeys(label for rule in rules for label, _ in rule.match))
 
-    def limits(self, labels: Labels) -> tuple[RunLimit, ...] | None:
+    def limits(self, labels: Labels) -> RunLimitSet | None:
         """Give the limits of a call's run that the ledger checks; of one guard the strictest that matches counts.
 
         None where no guard looks at such calls.
@@ -128,9 +138,9 @@ class Guards:
         return next((rule for rule in self.rules if rule.budget and rule.budget == name), None)
 
 
-def _strictest(limits: Iterable[RunLimit | None]) -> tuple[RunLimit, ...]:
+def _strictest(limits: Iterable[RunLimit | None]) -> RunLimitSet:
     found: dict[Guard, RunLimit] = {}
     for limit in limits:
         if limit is not None and (limit.guard not in found or limit.most < found[limit.guard].most):
             found[limit.guard] = limit
-    return tuple(found.values())
+    return RunLimitSet(found.values())

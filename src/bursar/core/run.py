@@ -7,11 +7,12 @@ transaction, and the table of what people and guards may do to it. Pure, so that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
+from bursar.core.run_limits import NO_LIMITS, Guard, RunLimit, RunLimitSet
 from bursar.core.value import value
 from bursar.core.window import NS
 from bursar.errors import HoldConflict
@@ -24,6 +25,7 @@ __all__ = [
     "RunDenial",
     "RunEntry",
     "RunLimit",
+    "RunLimitSet",
     "RunRow",
     "RunState",
     "RunVerb",
@@ -48,19 +50,10 @@ class RunState(StrEnum):
     """Somebody said how it ended. A call that comes all the same is counted."""
 
 
+_made = tuple.__new__
+"""Makes such a tuple at half the price: its class does so in Python."""
 _PARKED: Final = RunState.PARKED
 _STOPPED: Final = RunState.STOPPED
-
-
-class Guard(StrEnum):
-    """What a run's row is measured by."""
-
-    STEPS = "steps"
-    TOOL_CALLS = "tool_calls"
-    SECONDS = "seconds"
-    PARALLEL = "parallel"
-    DEPTH = "depth"
-    CHILDREN = "children"
 
 
 _STEPS: Final = Guard.STEPS
@@ -70,17 +63,9 @@ _PARALLEL: Final = Guard.PARALLEL
 _DEPTH: Final = Guard.DEPTH
 _CHILDREN: Final = Guard.CHILDREN
 """Names of their own: an enum finds its members in Python, and every call of a run asks for all of them."""
+NO_EXTRAS: Final[Mapping[str, int]] = MappingProxyType({})
 _TRIPPING = (_STEPS, _TOOL_CALLS, _SECONDS)
 """These only grow, so that who passes one is parked or stopped; the others refuse the one call."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunLimit:
-    """The most that a run may have of something; `is_parking`: a run that would pass it waits for a person."""
-
-    guard: Guard
-    most: int
-    is_parking: bool = False
 
 
 @value
@@ -88,7 +73,7 @@ class RunAsk:
     """What one call asks of its run: to be one step more of it, within these limits."""
 
     run: str
-    limits: tuple[RunLimit, ...] = ()
+    limits: tuple[RunLimit, ...] = NO_LIMITS
     parent: str = ""
     """The run that began this one, in the same tenant."""
     turns: int = 0
@@ -99,9 +84,11 @@ class RunAsk:
     """What the run was inferred from; empty where somebody named it."""
 
 
-@value
-class RunRow:
-    """One run as the ledger keeps it. Counts are of calls; instants are nanoseconds since 1970, UTC."""
+class RunRow(NamedTuple):
+    """One run as the ledger keeps it. Counts are of calls; instants are nanoseconds since 1970, UTC.
+
+    A tuple in the order of the table's columns, since every call makes two that differ in the counts alone.
+    """
 
     tenant: str
     run: str
@@ -124,7 +111,7 @@ class RunRow:
     outcome: str = ""
     figure: int = 0
     """How far it was when the guard tripped."""
-    extras: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    extras: Mapping[str, int] = NO_EXTRAS
     """What people granted beyond the limits, by guard."""
     prefix: str = ""
 
@@ -149,32 +136,22 @@ class RunRow:
         return limit.most + self.extras.get(limit.guard, 0) if self.extras else limit.most
 
     def counting(self, steps: int, tool_calls: int, in_flight: int, last_ns: int) -> RunRow:
-        """Give the row with other counts. `replace` would do the same at three times the price, twice in every call."""
-        return RunRow(
-            self.tenant,
-            self.run,
-            self.began_ns,
-            self.state,
-            self.since_ns,
-            last_ns,
-            steps,
-            tool_calls,
-            in_flight,
-            self.parent,
-            self.depth,
-            self.children,
-            self.guard,
-            self.reason,
-            self.outcome,
-            self.figure,
-            self.extras,
-            self.prefix,
-        )
+        """Give the row with other counts."""
+        return _made(RunRow, (*self[:_LAST], last_ns, steps, tool_calls, in_flight, *self[_BEHIND:]))
 
-    def ends_ns(self, limits: Sequence[RunLimit]) -> int | None:
+    def ends_ns(self, limits: tuple[RunLimit, ...]) -> int | None:
         """Give the instant at which the run's seconds are over; None where nothing limits them."""
-        ends = [self.began_ns + self.most_of(limit) * NS for limit in limits if limit.guard is Guard.SECONDS]
-        return min(ends, default=None)
+        seconds = (limits if type(limits) is RunLimitSet else RunLimitSet(limits)).seconds
+        if seconds is None:
+            return None
+        if self.extras:
+            seconds += self.extras.get(_SECONDS, 0)
+        return self.began_ns + seconds * NS
+
+
+_LAST: Final = RunRow._fields.index("last_ns")
+_BEHIND: Final = RunRow._fields.index("parent")
+"""Between these two the counts stand together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +174,7 @@ class RunDenial:
         return self.row.state is RunState.PARKED
 
 
-@value
-class RunEntry:
+class RunEntry(NamedTuple):
     """The decision about one call: the rows to write when it is held, or the denial."""
 
     row: RunRow
@@ -230,39 +206,62 @@ def admit_run(ask: RunAsk, tenant: str, at_ns: int, row: RunRow | None, above: S
     `row` is None for a run that begins now. `above` are the rows of the runs over it that are known, the nearest
     first. Never lets a stopped or parked run through, nor one below such a run.
     """
-    parent = above[0] if above and above[0].run == ask.parent else None
-    is_new = row is None
+    parent, is_new = None, row is None
     if row is None:
-        row = _begun(ask, tenant, at_ns, parent)
-        if ask.parent and parent is None:
-            parent = RunRow(tenant, ask.parent, at_ns, since_ns=at_ns, last_ns=at_ns)
-    if is_new and parent is not None:
-        parent = replace(parent, children=parent.children + 1)
-    for each in (row, *above):
+        row, parent = _begun(ask, tenant, at_ns, above)
+    state, steps, tool_calls, in_flight = row.state, row.steps, row.tool_calls, row.in_flight
+    if state is _PARKED or state is _STOPPED:
+        return RunEntry(row, denial=RunDenial(row, row.guard, row.figure))
+    for each in above:
         if each.state is _PARKED or each.state is _STOPPED:
             return RunEntry(row, denial=RunDenial(each, each.guard, each.figure))
-    steps, tool_calls = max(row.steps, ask.turns), max(row.tool_calls, ask.tool_calls)
-    seen = row
-    if steps != row.steps or tool_calls != row.tool_calls:
-        seen = row.counting(steps, tool_calls, row.in_flight, row.last_ns)
-    denied = _denied(ask, seen, parent if is_new else None, at_ns)
-    if denied is not None:
-        return denied
-    entered = row.counting(steps + 1, tool_calls, row.in_flight + 1, row.last_ns)
-    return RunEntry(entered, parent if is_new else None, is_new=is_new)
+    if ask.turns > steps:
+        steps = ask.turns
+    if ask.tool_calls > tool_calls:
+        tool_calls = ask.tool_calls
+    given = ask.limits
+    limits = given if type(given) is RunLimitSet else RunLimitSet(given)
+    steps_end, tools_end, age_end_ns, flight_end, depth_end = limits.bounds
+    if (
+        is_new
+        or row.extras
+        or steps >= steps_end
+        or tool_calls >= tools_end
+        or at_ns - row.began_ns >= age_end_ns
+        or in_flight >= flight_end
+        or row.depth >= depth_end
+    ):
+        # Near a limit, each is looked at, with what was granted beyond it.
+        denied = _denied(limits, row.counting(steps, tool_calls, in_flight, row.last_ns), parent, at_ns)
+        if denied is not None:
+            return denied
+    entered = row.counting(steps + 1, tool_calls, in_flight + 1, row.last_ns)
+    return _made(RunEntry, (entered, parent, None, is_new, False))
 
 
-def _begun(ask: RunAsk, tenant: str, at_ns: int, parent: RunRow | None) -> RunRow:
-    depth = 0 if not ask.parent else parent.depth + 1 if parent else 1
-    return RunRow(
-        tenant, ask.run, at_ns, since_ns=at_ns, last_ns=at_ns, parent=ask.parent, depth=depth, prefix=ask.prefix
+def _begun(ask: RunAsk, tenant: str, at_ns: int, above: Sequence[RunRow]) -> tuple[RunRow, RunRow | None]:
+    """Make the row of a run that begins, and that of its parent with one child more; None without a parent."""
+    if not ask.parent:
+        return RunRow(tenant, ask.run, at_ns, since_ns=at_ns, last_ns=at_ns, prefix=ask.prefix), None
+    known = above[0] if above and above[0].run == ask.parent else None
+    parent = known or RunRow(tenant, ask.parent, at_ns, since_ns=at_ns, last_ns=at_ns)
+    row = RunRow(
+        tenant,
+        ask.run,
+        at_ns,
+        since_ns=at_ns,
+        last_ns=at_ns,
+        parent=ask.parent,
+        depth=parent.depth + 1,
+        prefix=ask.prefix,
     )
+    return row, parent._replace(children=parent.children + 1)
 
 
-def _denied(ask: RunAsk, row: RunRow, parent: RunRow | None, at_ns: int) -> RunEntry | None:
+def _denied(limits: RunLimitSet, row: RunRow, parent: RunRow | None, at_ns: int) -> RunEntry | None:
     """Find the first limit that one call more would pass. Waiting for calls in flight is asked last."""
     contended = None
-    for limit in ask.limits:
+    for limit in limits:
         guard = limit.guard
         if guard is _CHILDREN:
             if parent is not None and parent.children > parent.most_of(limit):
@@ -284,13 +283,17 @@ def _denied(ask: RunAsk, row: RunRow, parent: RunRow | None, at_ns: int) -> RunE
 def _tripped(row: RunRow, denial: RunDenial, at_ns: int, *, is_parking: bool) -> RunEntry:
     """Park or stop a run at the limit that it would pass."""
     state = _PARKED if is_parking else _STOPPED
-    tripped = replace(row, state=state, since_ns=at_ns, guard=str(denial.guard), figure=denial.figure)
+    tripped = row._replace(state=state, since_ns=at_ns, guard=str(denial.guard), figure=denial.figure)
     return RunEntry(tripped, denial=replace(denial, row=tripped), is_tripped=True)
 
 
-def left(row: RunRow, at_ns: int, *, tool_calls: int, is_released: bool) -> RunRow:
+def left(row: RunRow, at_ns: int, tool_calls: int, *, is_released: bool) -> RunRow:
     """Give the row after one of its calls ended; one that was never answered for is no step."""
-    steps, in_flight = max(0, row.steps - is_released), max(0, row.in_flight - 1)
+    steps, in_flight = row.steps, row.in_flight
+    if is_released and steps > 0:
+        steps -= 1
+    if in_flight > 0:
+        in_flight -= 1
     return row.counting(steps, row.tool_calls + tool_calls, in_flight, max(row.last_ns, at_ns))
 
 
@@ -362,11 +365,11 @@ def changed(row: RunRow, change: RunChange) -> RunRow:
     if change.verb is RunVerb.APPROVE:
         return _approved(row, change)
     if change.verb is RunVerb.FINISH:
-        return replace(row, state=state, since_ns=change.at_ns, outcome=change.outcome, reason=change.reason)
+        return row._replace(state=state, since_ns=change.at_ns, outcome=change.outcome, reason=change.reason)
     if state is row.state:
         return row
-    return replace(
-        row, state=state, since_ns=change.at_ns, guard=change.guard, reason=change.reason, figure=change.figure
+    return row._replace(
+        state=state, since_ns=change.at_ns, guard=change.guard, reason=change.reason, figure=change.figure
     )
 
 
@@ -380,8 +383,7 @@ def _approved(row: RunRow, change: RunChange) -> RunRow:
         extras[Guard.SECONDS] = extras.get(Guard.SECONDS, 0) + waited
     for guard, more in change.grants:
         extras[guard] = extras.get(guard, 0) + more
-    return replace(
-        row,
+    return row._replace(
         state=RunState.RUNNING,
         since_ns=max(change.at_ns, row.since_ns + 1),
         guard="",

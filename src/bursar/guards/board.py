@@ -45,15 +45,16 @@ class Standing:
 
 @dataclass(slots=True)
 class RunBoard:
-    """Of one process."""
+    """Of one process. It takes nothing in before somebody is there to ask it: the ladder, where that is on."""
 
+    is_read: bool = False
     _known: OrderedDict[tuple[str, str], Standing] = field(default_factory=OrderedDict)
 
     def note(
         self, row: RunRow | None, lines: Sequence[Line], balances: Sequence[Balance], added: Amounts = ZERO
     ) -> None:
         """Take what a hold, or its close, told; None tells nothing of a run."""
-        if row is None:
+        if row is None or not self.is_read:
             return
         key = (row.tenant, row.run)
         self._known[key] = Standing(row, lines, balances, added)

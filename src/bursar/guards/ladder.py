@@ -50,6 +50,7 @@ class Ladder:
     """The rules that have rungs before the end, with these."""
 
     def __post_init__(self) -> None:
+        self.board.is_read = True
         self._early = tuple((rule, rule.early) for rule in self.guards.rules if rule.early)
 
     def __call__(self, call: Call, following: Next) -> Awaitable[Reply]:

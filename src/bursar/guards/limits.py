@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bursar.core.guards import Guards
 from bursar.core.labels import NONE, Labels
-from bursar.core.run import RunAsk, RunLimit
+from bursar.core.run import RunAsk, RunLimitSet
 from bursar.pipeline.call import Call, Next, Reply
 from bursar.wire.conversation import steps_of
 
@@ -25,26 +25,32 @@ class RunLimits:
     """A stage: asks for one step within the limits. A call without a run has none to ask of."""
 
     guards: Guards
-    _known: dict[tuple[str, ...], tuple[RunLimit, ...] | None] = field(default_factory=dict)
+    _known: dict[tuple[str, ...], RunLimitSet | None] = field(default_factory=dict)
     """By the values of `_matched`; guards themselves never change."""
     _matched: tuple[str, ...] = field(init=False)
     """The labels that decide which guards look at a call."""
+    _common: RunLimitSet | None = field(init=False)
+    """The limits of every call, where no label decides."""
 
     def __post_init__(self) -> None:
         self._matched = self.guards.matched
+        self._common = self.guards.limits(Labels({})) if not self._matched else None
 
     def __call__(self, call: Call, following: Next) -> Awaitable[Reply]:
-        run = call.labels["run"]
-        limits = self._limits(call.labels) if run != NONE else None
+        run = call.labels.pairs.get("run", NONE)
+        if run == NONE:
+            return following(call)
+        limits = self._limits(call.labels) if self._matched else self._common
         if limits is None:
             return following(call)
-        done, prefix = (call.run.tool_calls, call.run.prefix) if call.run is not None else (0, "")
-        name = call.run.run if call.run is not None else run
-        answers, tool_calls = steps_of(call.request)
+        turns, tool_calls = steps_of(call.request)
+        name, prefix, asked = run, "", call.run
+        if asked is not None:
+            name, prefix, tool_calls = asked.run, asked.prefix, max(tool_calls, asked.tool_calls)
         parent = "" if call.parent_run == run else call.parent_run
-        return following(call.asking(RunAsk(name, limits, parent, answers, max(tool_calls, done), prefix)))
+        return following(call.asking(RunAsk(name, limits, parent, turns, tool_calls, prefix)))
 
-    def _limits(self, labels: Labels) -> tuple[RunLimit, ...] | None:
+    def _limits(self, labels: Labels) -> RunLimitSet | None:
         """Give the limits of a call's run; None where no guard looks at such calls."""
         key = tuple([labels[name] for name in self._matched])
         # Looked up once: another thread may put a new memory in its place meanwhile.

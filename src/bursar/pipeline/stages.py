@@ -53,13 +53,13 @@ def stages(parts: StageParts) -> tuple[Stage, ...]:
     guards, runs, clock = parts.guards, parts.runs, parts.clock
     # A run has its name before anything counts by it. Budgets change while bursar runs, so this asks each time.
     found: list[Stage] = [RunNaming(parts.is_run_needed, runs, clock)]
-    if guards:
+    if guards.is_waiting:
         # What waits for a person waits before anything is asked of the ledger.
         found.append(Parking(guards, runs, clock, parts.sleep))
     if guards.loops is not None and parts.loops is not None:
         # Before anything is added to the request: it looks at what the client sent.
         found.append(LoopGuard(guards.loops, parts.loops, runs, clock, parts.retarget))
-    if any(rule.early for rule in guards.rules):
+    if guards.is_early:
         # Before the call is quoted: another model has another price, and a note is input.
         found.append(Ladder(guards, parts.board, clock, parts.retarget))
     if guards:

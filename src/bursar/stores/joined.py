@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from threading import get_ident
 from typing import TypeVar
 
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, HoldRow, Note, Refused, Reservation
 from bursar.stores.sqlite import SqliteLedger
-from bursar.stores.threaded import DirectStore, ThreadedStore
+from bursar.stores.threaded import DirectStore, ThreadedStore, twice
 
 __all__ = ["InlineStore", "JoinedStore"]
 
@@ -26,6 +27,8 @@ INLINE_MAX = 16
 """How many operations of others an event loop does before its own."""
 BURST_NS = 500_000
 """Holds that come sooner one after the other are handed to the thread, which makes many in one transaction."""
+AHEAD_MAX = 3
+"""Behind so few closes that nobody waits for, a hold need not queue: every fourth one writes them all."""
 SCARCE = 15
 """After a hold that found no ample room the next ones are not tried that way: a failed try is a transaction more."""
 CHECKPOINT_COMMITS = 256
@@ -40,7 +43,7 @@ class JoinedStore(DirectStore):
         self._queue = queue
 
     async def reserve(self, asked: Reservation) -> Granted | Refused:
-        return self._queue.now(partial(self._ledger.reserve, asked), self._queue.ahead(asked))
+        return self._queue.reserve_now(asked)
 
     async def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
         return self._queue.now(partial(self._ledger.extend, asked, at_least, at_most, attempts))
@@ -95,43 +98,80 @@ class InlineStore(ThreadedStore):
         super().__init__(ledger)
 
     async def reserve(self, asked: Reservation) -> Granted | Refused:
-        work = partial(self._ledger.reserve, asked)
         verdict = None
         if self._is_inline:
             last_ns, self._last_ns = self._last_ns, self._now_ns()
             if self._last_ns - last_ns > BURST_NS:
-                verdict = self._at_once(work, self.ahead(asked))
-        return await self.run(work) if verdict is None else verdict
+                verdict = self._at_once(asked)
+        return await self.run(partial(self._ledger.reserve, asked)) if verdict is None else verdict
 
-    def ahead(self, asked: Reservation) -> Callable[[], Granted | Refused | None] | None:
-        """Give the way to hold without what is queued; None where nothing may go ahead."""
-        if not self._is_ahead:
-            return None
+    def reserve_now(self, asked: Reservation) -> Granted | Refused:
+        """Hold in this thread: ahead of what is queued where there is ample room, else behind it."""
+        granted = self._hold_ahead(asked) if self._jobs and self._goes_ahead() else None
+        return self.now(partial(self._ledger.reserve, asked)) if granted is None else granted
+
+    def _goes_ahead(self) -> bool:
+        """Tell whether a hold may be tried ahead of what is queued: that is little, and only makes room."""
+        jobs = self._jobs
+        count = len(jobs)
+        if not self._is_ahead or not 0 < count <= AHEAD_MAX:
+            return False
         if self._scarce:
             self._scarce -= 1
-            return None
-        return partial(self._reserve_ahead, asked)
+            return False
+        try:
+            # By number: others append meanwhile.
+            for number in range(count):
+                if not jobs[number].is_freeing:
+                    return False
+        except IndexError:
+            return False  # The thread has done them.
+        return True
 
-    def _reserve_ahead(self, asked: Reservation) -> Granted | None:
-        granted = self.ledger.reserve_ahead(asked)
+    def _hold_ahead(self, asked: Reservation) -> Granted | None:
+        """Hold ahead of what is queued; None, and nothing written, where there is no ample room.
+
+        What is queued meanwhile was asked for by another thread, beside this: neither has to be the first.
+        """
+        here = get_ident()
+        if self._worker == here:
+            raise twice()
+        with self._turn:
+            try:
+                self._worker = here
+                granted = self.ledger.reserve_ahead(asked)
+            finally:
+                self._worker = 0
         if granted is None:
             self._scarce = SCARCE
         return granted
 
-    def _at_once(self, work: Callable[[], T], ahead: Callable[[], T | None] | None) -> T | None:
-        """Do this, and what is queued before it, in this thread; None where that would have to wait, or take long."""
-        self._refuse_twice()
+    def _at_once(self, asked: Reservation) -> Granted | Refused | None:
+        """Hold in this thread, mostly behind what is queued; None where that would have to wait, or take long."""
+        if self._worker == get_ident():
+            raise twice()
         if not self._turn.acquire(blocking=False):
             return None
         try:
-            if len(self._jobs) > INLINE_MAX or not self.ledger.seize():
+            if len(self._jobs) > INLINE_MAX:
                 return None
-            try:
-                return self.now(work, ahead)
-            finally:
-                self.ledger.let_loose()
+            verdict: Granted | Refused | None = None
+            if self._goes_ahead():
+                verdict = self._seized(partial(self._hold_ahead, asked))
+            if verdict is None:
+                verdict = self._seized(partial(self.now, partial(self._ledger.reserve, asked)))
+            return verdict
         finally:
             self._turn.release()
+
+    def _seized(self, work: Callable[[], T]) -> T | None:
+        """Do this where nobody else is at the ledger; else None."""
+        if not self.ledger.seize():
+            return None
+        try:
+            return work()
+        finally:
+            self.ledger.let_loose()
 
     def rest(self) -> None:
         """Write the log back into the file now and then: whoever commits the page too much would have to do it."""

@@ -80,8 +80,7 @@ class MemoryRuns(MemoryControl):
         if key is None:
             return
         tool_calls = note.tool_calls if note is not None else 0
-        row = self._runs[key]
-        self._put_run(left(row, at_ns, tool_calls=tool_calls, is_released=state is State.RELEASED))
+        self._put_run(left(self._runs[key], at_ns, tool_calls, is_released=state is State.RELEASED))
 
     def _put_run(self, row: RunRow) -> None:
         was = self._runs.get((row.tenant, row.run))

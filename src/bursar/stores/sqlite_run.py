@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bursar.core.control import Change
 from bursar.core.hold import State
@@ -22,10 +21,9 @@ from bursar.stores.sqlite_control import SqliteControl
 __all__ = ["SqliteRuns"]
 
 
+_RELEASED: Final = State.RELEASED
 RUNS_MAX = 10_000
 """How many runs' rows are remembered; beyond it the memory starts anew."""
-FIELDS = tuple(field.name for field in fields(RunRow))
-"""The columns of a run, in the order of its queries."""
 
 
 class SqliteRuns(SqliteControl):
@@ -73,9 +71,12 @@ class SqliteRuns(SqliteControl):
         ask = asked.run
         if ask is None:
             return None
-        row = self._run_row(asked.tenant, ask.run)
-        above = runs_above(ask, row, lambda name: self._run_row(asked.tenant, name))
-        return admit_run(ask, asked.tenant, asked.at_ns, row, above)
+        tenant = asked.tenant
+        row = self._runs.get((tenant, ask.run)) or self._run_row(tenant, ask.run)
+        if (ask.parent if row is None else row.parent) == "":
+            return admit_run(ask, tenant, asked.at_ns, row, ())
+        above = runs_above(ask, row, lambda name: self._run_row(tenant, name))
+        return admit_run(ask, tenant, asked.at_ns, row, above)
 
     def trip_run(self, entry: RunEntry) -> None:
         """Write down that a run is parked or stopped by the call that it was refused."""
@@ -95,10 +96,9 @@ class SqliteRuns(SqliteControl):
 
     def leave_run(self, tenant: str, run: str, state: State, at_ns: int, note: Note | None) -> None:
         """Count a call that ended in its run no longer."""
-        row = self._run_row(tenant, run)
+        row = self._runs.get((tenant, run)) or self._run_row(tenant, run)
         if row is not None:
-            tool_calls = note.tool_calls if note is not None else 0
-            self._count_run(left(row, at_ns, tool_calls=tool_calls, is_released=state is State.RELEASED))
+            self._count_run(left(row, at_ns, 0 if note is None else note.tool_calls, is_released=state is _RELEASED))
 
     def _run_row(self, tenant: str, run: str) -> RunRow | None:
         """Read a run. Only within a transaction: what was read in an earlier one is remembered as long as nobody else
@@ -119,15 +119,13 @@ class SqliteRuns(SqliteControl):
         self._runs[key] = row
 
     def _put_run(self, row: RunRow) -> None:
-        values = {name: getattr(row, name) for name in FIELDS}
         extras = json.dumps(dict(row.extras), separators=(",", ":")) if row.extras else ""
-        self.run("run_put", **{**values, "state": str(row.state), "extras": extras})
+        self.run("run_put", **{**row._asdict(), "state": str(row.state), "extras": extras})
         # What is there now is read the next time: of a row that was there already some columns stay as they were.
         self._runs.pop((row.tenant, row.run), None)
 
 
 def _row(found: tuple[Any, ...]) -> RunRow:
-    values = dict(zip(FIELDS, found, strict=True))
-    values["state"] = RunState(values["state"])
-    values["extras"] = json.loads(values["extras"]) if values["extras"] else {}
-    return RunRow(**values)
+    """Read a row of the queries, whose columns stand in a RunRow's order."""
+    row = RunRow._make(found)
+    return row._replace(state=RunState(row.state), extras=json.loads(row.extras) if row.extras else {})  # type: ignore[arg-type] # as it is written

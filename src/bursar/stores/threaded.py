@@ -10,31 +10,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from threading import get_ident
 from typing import Any, Protocol, TypeVar
 
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, HoldRow, Note, Refused, Reservation
-from bursar.errors import BursarError, StoreUnavailable
+from bursar.errors import StoreUnavailable
+from bursar.stores.job import Failed, Job, outcome, tell_all
 
-__all__ = ["DirectStore", "ThreadedStore"]
-
-log = logging.getLogger("bursar.ledger")
+__all__ = ["DirectStore", "ThreadedStore", "twice"]
 
 T = TypeVar("T")
-Failed = Callable[[Exception], None]
 
 BATCH_MAX = 256
 """How many operations share one transaction at the most."""
-AHEAD_MAX = 3
-"""Behind so few closes that nobody waits for, a hold need not queue: every fourth one writes them all."""
 DOZE_S = 0.005
 """How long what nobody waits for stays in the queue, up to twice that, for the next one who asks the ledger."""
 QUIET_MAX = 20
@@ -100,32 +96,12 @@ class DirectStore:
         return read()
 
 
-class _Job:
-    """One operation, with what waits for it: a future of a loop, or what is to hear of its failure."""
-
-    __slots__ = ("failed", "future", "is_freeing", "loop", "work")
-
-    def __init__(self, work: Callable[[], Any], failed: Failed | None = None, *, is_freeing: bool = False) -> None:
-        self.work = work
-        self.failed = failed
-        self.is_freeing = is_freeing
-        """It only makes room: who decides without it sees less than there is."""
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.future: asyncio.Future[Any] | None = None
-
-    def awaited(self) -> asyncio.Future[Any]:
-        """Let the loop that runs here wait for it."""
-        self.loop = asyncio.get_running_loop()
-        self.future = self.loop.create_future()
-        return self.future
-
-
 class ThreadedStore:
     """The asynchronous face of a blocking ledger. Use it from any number of event loops; `stop()` ends the thread."""
 
     def __init__(self, ledger: TransactionalLedger) -> None:
         self._ledger = ledger
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._signal: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._is_signalled = False
         self._has_waiting = False
@@ -163,7 +139,7 @@ class ThreadedStore:
 
     def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Queue work on the ledger; it happens even when nobody waits for it any more. Raises StoreUnavailable."""
-        job = _Job(work)
+        job = Job(work)
         future = job.awaited()
         self._put(job)
         self._has_waiting = True
@@ -176,50 +152,67 @@ class ThreadedStore:
         What is freeing only makes room, so that a few holds may go ahead of it. Raises StoreUnavailable when nothing
         can be queued.
         """
-        self._put(_Job(work, failed, is_freeing=is_freeing))
+        self._put(Job(work, failed, is_freeing=is_freeing))
         if not self._is_dozing:
             self._wake()
 
-    def now(self, work: Callable[[], T], ahead: Callable[[], T | None] | None = None) -> T:
-        """Do a verb of the ledger in this thread, behind all that is queued and in one transaction with it.
-
-        `ahead` does the same without what is queued, as far as that only makes room; None where it would do it
-        otherwise, and then it has written nothing.
-        """
-        self._refuse_twice()
+    def now(self, work: Callable[[], T]) -> T:
+        """Do a verb of the ledger in this thread, behind all that is queued and in one transaction with it."""
+        here = get_ident()
+        if self._worker == here:
+            raise twice()
         with self._turn:
             try:
-                self._worker = threading.get_ident()
-                if ahead is not None and self._is_freeing():
-                    done = ahead()
-                    if done is not None:
-                        return done
-                while len(self._jobs) > BATCH_MAX:
-                    self._done(self._first())
-                if not self._jobs:
+                self._worker = here
+                jobs = self._jobs
+                if not jobs:
                     return work()
-                result = self._done(self._first(), _Job(work))
+                if len(jobs) == 1 and jobs[0].loop is None:
+                    return self._behind_one(jobs[0], work)
+                while len(jobs) > BATCH_MAX:
+                    self._done(self._first())
+                return self._behind_all(work)
             finally:
                 self._worker = 0
+
+    def _behind_one(self, job: Job, work: Callable[[], T]) -> T:
+        """Do one job that nobody waits for, and this: the close of a program's last call, and the hold of its next.
+
+        Whatever goes wrong undoes both, and then each is done with the care that a batch has.
+        """
+        is_begun = False
+        try:
+            with self._ledger.batch():
+                is_begun = True
+                job.work()
+                result = work()
+        except Exception as error:
+            if is_begun:
+                return self._behind_all(work)
+            self._tell([job], [error])
+            raise
+        self._jobs.popleft()
+        return result
+
+    def _behind_all(self, work: Callable[[], T]) -> T:
+        """Do what is queued, one batch at the most, and this."""
+        result = self._done(self._first(), Job(work))
         if isinstance(result, Exception):
             raise result
         return result  # type: ignore[no-any-return] # what `work` gave
 
     def catch_up(self) -> None:
         """Do in this thread what is queued."""
-        self._refuse_twice()
+        here = get_ident()
+        if self._worker == here:
+            raise twice()
         with self._turn:
             try:
-                self._worker = threading.get_ident()
+                self._worker = here
                 while self._jobs:
                     self._done(self._first())
             finally:
                 self._worker = 0
-
-    def _refuse_twice(self) -> None:
-        """Raise StoreUnavailable where this thread is at the ledger already: what it does there is half done."""
-        if self._worker == threading.get_ident():
-            raise StoreUnavailable("the ledger cannot be asked by what has interrupted it: a signal's handler")
 
     def stop(self) -> None:
         """Finish what is queued and end the thread. Harmless when done before."""
@@ -228,7 +221,7 @@ class ThreadedStore:
         self._signal.put(None)
         self._thread.join()
 
-    def _put(self, job: _Job) -> None:
+    def _put(self, job: Job) -> None:
         with self._gate:
             if self._is_stopping:
                 raise StoreUnavailable("the ledger is closed")
@@ -261,7 +254,7 @@ class ThreadedStore:
         Whoever asks the ledger next does it in the same transaction. A thread that does it meanwhile takes the
         interpreter from the program, back and forth at each statement: that cost a call twice what the work does.
         """
-        head: _Job | None = None
+        head: Job | None = None
         # Where somebody waited, there may be nothing else to look for.
         quiet = QUIET_MAX if self._has_waiting else 0
         while True:
@@ -279,7 +272,7 @@ class ThreadedStore:
                 self._signal.get(timeout=DOZE_S)
                 self._is_signalled = False
 
-    def _head(self) -> _Job | None:
+    def _head(self) -> Job | None:
         try:
             return self._jobs[0]
         except IndexError:
@@ -288,40 +281,32 @@ class ThreadedStore:
     def rest(self) -> None:
         """Do, in the thread, what has time until nothing is queued."""
 
-    def _is_freeing(self) -> bool:
-        """Tell whether a little is queued, and only what makes room."""
-        jobs = self._jobs
-        count = len(jobs)
-        if not 0 < count <= AHEAD_MAX:
-            return False
-        # By number: others append meanwhile.
-        for number in range(count):  # noqa: SIM110 - once in every call
-            if not jobs[number].is_freeing:
-                return False
-        return True
-
-    def _first(self) -> list[_Job]:
+    def _first(self) -> list[Job]:
         """Give what is queued, up to one batch. It stays in the queue until it is done."""
         jobs = self._jobs
         return [jobs[number] for number in range(min(len(jobs), BATCH_MAX))]
 
-    def _done(self, batch: list[_Job], own: _Job | None = None) -> Any:
-        """Do the first of the queue and tell everybody; gives the result, or the error, of the caller's own job.
+    def _done(self, batch: list[Job], own: Job | None = None) -> Any:
+        """Do the first of the queue and tell everybody; gives the result, or the error, of the caller's own job."""
+        results = self._together(batch if own is None else [*batch, own])
+        self._tell(batch, results)
+        return None if own is None else results[-1]
+
+    def _tell(self, batch: list[Job], results: Sequence[Any]) -> None:
+        """Tell those who wait for the first of the queue, and take it out.
 
         An interrupt is no reason to forget what others asked for, or to let them wait: a verb done twice does no harm.
         """
-        results = self._together(batch if own is None else [*batch, own])
         try:
-            _tell_all(batch, results)
+            tell_all(batch, results)
         except BaseException:
-            _tell_all(batch, results)
+            tell_all(batch, results)
             raise
         finally:
             for _ in batch:
                 self._jobs.popleft()
-        return None if own is None else results[-1]
 
-    def _together(self, batch: Sequence[_Job]) -> Sequence[Any]:
+    def _together(self, batch: Sequence[Job]) -> Sequence[Any]:
         """Run a batch in one transaction; when it fails, run each operation by itself, so that one that cannot be
         written takes no other down with it. A ledger that does not even begin a transaction is not asked again."""
         results: list[Any] = []
@@ -329,14 +314,14 @@ class ThreadedStore:
         try:
             with self._ledger.batch() if len(batch) > 1 else self._ledger.transaction():
                 is_begun = True
-                results = [_outcome(job.work) for job in batch]
+                results = [outcome(job.work) for job in batch]
         except Exception as error:  # noqa: BLE001 - the outermost frame of this thread: callers must hear of a bug
             if len(batch) == 1 or not is_begun:
                 return [error] * len(batch)
             return self._one_by_one(batch)
         return results
 
-    def _one_by_one(self, batch: Sequence[_Job]) -> Sequence[Any]:
+    def _one_by_one(self, batch: Sequence[Job]) -> Sequence[Any]:
         results: list[Any] = []
         for job in batch:
             is_begun = False
@@ -352,43 +337,6 @@ class ThreadedStore:
         return results
 
 
-def _outcome(work: Callable[[], Any]) -> Any:
-    """Run one operation inside a batch: its own refusal is a result, a failing file or a bug ends the batch."""
-    try:
-        return work()
-    except StoreUnavailable:
-        raise
-    except BursarError as error:
-        return error
-
-
-def _deliver(results: Sequence[tuple[asyncio.Future[Any] | None, Any]]) -> None:
-    for future, result in results:
-        if future is None or future.done():
-            continue
-        if isinstance(result, Exception):
-            future.set_exception(result)
-        else:
-            future.set_result(result)
-
-
-def _tell_all(batch: Sequence[_Job], results: Sequence[Any]) -> None:
-    """Tell those who wait for jobs what these came to."""
-    awaited: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any] | None, Any]]] = {}
-    for job, result in zip(batch, results, strict=False):
-        if job.loop is not None:
-            awaited.setdefault(job.loop, []).append((job.future, result))
-        elif job.failed is not None and isinstance(result, Exception):
-            _tell(job.failed, result)
-    for loop, mine in awaited.items():
-        # A loop that has been closed meanwhile has nobody left who waits.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_deliver, mine)
-
-
-def _tell(failed: Failed, error: Exception) -> None:
-    try:
-        failed(error)
-    except Exception:
-        # The outermost frame of what nobody waits for.
-        log.exception("what was to be written later failed")
+def twice() -> StoreUnavailable:
+    """Say that a thread is at the ledger already: what it does there is half done."""
+    return StoreUnavailable("the ledger cannot be asked by what has interrupted it: a signal's handler")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import time_ns
 
 from bursar.config.settings import Durability, Settings, StoreKind
 from bursar.stores.memory import MemoryLedger
@@ -21,9 +21,10 @@ class StoreClock:
         self._last_ns = floor_ns
 
     def __call__(self) -> int:
-        now_ns = time.time_ns()
+        now_ns = time_ns()
         if now_ns > self._last_ns:
             self._last_ns = now_ns
+            return now_ns
         return self._last_ns
 
 

@@ -128,7 +128,7 @@ class LocalEngine:
         # A commit that waits for the disk is nothing for an event loop.
         is_quick = settings.store.durability is not Durability.POWER
         # The rungs of a ladder are stepped on by what has been spent, not by what there is room for.
-        is_ahead = not any(rule.early for rule in settings.guards.rules)
+        is_ahead = not settings.guards.is_early
         self._face = (
             InlineStore(ledger, is_inline=is_quick, is_ahead=is_ahead)
             if isinstance(ledger, SqliteLedger)
