@@ -229,11 +229,10 @@ def _cache_writes(body: dict[str, Any], parsed: Parsed) -> tuple[bool, bool]:
         if _CANONICAL_CONTROLS.issuperset(shown):
             long = shown.count(b'{"type":"ephemeral","ttl":"1h"}')
             return len(shown) > long, long > 0
-    if not has_hidden_names(raw):
+    if b'"1h"' not in raw and not has_hidden_names(raw):
         shown = _CACHE_CONTROL.findall(raw)
         if all(shown):
-            long = sum(b'"1h"' in control for control in shown)
-            return len(shown) > long, long > 0
+            return bool(shown), False
     controls = [control for control in find_key(body, "cache_control") if isinstance(control, Mapping)]
     long = sum(control.get("ttl") == "1h" for control in controls)
     return len(controls) > long, long > 0
