@@ -35,7 +35,7 @@ from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 from bursar.wire.written import kept
 
-__all__ = ["THINKING_LEAST", "THINKING_ROOM", "read_extra", "read_request"]
+__all__ = ["THINKING_LEAST", "THINKING_ROOM", "VOLATILE_SYSTEM", "read_extra", "read_request"]
 
 THINKING_LEAST = 1_024
 """The smallest thinking budget that the API takes; the cap must be larger."""
@@ -52,7 +52,7 @@ _NO_INPUT = frozenset(
      "output_config", "service_tier", "speed", "context_management", "cache_control", "betas", "container"}
 )  # fmt: skip
 """Fields that are no input text, or are counted by name; the text of every other field counts as system prompt."""
-_VOLATILE_SYSTEM = "x-anthropic-billing-header"
+VOLATILE_SYSTEM = "x-anthropic-billing-header"
 """Claude Code's first system block changes with every call; the shape of a call is without it."""
 
 
@@ -285,13 +285,13 @@ def _system(body: Mapping[str, Any]) -> tuple[Tally, list[str]]:
         return tally, []
     if isinstance(system, str):
         tally.size_bytes = text_bytes(system)
-        return tally, [] if system.startswith(_VOLATILE_SYSTEM) else [system]
+        return tally, [] if system.startswith(VOLATILE_SYSTEM) else [system]
     blocks = list_field(body, "system")
     texts = []
     for at, block in enumerate(blocks):
         _measure(block, tally, f"system[{at}]")
         text = block.get("text")
-        if isinstance(text, str) and not text.startswith(_VOLATILE_SYSTEM):
+        if isinstance(text, str) and not text.startswith(VOLATILE_SYSTEM):
             texts.append(text)
     return tally, texts
 

@@ -13,7 +13,7 @@ from bursar.wire.adapter import Adapter
 from bursar.wire.base import Answer, Request
 from bursar.wire.openai_request import read_plain, read_request
 from bursar.wire.openai_stream import ChatReader, read_completion
-from bursar.wire.strict_json import check_depth, parse_unwalked
+from bursar.wire.strict_json import parse_unwalked, walked
 from bursar.wire.written import Canonical, write_capped, write_with
 
 __all__ = ["OpenAIChat"]
@@ -37,11 +37,7 @@ class OpenAIChat(Adapter):
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
         parsed = parse_unwalked(raw, self.body_bytes_max)
-        request = read_plain(self.name, parsed)
-        if request is None:
-            check_depth(parsed)
-            request = read_request(self.name, parsed)
-        return request
+        return read_plain(self.name, parsed) or read_request(self.name, walked(parsed))
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream; the cap stands under the client's own name for it."""

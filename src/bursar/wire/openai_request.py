@@ -12,14 +12,12 @@ bills nothing and passes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from bursar.errors import BadRequest
 from bursar.wire.anatomy import FRAME_BYTES, Tally, shape_key, split
 from bursar.wire.base import Anatomy, Request
 from bursar.wire.fields import (
-    MODEL_LENGTH_MAX,
     count_field,
     flag_field,
     list_field,
@@ -28,6 +26,7 @@ from bursar.wire.fields import (
 )
 from bursar.wire.images import image_size, openai_image, pdf_cost
 from bursar.wire.openai_common import labels, mentions_cache, service_tiers
+from bursar.wire.plain import plain_fields, plain_messages, plain_model
 from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 from bursar.wire.written import kept
@@ -105,29 +104,27 @@ PLAIN = frozenset(
     }
 )  # fmt: skip
 """A body of nothing but these is read by `read_plain`, where their values are plain as well."""
-_PLAIN_OPTIONS: tuple[dict[str, Any], ...] = ({"include_usage": True}, {"include_usage": False}, {})
+_PLAIN_PARTS = ("text",)
 
 
 def read_plain(wire: str, parsed: Parsed) -> Request | None:
-    """Read a body of plain texts, as most are, in one go and to its last leaf, so that its depth need not be asked.
+    """Read a body of plain texts in one go, and to its last leaf; None for any other.
 
-    None for any other: `read_request` reads that, and this very request as well. Raises BadRequest as it does.
+    `read_request` reads those, and this very request as well. Raises BadRequest as it does.
     """
     body = parsed.body
-    messages, model = body.get("messages"), body.get("model")
-    if type(messages) is not list or type(model) is not str or not body.keys() <= PLAIN:
+    messages, model = body.get("messages"), plain_model(body.get("model"))
+    if type(messages) is not list or not body.keys() <= PLAIN or not model or "-search-" in model.lower():
         return None
-    measured = _plain_messages(messages)
-    model = _plain_model(model) if len(model) <= MODEL_LENGTH_MAX else ""
-    if measured is None or not model:
+    measured = plain_messages(messages, _SYSTEM_ROLES, _PLAIN_PARTS)
+    if measured is None:
         return None
     system, history, user, system_text = measured
     is_stream, wants_usage, cap = False, True, None
+    size_bytes = 0 if len(body) == 2 else plain_fields(body, "messages", _COUNTED_ELSEWHERE)
+    if size_bytes is None:
+        return None
     if len(body) > 2:
-        size_bytes = _plain_texts(body)
-        if size_bytes is None:
-            return None
-        system += size_bytes
         is_stream = "stream" in body and flag_field(body, "stream")
         wants_usage = not is_stream or _wants_usage(body)
         cap = None if _CAP_NAMES.isdisjoint(body) else _cap(body)
@@ -140,65 +137,11 @@ def read_plain(wire: str, parsed: Parsed) -> Request | None:
         cap,
         1,
         1,
-        Anatomy(system, 0, history, user),
+        Anatomy(system + size_bytes, 0, history, user),
         0,
         shape_key(*system_text, b"", b""),
         body_labels=labels(body),
     )
-
-
-@lru_cache(maxsize=1_024)
-def _plain_model(model: str) -> str:
-    """Give the name of a model that any call may ask, the same object each time; empty for what is refused."""
-    try:
-        _refuse_searching(model_field({"model": model}))
-    except BadRequest:
-        return ""
-    return model
-
-
-def _plain_texts(body: Mapping[str, Any]) -> int | None:
-    """Count the bytes of text in the fields beside the messages; None where one holds more than one value."""
-    size_bytes = 0
-    for name, value in body.items():
-        kind = type(value)
-        if kind is str:
-            if name not in _COUNTED_ELSEWHERE:
-                size_bytes += text_bytes(value)
-        elif kind is dict:
-            if name != "stream_options" or value not in _PLAIN_OPTIONS:
-                return None
-        elif kind is list and name != "messages":
-            return None
-    return size_bytes
-
-
-def _plain_messages(messages: list[Any]) -> tuple[int, int, int, list[str]] | None:
-    """Measure messages of a role and a text each: system, history, the last user turn, and the system's texts."""
-    system = past = user = 0
-    has_answered = False
-    system_text: list[str] = []
-    for message in messages:
-        if type(message) is not dict or len(message) != 2:
-            return None
-        role, content = message.get("role"), message.get("content")
-        if type(content) is not str:
-            return None
-        size = FRAME_BYTES + (len(content) if content.isascii() else text_bytes(content))
-        if role == "user":
-            if has_answered:
-                past += user
-                user, has_answered = 0, False
-            user += size
-        elif role == "assistant":
-            past += size
-            has_answered = True
-        elif role in _SYSTEM_ROLES:
-            system += size
-            system_text.append(content)
-        else:
-            return None
-    return system, past, user, system_text
 
 
 def _refuse_unbounded(body: Mapping[str, Any]) -> None:

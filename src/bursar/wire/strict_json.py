@@ -23,13 +23,13 @@ __all__ = [
     "DEPTH_MAX",
     "DIGITS_MAX",
     "Parsed",
-    "check_depth",
     "dump",
     "dump_parsed",
     "loads",
     "parse",
     "parse_unwalked",
     "parse_whole",
+    "walked",
 ]
 
 BODY_BYTES_MAX = 32 * 1024 * 1024
@@ -60,9 +60,12 @@ _WRITTEN_MAX = 25
 """How long a float is when it is written."""
 _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % DIGITS_MAX)
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-_BYTES_PER_VALUE = 24
-"""To walk over one value takes as long as to count the brackets in this many bytes: where a level holds more values
-than that (an array of tokens), they are counted, which mostly ends the question of its depth."""
+_COUNTED_BYTES_MAX = 4_096
+"""Of a body up to this size the brackets are counted, which mostly ends the question of its depth; a larger one is
+walked, which is quicker than to count and then to walk it."""
+_WALKED_AT_ONCE = 2_000
+"""Where one level holds more values (an array of tokens), the brackets are counted all the same."""
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{["))
 
 
 class Parsed(NamedTuple):
@@ -85,13 +88,11 @@ def parse(raw: bytes, *, size_max: int = BODY_BYTES_MAX) -> dict[str, Any]:
 
 def parse_whole(raw: bytes, *, size_max: int = BODY_BYTES_MAX) -> Parsed:
     """Parse as `parse` does, and say what is known of the bytes."""
-    parsed = parse_unwalked(raw, size_max)
-    check_depth(parsed)
-    return parsed
+    return walked(parse_unwalked(raw, size_max))
 
 
 def parse_unwalked(raw: bytes, size_max: int) -> Parsed:
-    """Parse as `parse_whole` does, but for the depth: whoever does not see all of a body himself asks `check_depth`."""
+    """Parse as `parse_whole` does, but for the depth: whoever does not see all of a body himself asks `walked`."""
     if len(raw) > size_max:
         raise TooLarge(f"the body has {len(raw):,} bytes; at most {size_max:,} are allowed")
     if len(raw) > VALUES_MAX and raw.count(b",") > VALUES_MAX:
@@ -198,17 +199,17 @@ def _constant(text: str) -> float:
     raise BadRequest(f"{text} is not valid JSON")
 
 
-def check_depth(parsed: Parsed) -> None:
-    """Walk level by level, containers only; a body too short to be deep is not walked at all. Raises BadRequest."""
+def walked(parsed: Parsed) -> Parsed:
+    """Give a body whose depth is bounded: walked level by level, containers only. Raises BadRequest for another."""
     raw = parsed.raw
-    if len(raw) <= 2 * DEPTH_MAX:
-        return
+    if len(raw) <= 2 * DEPTH_MAX:  # Too short to be deep.
+        return parsed
     may_count = True
     level: list[Any] = [parsed.body]
     for _ in range(DEPTH_MAX):
-        if may_count and sum(map(len, level)) * _BYTES_PER_VALUE > len(raw):
-            if raw.count(b"{") + raw.count(b"[") <= DEPTH_MAX:
-                return
+        if may_count and (len(raw) <= _COUNTED_BYTES_MAX or sum(map(len, level)) > _WALKED_AT_ONCE):
+            if len(raw.translate(None, _NO_BRACKETS)) <= DEPTH_MAX:
+                return parsed
             may_count = False
         level = [
             inner
@@ -218,7 +219,7 @@ def check_depth(parsed: Parsed) -> None:
             if type(inner) is not str and (type(inner) is dict or type(inner) is list)
         ]
         if not level:
-            return
+            return parsed
     raise BadRequest(f"the body nests deeper than {DEPTH_MAX} levels")
 
 
