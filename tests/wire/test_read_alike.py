@@ -67,6 +67,24 @@ def test_a_word_that_is_no_lifetime_is_none_whatever_the_texts_hold() -> None:
     assert (found.has_cache_write, found.has_cache_write_1h) == (True, False)
 
 
+@pytest.mark.parametrize(
+    ("control", "lifetimes"),
+    [
+        ({"type": "ephemeral", "note": "1h"}, (True, False)),
+        ({"note": "a}", "ttl": "1h"}, (False, True)),
+        ({"note": "{", "ttl": "5m"}, (True, False)),
+    ],
+)
+def test_a_lifetime_is_what_stands_under_its_name(control: dict[str, str], lifetimes: tuple[bool, bool]) -> None:
+    block = {"type": "text", "text": '"cache_control":', "cache_control": control}
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [block]}]}
+    canonical = json.dumps(body, separators=(",", ":")).encode()
+    escaped = canonical.replace(b'"cache_c', b'"\\u0063ache_c')
+    for raw in (canonical, json.dumps(body).encode(), escaped):
+        found = AnthropicMessages().parse(raw)
+        assert (found.has_cache_write, found.has_cache_write_1h) == lifetimes
+
+
 def test_bytes_are_canonical_only_where_they_are_what_would_be_written() -> None:
     assert not parse_whole(b'{"a": 1}').is_canonical
     assert not parse_whole(b'{"a":"\\u0061"}').is_canonical

@@ -39,7 +39,7 @@ class Rates:
 
     def pico(self, usage: Usage) -> Pico:
         """Sum units × rate, in pico-USD."""
-        total: Pico = sum(map(mul, usage.counts, _by_leaf(self)), self.request)
+        total: Pico = sum(map(mul, _by_leaf(usage), _by_leaf(self)), self.request)
         return total
 
     @property
@@ -49,6 +49,7 @@ class Rates:
 
 
 _by_leaf = attrgetter(*LEAVES)
+"""A usage and its rates have the same names."""
 
 
 @dataclass(frozen=True, slots=True)

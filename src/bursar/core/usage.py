@@ -7,7 +7,8 @@ input that includes cached audio) are split before a Usage is made; a negative l
 from __future__ import annotations
 
 from dataclasses import fields
-from operator import attrgetter
+from functools import reduce
+from operator import attrgetter, or_
 
 from bursar.core.value import value
 
@@ -36,7 +37,11 @@ class Usage:
     web_searches: int = 0
 
     def __post_init__(self) -> None:
-        for at, count in enumerate(_counts(self)):
+        counts = _counts(self)
+        # One number that is negative or has a 64th bit shows in all of them together.
+        if [*map(type, counts)] == _WHOLE and 0 <= reduce(or_, counts) <= COUNT_MAX:
+            return
+        for at, count in enumerate(counts):
             if type(count) is not int or not 0 <= count <= COUNT_MAX:
                 raise ValueError(f"{LEAVES[at]} is {count!r}: a whole number from 0 to 2^63-1 is needed")
 
@@ -70,3 +75,4 @@ class Usage:
 LEAVES = tuple(each.name for each in fields(Usage))
 """The names of all counts, in their order."""
 _counts = attrgetter(*LEAVES)
+_WHOLE = [int] * len(LEAVES)

@@ -44,12 +44,23 @@ class InputEstimates:
 
     def estimate(self, key: EstimateKey, text_bytes: int) -> int:
         """Expect this many input tokens at most: calibrated × 1.15 + 32 (held for 98 % of real follow-up calls)."""
-        with self._lock:
-            last = self._last.get(key)
-            if last is None:
-                return -(-text_bytes // 2) + COLD_SLACK
+        last = self._last.get(key)
+        if last is None:
+            return -(-text_bytes // 2) + COLD_SLACK
+        try:  # noqa: SIM105 - dearer than what it holds
             self._last.move_to_end(key)
-        return -(-_corrected(_base(text_bytes), *last) * 115 // 100) + 32
+        except KeyError:
+            pass  # Another thread has let it go meanwhile: reading takes no lock.
+        base = -(-text_bytes // 4)
+        last_base, last_actual = last
+        residual = last_actual - last_base
+        # The same size again needs no proportion, which a body without text would not have.
+        in_proportion = residual if base == last_base else -(-residual * base // max(1, last_base))
+        if residual < 0:
+            corrected = base + max(residual, in_proportion, -(base // 8))
+        else:
+            corrected = base + max(in_proportion, min(residual, OVERHEAD_MOST))
+        return -(-corrected * 115 // 100) + 32
 
     @staticmethod
     def ceiling(text_bytes: int, overhead: int) -> int:
@@ -59,21 +70,8 @@ class InputEstimates:
     def learn(self, key: EstimateKey, text_bytes: int, actual: int) -> None:
         """Take the true count (tokens, cached included) of a request that had this many bytes of text."""
         with self._lock:
-            self._last[key] = (_base(text_bytes), actual)
-            self._last.move_to_end(key)
-            while len(self._last) > self._keys_max:
-                self._last.popitem(last=False)
-
-
-def _corrected(base: int, last_base: int, last_actual: int) -> int:
-    """Correct a base by the last truth of its shape."""
-    residual = last_actual - last_base
-    # The same size again needs no proportion, which a body without text would not have.
-    in_proportion = residual if base == last_base else -(-residual * base // max(1, last_base))
-    if residual < 0:
-        return base + max(residual, in_proportion, -(base // 8))
-    return base + max(in_proportion, min(residual, OVERHEAD_MOST))
-
-
-def _base(text_bytes: int) -> int:
-    return -(-text_bytes // 4)
+            kept = self._last
+            kept[key] = (-(-text_bytes // 4), actual)
+            kept.move_to_end(key)
+            if len(kept) > self._keys_max:
+                kept.popitem(last=False)

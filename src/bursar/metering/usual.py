@@ -30,22 +30,23 @@ class UsualKey(NamedTuple):
 
 
 class _Recent:
-    """Recent answers of one key, in their order of time and in that of their length."""
+    """Recent answers of one key, in their order of time and in that of their length, and what follows from them."""
 
-    __slots__ = ("by_length", "by_time")
+    __slots__ = ("by_length", "by_time", "usual")
 
     def __init__(self) -> None:
         self.by_time: deque[int] = deque()
         self.by_length: list[int] = []
+        self.usual = UNKNOWN
 
     def add(self, tokens: int) -> None:
-        if len(self.by_time) == RECENT:
-            del self.by_length[bisect_left(self.by_length, self.by_time.popleft())]
-        self.by_time.append(tokens)
-        insort(self.by_length, tokens)
-
-    def usual(self) -> int:
-        return self.by_length[-(-len(self.by_length) * 95 // 100) - 1]
+        by_time, by_length = self.by_time, self.by_length
+        if len(by_time) == RECENT:
+            del by_length[bisect_left(by_length, by_time.popleft())]
+        by_time.append(tokens)
+        insort(by_length, tokens)
+        usual = by_length[-(-len(by_length) * 95 // 100) - 1]
+        self.usual = max(LEAST, usual)
 
 
 class UsualAnswers:
@@ -58,20 +59,23 @@ class UsualAnswers:
 
     def usual(self, key: UsualKey) -> int:
         """Give U: at least 1,024 tokens, 4,096 while nothing is known."""
-        with self._lock:
-            recent = self._recent.get(key)
-            if recent is None:
-                return UNKNOWN
+        recent = self._recent.get(key)
+        if recent is None:
+            return UNKNOWN
+        try:  # noqa: SIM105 - dearer than what it holds
             self._recent.move_to_end(key)
-            return max(LEAST, recent.usual())
+        except KeyError:
+            pass  # Another thread has let it go meanwhile: reading takes no lock.
+        return recent.usual
 
     def learn(self, key: UsualKey, tokens: int) -> None:
         """Take the length of one answer, per choice."""
         with self._lock:
             recent = self._recent.get(key)
             if recent is None:
+                # A thread that reads it before it is filled is told that nothing is known.
                 recent = self._recent[key] = _Recent()
-                while len(self._recent) > self._keys_max:
+                if len(self._recent) > self._keys_max:
                     self._recent.popitem(last=False)
             else:
                 self._recent.move_to_end(key)

@@ -68,8 +68,12 @@ class Rising:
 
     def at(self, input_most: int) -> Bound:
         """Bound what it can cost with this much input, cached included; 0 on no card."""
+        steps = self.steps
+        if len(steps) == 1:  # Most models have one tier, which starts at 0, and most calls one card.
+            _, _, input_pico, fees_pico, output_pico = steps[0]
+            return Bound(input_most * input_pico + fees_pico, output_pico, self.has_unpriced_searches)
         fixed = output = 0
-        for above, ends, input_pico, fees_pico, output_pico in self.steps:
+        for above, ends, input_pico, fees_pico, output_pico in steps:
             if above and above >= input_most:
                 continue
             most = (input_most if ends is None or input_most < ends else ends) * input_pico + fees_pico

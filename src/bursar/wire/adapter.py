@@ -47,9 +47,12 @@ class Adapter:
 
     def read_whole(self, request: Request, body: bytes) -> Answer | None:
         """Read a whole answer; None when it is not JSON of this API's shape."""
-        value = loaded(body)
         try:
-            return None if value is None else self.read(request, value)
+            value = loads(body)
+        except (ValueError, RecursionError):
+            return None
+        try:
+            return self.read(request, value) if type(value) is dict else None
         except RecursionError:
             return None  # It could just be parsed, and no further call can be made so deep.
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bursar.wire.adapter import Adapter
+from bursar.wire.anthropic_plain import read_plain
 from bursar.wire.anthropic_request import THINKING_LEAST, read_request
 from bursar.wire.anthropic_stream import MessagesReader, read_message
 from bursar.wire.base import Answer, Refusal, Request
 from bursar.wire.refusals import anthropic_refusal, is_anthropic_error
-from bursar.wire.strict_json import dump_parsed
+from bursar.wire.strict_json import dump_parsed, parse_unwalked, walked
 from bursar.wire.written import write_with
 
 __all__ = ["AnthropicMessages", "with_thinking_below"]
@@ -28,7 +29,8 @@ class AnthropicMessages(Adapter):
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        return read_request(self.name, self.parsed_whole(raw))
+        parsed = parse_unwalked(raw, self.body_bytes_max)
+        return read_plain(self.name, parsed) or read_request(self.name, walked(parsed))
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream; a thinking budget that the new cap overtakes is lowered below it."""

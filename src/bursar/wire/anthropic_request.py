@@ -35,7 +35,7 @@ from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 from bursar.wire.written import kept
 
-__all__ = ["THINKING_LEAST", "THINKING_ROOM", "read_extra", "read_request"]
+__all__ = ["THINKING_LEAST", "THINKING_ROOM", "VOLATILE_SYSTEM", "read_extra", "read_request"]
 
 THINKING_LEAST = 1_024
 """The smallest thinking budget that the API takes; the cap must be larger."""
@@ -52,7 +52,7 @@ _NO_INPUT = frozenset(
      "output_config", "service_tier", "speed", "context_management", "cache_control", "betas", "container"}
 )  # fmt: skip
 """Fields that are no input text, or are counted by name; the text of every other field counts as system prompt."""
-_VOLATILE_SYSTEM = "x-anthropic-billing-header"
+VOLATILE_SYSTEM = "x-anthropic-billing-header"
 """Claude Code's first system block changes with every call; the shape of a call is without it."""
 
 
@@ -229,11 +229,10 @@ def _cache_writes(body: dict[str, Any], parsed: Parsed) -> tuple[bool, bool]:
         if _CANONICAL_CONTROLS.issuperset(shown):
             long = shown.count(b'{"type":"ephemeral","ttl":"1h"}')
             return len(shown) > long, long > 0
-    if not has_hidden_names(raw):
+    if b'"1h"' not in raw and not has_hidden_names(raw):
         shown = _CACHE_CONTROL.findall(raw)
         if all(shown):
-            long = sum(b'"1h"' in control for control in shown)
-            return len(shown) > long, long > 0
+            return bool(shown), False
     controls = [control for control in find_key(body, "cache_control") if isinstance(control, Mapping)]
     long = sum(control.get("ttl") == "1h" for control in controls)
     return len(controls) > long, long > 0
@@ -286,13 +285,13 @@ def _system(body: Mapping[str, Any]) -> tuple[Tally, list[str]]:
         return tally, []
     if isinstance(system, str):
         tally.size_bytes = text_bytes(system)
-        return tally, [] if system.startswith(_VOLATILE_SYSTEM) else [system]
+        return tally, [] if system.startswith(VOLATILE_SYSTEM) else [system]
     blocks = list_field(body, "system")
     texts = []
     for at, block in enumerate(blocks):
         _measure(block, tally, f"system[{at}]")
         text = block.get("text")
-        if isinstance(text, str) and not text.startswith(_VOLATILE_SYSTEM):
+        if isinstance(text, str) and not text.startswith(VOLATILE_SYSTEM):
             texts.append(text)
     return tally, texts
 

@@ -11,11 +11,16 @@ from typing import Any, ClassVar, Literal
 
 from bursar.wire.adapter import Adapter
 from bursar.wire.base import Answer, Request
-from bursar.wire.openai_request import read_request
+from bursar.wire.openai_request import read_plain, read_request
 from bursar.wire.openai_stream import ChatReader, read_completion
-from bursar.wire.written import write_with
+from bursar.wire.strict_json import parse_unwalked, walked
+from bursar.wire.written import Canonical, write_capped, write_with
 
 __all__ = ["OpenAIChat"]
+
+_WRITTEN = frozenset({"max_completion_tokens", "max_tokens", "stream_options"})
+"""The fields that may be written beside the model."""
+_ASKS_USAGE = ',"stream_options":{"include_usage":true}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +36,16 @@ class OpenAIChat(Adapter):
 
     def parse(self, raw: bytes) -> Request:
         """Parse a body strictly. Raises BadRequest (with `param`) for what cannot be parsed or bounded."""
-        return read_request(self.name, self.parsed_whole(raw))
+        parsed = parse_unwalked(raw, self.body_bytes_max)
+        return read_plain(self.name, parsed) or read_request(self.name, walked(parsed))
 
     def encode(self, request: Request, *, model: str, cap: int | None) -> bytes:
         """Write the body that goes upstream; the cap stands under the client's own name for it."""
         body: Mapping[str, Any] = request.body
+        if type(body) is Canonical and cap is not None and model == request.model and _WRITTEN.isdisjoint(body):
+            # The usual call: nothing but the cap is added, and for a stream that its usage be told.
+            more = _ASKS_USAGE if request.is_stream and self.takes_stream_options else ""
+            return write_capped(body, self.cap_parameter, cap, more)
         fields: dict[str, Any] = {"model": model}
         if self.cap_parameter == "max_tokens":
             body = _without(body, "max_completion_tokens")

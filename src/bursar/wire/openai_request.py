@@ -16,7 +16,7 @@ from typing import Any
 
 from bursar.errors import BadRequest
 from bursar.wire.anatomy import FRAME_BYTES, Tally, shape_key, split
-from bursar.wire.base import Request
+from bursar.wire.base import Anatomy, Request
 from bursar.wire.fields import (
     count_field,
     flag_field,
@@ -26,11 +26,12 @@ from bursar.wire.fields import (
 )
 from bursar.wire.images import image_size, openai_image, pdf_cost
 from bursar.wire.openai_common import labels, mentions_cache, service_tiers
+from bursar.wire.plain import plain_fields, plain_messages, plain_model
 from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 from bursar.wire.written import kept
 
-__all__ = ["CHOICES_MAX", "read_request"]
+__all__ = ["CHOICES_MAX", "PLAIN", "read_plain", "read_request"]
 
 CHOICES_MAX = 128
 _CAP_NAMES = frozenset({"max_completion_tokens", "max_tokens"})
@@ -91,6 +92,55 @@ def read_request(wire: str, parsed: Parsed) -> Request:
         service_tiers=service_tiers(body, _TIERS) if "service_tier" in body else ("",),
         body_labels=labels(body),
         output_beyond_cap=_prediction_bytes(body) if "prediction" in body else 0,
+    )
+
+
+PLAIN = frozenset(
+    {
+        "model", "messages", "max_tokens", "max_completion_tokens", "stream", "stream_options", "temperature", "top_p",
+        "frequency_penalty", "presence_penalty", "seed", "stop", "logprobs", "top_logprobs", "parallel_tool_calls",
+        "reasoning_effort", "verbosity", "store", "user", "safety_identifier", "prompt_cache_key",
+        "prompt_cache_retention",
+    }
+)  # fmt: skip
+"""A body of nothing but these is read by `read_plain`, where their values are plain as well."""
+_PLAIN_PARTS = ("text",)
+
+
+def read_plain(wire: str, parsed: Parsed) -> Request | None:
+    """Read a body of plain texts in one go, and to its last leaf; None for any other.
+
+    `read_request` reads those, and this very request as well. Raises BadRequest as it does.
+    """
+    body = parsed.body
+    messages, model = body.get("messages"), plain_model(body.get("model"))
+    if type(messages) is not list or not body.keys() <= PLAIN or not model or "-search-" in model.lower():
+        return None
+    measured = plain_messages(messages, _SYSTEM_ROLES, _PLAIN_PARTS)
+    if measured is None:
+        return None
+    system, history, user, system_text = measured
+    is_stream, wants_usage, cap = False, True, None
+    size_bytes = 0 if len(body) == 2 else plain_fields(body, "messages", _COUNTED_ELSEWHERE)
+    if size_bytes is None:
+        return None
+    if len(body) > 2:
+        is_stream = "stream" in body and flag_field(body, "stream")
+        wants_usage = not is_stream or _wants_usage(body)
+        cap = None if _CAP_NAMES.isdisjoint(body) else _cap(body)
+    return Request(
+        wire,
+        model,
+        kept(parsed, body),
+        is_stream,
+        wants_usage,
+        cap,
+        1,
+        1,
+        Anatomy(system + size_bytes, 0, history, user),
+        0,
+        shape_key(*system_text, b"", b""),
+        body_labels=labels(body),
     )
 
 

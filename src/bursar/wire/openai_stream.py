@@ -168,29 +168,36 @@ class ChatReader(EventReader):
 
 def read_completion(body: Mapping[str, Any]) -> Answer | None:
     """Read a whole answer; None when it is no chat completion."""
-    choices, usage = body.get("choices"), body.get("usage")
-    if not isinstance(choices, list) and not isinstance(usage, dict):
-        return None
+    choices: Any = body.get("choices")
+    usage: Any = body.get("usage")
+    if type(choices) is not list:
+        if type(usage) is not dict:
+            return None
+        choices = ()
     size, tools, is_capped = 0, 0, False
-    for choice in choices if isinstance(choices, list) else ():
-        if not isinstance(choice, dict):
+    for choice in choices:
+        if type(choice) is not dict:
             continue
-        is_capped = is_capped or choice.get("finish_reason") == "length"
+        if choice.get("finish_reason") == "length":
+            is_capped = True
         message = choice.get("message")
-        if isinstance(message, dict):
+        if type(message) is dict:
             size += generated_bytes(message)
-            calls = message.get("tool_calls")
-            tools += len(calls) if isinstance(calls, list) else bool(message.get("function_call"))
-    model = body.get("model")
-    tier = body.get("service_tier")
+            if "tool_calls" in message or "function_call" in message:
+                calls = message.get("tool_calls")
+                tools += len(calls) if type(calls) is list else bool(message.get("function_call"))
+    told = openai_usage(usage)
+    # What a usage says that adds up need not be looked for.
+    output = usage["completion_tokens"] if told is not None and "output_tokens" not in usage else output_told(usage)
+    model, tier = body.get("model"), body.get("service_tier")
     return Answer(
-        usage=openai_usage(usage),
-        visible_tokens=max(visible_tokens(0, size, TOOL_CALL_TOKENS * tools), output_told(usage)),
-        is_capped=is_capped,
-        model=model if isinstance(model, str) else "",
-        service_tier=tier_name(tier) if tier else "",
-        cost_reported=openai_cost(usage),
-        tool_calls=tools,
+        told,
+        max(visible_tokens(0, size, TOOL_CALL_TOKENS * tools), output),
+        is_capped,
+        model if type(model) is str else "",
+        tier_name(tier) if tier else "",
+        openai_cost(usage),
+        tools,
     )
 
 
@@ -198,12 +205,12 @@ def generated_bytes(delta: Mapping[str, Any]) -> int:
     """Count the bytes of text that a delta or message shows: content, reasoning, refusal, names and arguments."""
     size = 0
     pending: list[Mapping[str, Any]] = [delta]
-    while pending:
-        for name, value in pending.pop().items():
+    for inner in pending:  # It grows meanwhile.
+        for name, value in inner.items():
             if not value or name in _NOT_GENERATED:
                 continue
             if type(value) is str:
-                size += text_bytes(value)
+                size += len(value) if value.isascii() else text_bytes(value)
             elif type(value) is dict:
                 pending.append(value)
             elif type(value) is list:

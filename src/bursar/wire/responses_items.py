@@ -21,12 +21,12 @@ from bursar.wire.responses_tools import check_tools
 from bursar.wire.strict_json import dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 
-__all__ = ["HIDDEN_REASONING", "Input", "measure_input"]
+__all__ = ["HIDDEN_REASONING", "SYSTEM_ROLES", "TEXT_PARTS", "Input", "measure_input"]
 
 HIDDEN_REASONING = Cost(512, 4_096)
 """One step's reasoning that the provider keeps under an id: usual and generous tokens."""
-_SYSTEM_ROLES = ("system", "developer")
-_TEXT_PARTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
+SYSTEM_ROLES = ("system", "developer")
+TEXT_PARTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
 _IMAGE_PARTS = frozenset({"input_image", "computer_screenshot"})
 _UNBOUNDED_PARTS = frozenset({"input_audio", "input_video", "audio", "video_url"})
 _CONTENTS = frozenset({"content", "summary", "output"})
@@ -87,7 +87,7 @@ def _add_item(measured: Input, item: Mapping[str, Any], model: str, where: str) 
     _measure_item(item, kind, tally, model, where)
     measured.beyond += tally.tokens_beyond
     role = item.get("role")
-    if kind == "message" and role in _SYSTEM_ROLES:
+    if kind == "message" and role in SYSTEM_ROLES:
         measured.system += tally.size_bytes
         measured.system_text += _texts(item.get("content"))
     else:
@@ -136,7 +136,7 @@ def _measure_text(part: object, tally: Tally) -> bool:
     if type(part) is not dict:
         return False
     kind, text = part.get("type"), part.get("text")
-    if type(kind) is not str or kind not in _TEXT_PARTS or type(text) is not str:
+    if type(kind) is not str or kind not in TEXT_PARTS or type(text) is not str:
         return False
     tally.size_bytes += text_bytes(text)
     return True

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bursar.errors import BadRequest
-from bursar.wire.anatomy import shape_key, split
-from bursar.wire.base import Request
+from bursar.wire.anatomy import FRAME_BYTES, shape_key, split
+from bursar.wire.base import Anatomy, Request
 from bursar.wire.fields import (
     count_field,
     flag_field,
@@ -25,13 +25,14 @@ from bursar.wire.fields import (
     refuse_control_fields,
 )
 from bursar.wire.openai_common import labels, mentions_cache, service_tiers
-from bursar.wire.responses_items import measure_input
+from bursar.wire.plain import plain_fields, plain_messages, plain_model
+from bursar.wire.responses_items import SYSTEM_ROLES, TEXT_PARTS, measure_input
 from bursar.wire.responses_tools import check_tools, searches_most, without_unasked_search
 from bursar.wire.strict_json import Parsed, dump_parsed
 from bursar.wire.text import strings_bytes, text_bytes
 from bursar.wire.written import kept
 
-__all__ = ["CAP_LEAST", "CAP_NAME", "SEARCH_TOKENS_MOST", "read_request"]
+__all__ = ["CAP_LEAST", "CAP_NAME", "PLAIN", "SEARCH_TOKENS_MOST", "read_plain", "read_request"]
 
 CAP_NAME = "max_output_tokens"
 CAP_LEAST = 16
@@ -59,6 +60,50 @@ _COUNTED_ELSEWHERE = frozenset(
     }
 )  # fmt: skip
 """Fields that are no input text, or are counted by name; the text of every other field counts as system prompt."""
+
+
+PLAIN = frozenset(
+    {
+        "model", "input", "instructions", "stream", "max_output_tokens", "temperature", "top_p", "store", "truncation",
+        "parallel_tool_calls", "top_logprobs", "user", "safety_identifier", "prompt_cache_key",
+        "prompt_cache_retention",
+    }
+)  # fmt: skip
+"""A body of nothing but these is read by `read_plain`, where their values are plain as well."""
+
+
+def read_plain(wire: str, parsed: Parsed) -> Request | None:
+    """Read a body of plain texts in one go, and to its last leaf; None for any other.
+
+    `read_request` reads those, and this very request as well. Raises BadRequest as it does.
+    """
+    body = parsed.body
+    items, model, instructions = body.get("input"), plain_model(body.get("model")), body.get("instructions", "")
+    if type(instructions) is not str or not model or not body.keys() <= PLAIN:
+        return None
+    if type(items) is str:
+        measured: tuple[int, int, int, list[str]] | None = (0, 0, text_bytes(items) + FRAME_BYTES, [])
+    else:
+        measured = plain_messages(items, SYSTEM_ROLES, TEXT_PARTS) if type(items) is list else None
+    size_bytes = plain_fields(body, "input", _COUNTED_ELSEWHERE)
+    if measured is None or size_bytes is None:
+        return None
+    system, history, user, system_text = measured
+    cap = count_field(body, CAP_NAME) if CAP_NAME in body else None
+    return Request(
+        wire,
+        model,
+        kept(parsed, body),
+        "stream" in body and flag_field(body, "stream"),
+        True,
+        cap,
+        CAP_LEAST if cap is None else min(cap, CAP_LEAST),
+        1,
+        Anatomy(system + text_bytes(instructions) + size_bytes, 0, history, user),
+        0,
+        shape_key(instructions, *system_text, b"", b""),
+        body_labels=labels(body),
+    )
 
 
 def read_request(wire: str, parsed: Parsed) -> Request:

@@ -27,7 +27,9 @@ __all__ = [
     "dump_parsed",
     "loads",
     "parse",
+    "parse_unwalked",
     "parse_whole",
+    "walked",
 ]
 
 BODY_BYTES_MAX = 32 * 1024 * 1024
@@ -63,6 +65,7 @@ _COUNTED_BYTES_MAX = 4_096
 walked, which is quicker than to count and then to walk it."""
 _WALKED_AT_ONCE = 2_000
 """Where one level holds more values (an array of tokens), the brackets are counted all the same."""
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{["))
 
 
 class Parsed(NamedTuple):
@@ -85,36 +88,34 @@ def parse(raw: bytes, *, size_max: int = BODY_BYTES_MAX) -> dict[str, Any]:
 
 def parse_whole(raw: bytes, *, size_max: int = BODY_BYTES_MAX) -> Parsed:
     """Parse as `parse` does, and say what is known of the bytes."""
+    return walked(parse_unwalked(raw, size_max))
+
+
+def parse_unwalked(raw: bytes, size_max: int) -> Parsed:
+    """Parse as `parse_whole` does, but for the depth: whoever does not see all of a body himself asks `walked`."""
     if len(raw) > size_max:
         raise TooLarge(f"the body has {len(raw):,} bytes; at most {size_max:,} are allowed")
     if len(raw) > VALUES_MAX and raw.count(b",") > VALUES_MAX:
         raise TooLarge(f"the body holds more than {VALUES_MAX:,} values")
-    parsed = _fast(raw)
-    if parsed is None:
-        value = _slow(raw)
-        if type(value) is not dict:
-            raise BadRequest("the body must be a JSON object")
-        parsed = Parsed(value, raw, is_canonical=False)
-    _check_depth(raw, parsed.body)
-    return parsed
-
-
-def _fast(raw: bytes) -> Parsed | None:
-    """Parse by msgspec; None for what it refuses, and for what has a key twice."""
     if _msgspec is None:
-        return None
+        return _slow(raw)
     try:
         value = _decode(raw)
         written = _encode(value)
     except _Unreadable:
-        return None
-    if raw == written and type(value) is dict:
-        return Parsed(value, raw, True)  # As the SDKs write: nothing is left to ask.
+        return _slow(raw)
+    if type(value) is not dict:
+        return _slow(raw)
+    if raw == written:  # As the SDKs write: nothing is left to ask.
+        return _new_parsed(Parsed, (value, raw, True))
+    return Parsed(value, raw, False) if _is_read_alike(raw, written) else _slow(raw)
+
+
+def _is_read_alike(raw: bytes, written: bytes) -> bool:
+    """Tell whether what msgspec read is what the standard library reads: no key stood twice, no number is too long."""
     # A number of thousands of digits is written in a few.
     may_be_long = len(raw) - len(written) >= DIGITS_MAX - _WRITTEN_MAX
-    if type(value) is not dict or _has_twice(raw, written) or (may_be_long and _LONG_NUMBER.search(raw)):
-        return None
-    return Parsed(value, raw, False)
+    return not _has_twice(raw, written) and not (may_be_long and _LONG_NUMBER.search(raw))
 
 
 def _has_twice(raw: bytes, written: bytes) -> bool:
@@ -124,11 +125,13 @@ def _has_twice(raw: bytes, written: bytes) -> bool:
 
 def _texts(valid: bytes) -> int:
     """Count the quotes around texts in valid JSON: those that no backslash escapes."""
+    if b"\\" not in valid:
+        return valid.count(b'"')
     plain = valid.replace(b"\\\\", b"") if b"\\\\" in valid else valid
     return plain.count(b'"') - plain.count(b'\\"')
 
 
-def _slow(raw: bytes) -> Any:
+def _slow(raw: bytes) -> Parsed:
     """Parse by the standard library, which says what is wrong and where."""
     try:
         value = _DECODER.decode(raw.decode("utf-8"))
@@ -140,9 +143,11 @@ def _slow(raw: bytes) -> Any:
         ) from None
     except RecursionError:
         raise BadRequest(f"the body nests deeper than {DEPTH_MAX} levels") from None
-    if type(value) is dict and _SURROGATE_ESCAPE.search(raw) is not None:
+    if type(value) is not dict:
+        raise BadRequest("the body must be a JSON object")
+    if _SURROGATE_ESCAPE.search(raw) is not None:
         _check_surrogates(value)
-    return value
+    return Parsed(value, raw, is_canonical=False)
 
 
 def loads(data: bytes) -> Any:
@@ -194,16 +199,17 @@ def _constant(text: str) -> float:
     raise BadRequest(f"{text} is not valid JSON")
 
 
-def _check_depth(raw: bytes, value: dict[str, Any]) -> None:
-    """Walk level by level, containers only; a body too short to be deep is not walked at all."""
-    if len(raw) <= 2 * DEPTH_MAX:
-        return
+def walked(parsed: Parsed) -> Parsed:
+    """Give a body whose depth is bounded: walked level by level, containers only. Raises BadRequest for another."""
+    raw = parsed.raw
+    if len(raw) <= 2 * DEPTH_MAX:  # Too short to be deep.
+        return parsed
     may_count = True
-    level: list[Any] = [value]
+    level: list[Any] = [parsed.body]
     for _ in range(DEPTH_MAX):
         if may_count and (len(raw) <= _COUNTED_BYTES_MAX or sum(map(len, level)) > _WALKED_AT_ONCE):
-            if raw.count(b"{") + raw.count(b"[") <= DEPTH_MAX:
-                return
+            if len(raw.translate(None, _NO_BRACKETS)) <= DEPTH_MAX:
+                return parsed
             may_count = False
         level = [
             inner
@@ -213,7 +219,7 @@ def _check_depth(raw: bytes, value: dict[str, Any]) -> None:
             if type(inner) is not str and (type(inner) is dict or type(inner) is list)
         ]
         if not level:
-            return
+            return parsed
     raise BadRequest(f"the body nests deeper than {DEPTH_MAX} levels")
 
 
@@ -231,6 +237,7 @@ def _shown(key: str, *, quote: bool = True) -> str:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant)
+_new_parsed: Callable[..., Parsed] = tuple.__new__
 _decode: Callable[[bytes], Any] = json.loads if _msgspec is None else _msgspec.json.Decoder().decode
 _encode: Callable[[object], bytes] = dump if _msgspec is None else _msgspec.json.Encoder().encode
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)

@@ -21,6 +21,7 @@ _COST_USD_MAX = 9_000_000
 _CACHED_ELSEWHERE = frozenset({"prompt_cache_hit_tokens", "cached_tokens"})
 _COSTS = frozenset({"cost_in_usd_ticks", "cost", "is_byok"})
 """One of these is there where a cost is stated."""
+_COUNTS = frozenset({int, type(None)})
 _TICKS_PER_NANO = 10
 """xAI states costs in ticks of 1e-10 USD."""
 
@@ -38,7 +39,11 @@ def openai_usage(raw: object, *, web_searches: int = 0) -> Usage | None:
     Where `total_tokens` is larger than prompt + completion, the rest was generated as well: xAI and Gemini leave
     reasoning out of `completion_tokens` and bill it.
     """
-    if not isinstance(raw, dict | Mapping):
+    if type(raw) is dict:
+        plain = _plain_openai_usage(raw, web_searches)
+        if plain is not None:
+            return plain
+    elif not isinstance(raw, Mapping):
         return None
     try:
         return _openai_usage(raw, web_searches)
@@ -48,7 +53,7 @@ def openai_usage(raw: object, *, web_searches: int = 0) -> Usage | None:
 
 def output_told(raw: object) -> int:
     """Read the output alone where the rest contradicts itself: it was billed all the same. 0 when it is not told."""
-    if not isinstance(raw, dict | Mapping):
+    if type(raw) is not dict and not isinstance(raw, Mapping):
         return 0
     told = 0
     for name in ("completion_tokens", "output_tokens"):
@@ -56,6 +61,27 @@ def output_told(raw: object) -> int:
         if type(count) is int and told < count <= COUNT_MAX:
             told = count
     return told
+
+
+def _plain_openai_usage(raw: dict[str, Any], web_searches: int) -> Usage | None:
+    """Split a usage that tells of nothing cached, hidden or spoken, as most do; None for any other."""
+    prompt, completion, total = raw.get("prompt_tokens"), raw.get("completion_tokens"), raw.get("total_tokens")
+    if type(prompt) is not int or type(completion) is not int or not 0 <= prompt <= prompt + completion <= COUNT_MAX:
+        return None
+    if total is not None and (type(total) is not int or not 0 <= total <= prompt + completion):
+        return None
+    details, made = raw.get("prompt_tokens_details"), raw.get("completion_tokens_details")
+    if (details and not _is_naught(details)) or (made and not _is_naught(made)):
+        return None
+    return Usage(prompt, 0, 0, 0, 0, 0, completion, 0, 0, web_searches) if _CACHED_ELSEWHERE.isdisjoint(raw) else None
+
+
+def _is_naught(details: object) -> bool:
+    """Tell whether all counters of an object are 0 or missing."""
+    if type(details) is not dict:
+        return False
+    counts = details.values()
+    return not any(counts) and _COUNTS.issuperset(map(type, counts))
 
 
 def _openai_usage(raw: Mapping[str, Any], web_searches: int) -> Usage:
@@ -92,7 +118,7 @@ def _openai_usage(raw: Mapping[str, Any], web_searches: int) -> Usage:
 
 def openai_cost(raw: object) -> Nano | None:
     """Read the positive cost that OpenRouter (`cost`, USD) or xAI (`cost_in_usd_ticks`) state, rounded up."""
-    if not isinstance(raw, dict | Mapping) or _COSTS.isdisjoint(raw):
+    if (type(raw) is not dict and not isinstance(raw, Mapping)) or _COSTS.isdisjoint(raw):
         return None
     ticks = raw.get("cost_in_usd_ticks")
     if type(ticks) is int and 0 < ticks <= _COST_USD_MAX * NANO_PER_USD * _TICKS_PER_NANO:
@@ -116,7 +142,7 @@ def anthropic_usage(raw: object, *, is_1h_asked: bool = False) -> Usage | None:
     `iterations` hold what the top level omits, so they are summed where they are present. Cache writes whose lifetime
     is not told count as 1-hour ones when the request asked for any.
     """
-    if not isinstance(raw, dict | Mapping):
+    if type(raw) is not dict and not isinstance(raw, Mapping):
         return None
     try:
         _needed(raw, "input_tokens"), _needed(raw, "output_tokens")
@@ -202,7 +228,7 @@ def _inner(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     inner = raw.get(name)
     if inner is None:
         return _NOTHING
-    return inner if isinstance(inner, dict | Mapping) else _NOTHING
+    return inner if type(inner) is dict or isinstance(inner, Mapping) else _NOTHING
 
 
 def _usd(value: object) -> Decimal:

@@ -11,10 +11,10 @@ from typing import Any
 
 from bursar.wire.strict_json import Parsed, dump_parsed
 
-__all__ = ["KEPT_BYTES_MAX", "KEPT_BYTES_MIN", "Canonical", "kept", "write_with"]
+__all__ = ["KEPT_BYTES_MAX", "KEPT_BYTES_MIN", "Canonical", "kept", "write_capped", "write_with"]
 
-KEPT_BYTES_MIN = 4_096
-"""A smaller body is sooner written anew than compared."""
+KEPT_BYTES_MIN = 512
+"""A smaller body is sooner written anew than kept."""
 KEPT_BYTES_MAX = 65_536
 """Larger bodies are written anew: the gateway would hold their bytes for as long as an answer streams."""
 
@@ -23,17 +23,22 @@ class Canonical(dict[str, Any]):
     """A parsed body with its bytes, which are those that `dump_parsed` would write. It is never changed in place."""
 
     __slots__ = ("raw",)
-
-    def __init__(self, body: Mapping[str, Any], raw: bytes) -> None:
-        super().__init__(body)
-        self.raw = raw
+    raw: bytes
 
 
 def kept(parsed: Parsed, body: dict[str, Any]) -> dict[str, Any]:
     """Give a body that was read, with its bytes where they can be used again; another one than was parsed as it is."""
-    if not parsed.is_canonical or not KEPT_BYTES_MIN <= len(parsed.raw) <= KEPT_BYTES_MAX or body is not parsed.body:
+    was, raw, is_canonical = parsed
+    if not is_canonical or not KEPT_BYTES_MIN <= len(raw) <= KEPT_BYTES_MAX or body is not was:
         return body
-    return Canonical(body, parsed.raw)
+    canonical = Canonical(body)
+    canonical.raw = raw
+    return canonical
+
+
+def write_capped(body: Canonical, name: str, cap: int, more: str = "") -> bytes:
+    """Write a body as it came with a cap, and with `more` behind it, both of which it does not have."""
+    return body.raw[:-1] + f',"{name}":{cap}{more}}}'.encode()
 
 
 def write_with(body: Mapping[str, Any], fields: Mapping[str, Any]) -> bytes:
