@@ -110,6 +110,7 @@ class LocalEngine:
     wires: Wires = field(init=False)
     choice: ProviderChoice = field(init=False)
     control: LiveControl = field(init=False)
+    clock: StoreClock = field(init=False)
     _parts: Parts = field(init=False)
     _face: InlineStore | DirectStore = field(init=False)
     """How the engine's own thread, and asyncio's loops, reach the ledger."""
@@ -124,7 +125,7 @@ class LocalEngine:
         self.wires, self.choice = Wires(settings.limits.body_bytes_max), ProviderChoice(settings.providers)
         self._events = open_events(settings.telemetry.otlp)
         parts = self._parts = open_parts(settings)
-        ledger = parts.ledger
+        ledger, self.clock = parts.ledger, parts.clock
         # A commit that waits for the disk is nothing for an event loop.
         is_quick = settings.store.durability is not Durability.POWER
         self._face = (
@@ -195,12 +196,12 @@ class LocalEngine:
         )
         return stages(parts)
 
-    async def handle(self, call: Call, upstream: Upstream, way: Way) -> Reply:
-        """Run a call through the stages, and send it by `upstream`."""
+    def handle(self, call: Call, upstream: Upstream, way: Way) -> Coroutine[Any, Any, Reply]:
+        """Run a call through the stages, and send it by `upstream`; begun when it is awaited."""
         ports = self._ports[way]
         most = self.settings.limits.answer_bytes_max
         hold = HoldStage(self._quoter, ports.accounts, ports.waiting, upstream, most, ports.patience)
-        return await chained(ports.before, hold)(call)
+        return chained(ports.before, hold)(call)
 
     # --- what is held for something else than a call ------------------------------------------------------------------
 
@@ -285,10 +286,6 @@ class LocalEngine:
     def known_addresses(self) -> frozenset[str]:
         """The base URLs of the providers that are configured."""
         return frozenset(provider.base_url.rstrip("/").lower() for provider in self.settings.providers)
-
-    @property
-    def clock(self) -> StoreClock:
-        return self._parts.clock
 
     @property
     def is_shareable(self) -> bool:
