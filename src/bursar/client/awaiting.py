@@ -93,8 +93,6 @@ async def _next_of(pieces: AsyncIterator[bytes]) -> bytes:
 class Sending(sending.Sending):
     """By a client that does not block."""
 
-    __slots__ = ()
-
     is_awaited = True
     answers = Answer
 

@@ -17,8 +17,6 @@ __all__ = ["Sending"]
 class Answer(sending.Answer):
     """What such a client got."""
 
-    __slots__ = ()
-
     async def read(self, timeout_s: float) -> bytes | None:
         """Read what comes next, however long that takes: the client's own time-outs end it."""
         if self.pieces is None:
@@ -43,8 +41,6 @@ class Answer(sending.Answer):
 
 class Sending(sending.Sending):
     """By a client that blocks."""
-
-    __slots__ = ()
 
     is_awaited = False
     answers = Answer

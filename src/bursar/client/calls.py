@@ -31,7 +31,7 @@ from bursar.wire.signed import Signed, is_signed
 from bursar.wiring.local import TENANT, LocalEngine, Way
 from bursar.wiring.wires import Named
 
-__all__ = ["CallMaker", "Metering", "refuse"]
+__all__ = ["CallMaker", "Metering", "refuse", "wire_of"]
 
 
 @value
@@ -44,8 +44,8 @@ class Metering:
     around: Around
 
     def handle(self, upstream: Upstream, way: Way) -> Coroutine[Any, Any, Reply]:
-        """Run the call through the stages, once it is awaited."""
-        return self.engine.handle(self.call, upstream, way)
+        """Run the call through the stages, once it is awaited, and send it by `upstream`."""
+        return self.engine.handle(replace(self.call, upstream=upstream), way)
 
     @property
     def failure(self) -> Exception | None:
@@ -74,25 +74,24 @@ class CallMaker:
     around: Around
     headers: Mapping[str, str]
     """Those of the request's headers that something reads, read once."""
-    _wire: Wire | None = None
-    _parsed: Request | None = None
+    wire: Wire
+    """The one that the request speaks."""
+    parsed: Request | None = None
     """The request, where it had to be read to know whether it asks a model."""
 
-    def read(self, exchange: Exchange) -> None:
-        """Read the request now. Raises BadRequest."""
-        self._parsed = self._wire_of(exchange).parse(exchange.content)
-
-    def metering(self, exchange: Exchange, *, is_interruptible: bool) -> Metering | Any:
+    def metering(
+        self, exchange: Exchange, *, is_interruptible: bool, upstream: Upstream | None = None
+    ) -> Metering | Any:
         """Give the call, or the response that refuses what cannot be parsed or bounded."""
         place, headers, around = self.place, self.headers, self.around
-        wire = self._wire or self._wire_of(exchange)
+        wire = self.wire
         for scope in around.scopes:
             if scope.stopped:
                 return self._stopped(exchange, wire, scope)
         try:
             if headers and headers.get("content-encoding", "identity") != "identity":
                 raise BadRequest("encoded request bodies cannot be bounded: send the JSON as it is")
-            request = self._parsed or wire.parse(exchange.content)
+            request = self.parsed or wire.parse(exchange.content)
             provider, spoken = place.provider, place.spoken
             if provider is None or spoken is None or wire is not place.wire:
                 provider = provider_at(place.engine, place.base, wire.name)
@@ -119,6 +118,7 @@ class CallMaker:
             is_interruptible=is_interruptible,
             parent_run=around.parent_run,
             run=self._run(labels["run"]) if place.is_guarded else None,
+            upstream=upstream,
         )
         return Metering(engine, call, exchange, around)
 
@@ -126,26 +126,6 @@ class CallMaker:
         """Refuse a call inside a scope in which no call is let through any more."""
         identity = scope.budget.identity if scope.budget is not None else ""
         return self.refuse(exchange, wire, Refusal(402, "budget_exceeded", scope.stopped, budget=identity))
-
-    def _wire_of(self, exchange: Exchange) -> Wire:
-        """Give the wire that the request speaks; it is made once."""
-        wire = self._wire
-        if wire is None:
-            wire = self.place.wire or self._said_wire(exchange, self.headers)
-            if self.headers and is_signed(self.headers.get("authorization", "")):
-                wire = Signed(wire, exchange.content)
-            self._wire = wire
-        return wire
-
-    def _said_wire(self, exchange: Exchange, headers: Mapping[str, str]) -> Wire:
-        """Give the wire of a request that itself says more of it than its address does."""
-        aimed, wires = self.place.aimed, self.place.engine.wires
-        route, names = aimed.route, aimed.names
-        if aimed.is_bedrock:
-            return wires.bedrock(route.wire, asked_by(names["model"], headers, is_stream=route.is_stream))
-        query = dict(parse_qsl(exchange.request.url.query.decode("latin-1")))
-        is_sse = query.get("alt") == "sse"
-        return wires.naming(Named(names["model"], names["version"], is_stream=route.is_stream, is_sse=is_sse))
 
     def _labels(self, request: Request, own: Labels) -> Labels:
         """Label a call whose request says something: what the program says with its scopes stands before that."""
@@ -164,7 +144,21 @@ class CallMaker:
     def unreadable(self, exchange: Exchange) -> Any:
         """Refuse a request whose body only its client could write."""
         refusal = Refusal(400, "bad_request", "a body that is a form, a file or an iterator cannot be bounded")
-        return self.refuse(exchange, self.place.wire or self._said_wire(exchange, {}), refusal)
+        return self.refuse(exchange, self.wire, refusal)
+
+
+def wire_of(place: Place, exchange: Exchange, headers: Mapping[str, str]) -> Wire:
+    """Give the wire that a request speaks, about which it itself says more than its address does."""
+    wire = place.wire or _said_wire(place, exchange.request.url, headers)
+    return Signed(wire, exchange.content) if is_signed(headers.get("authorization", "")) else wire
+
+
+def _said_wire(place: Place, url: Any, headers: Mapping[str, str]) -> Wire:
+    wires, route, names = place.engine.wires, place.aimed.route, place.aimed.names
+    if place.aimed.is_bedrock:
+        return wires.bedrock(route.wire, asked_by(names["model"], headers, is_stream=route.is_stream))
+    is_sse = dict(parse_qsl(url.query.decode("latin-1"))).get("alt") == "sse"
+    return wires.naming(Named(names["model"], names["version"], is_stream=route.is_stream, is_sse=is_sse))
 
 
 def refuse(exchange: Exchange, body: bytes, refusal: Refusal, scopes: tuple[Scope, ...]) -> Any:

@@ -7,7 +7,7 @@ provider's answer looks like to the pipeline. It never looks into a body.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bursar.client.decoding import Decoder, decode, decoder
@@ -21,7 +21,7 @@ __all__ = ["Exchange", "Feed"]
 _CREDENTIALS = frozenset(name.encode("latin-1") for name in CREDENTIALS)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class Exchange:
     """What is known of one call on its way."""
 
@@ -34,13 +34,13 @@ class Exchange:
     """What `send` was called with, but for `stream`."""
     is_stream: bool = False
     """The program reads the body itself."""
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = field(default=None, init=False)
     """Those of the request's headers that something reads, once they were read."""
-    response: Any = None
+    response: Any = field(default=None, init=False)
     """The provider's latest answer."""
-    raw: bytes | None = None
+    raw: bytes | None = field(default=None, init=False)
     """Its body as it came, once it was read; None where the client's own hooks had read it before."""
-    failure: Exception | None = None
+    failure: Exception | None = field(default=None, init=False)
     """Why there is no answer, or no whole one: what the program would have seen."""
 
     def rewrite(self, headers: Mapping[str, str], body: bytes) -> Any:
@@ -53,11 +53,14 @@ class Exchange:
         else:
             changed = resized(request.headers, len(body))
         # Its own way of being copied is for pickles, and forgets its time-outs.
-        sent = object.__new__(type(request))
-        parts = sent.__dict__
-        parts.update(request.__dict__)
-        parts["headers"], parts["stream"], parts["_content"] = changed, self.kit.bytes(body), body
-        parts["extensions"] = dict(request.extensions)
+        sent = object.__new__(request.__class__)
+        sent.__dict__.update(
+            request.__dict__,
+            headers=changed,
+            stream=self.kit.bytes(body),
+            extensions=request.extensions.copy(),
+            _content=body,
+        )
         return sent
 
     def _headers(self, headers: Mapping[str, str], body: bytes) -> Any:

@@ -38,8 +38,8 @@ class _Asked:
 
     heard: tuple[tuple[str, int, bytes], ...]
     """For each name that something reads: where it stands last, and how a value begins that is read."""
-    length: int
-    """Where its length stands; -1 where it stands nowhere, or more than once."""
+    length: int | None
+    """Where its length stands; None where it stands nowhere, or more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class _Answered:
 
     kinds: tuple[int, ...]
     encodings: tuple[int, ...]
-    is_plain: bool
-    """One content type, and no encoding."""
+    kind: int | None
+    """Where the one content type stands; None where there is none, or more than one, or an encoding."""
 
 
 def headers_of(request: Any) -> Mapping[str, str]:
     """Read those headers that something reads as text, lower-case; of one that comes again the last counts."""
     headers = request.headers
-    lines = _lister(type(headers))(headers)
+    lines = _lister(headers.__class__)(headers)
     found = None
     for name, at, begins in _asked(tuple(map(_name, lines))).heard:
         text = lines[at][-1]
@@ -67,32 +67,36 @@ def headers_of(request: Any) -> Mapping[str, str]:
 
 def resized(headers: Any, size: int) -> Any:
     """Copy headers of httpx for a body of another size: one line is another, all others are as they were."""
-    kind = type(headers)
+    kind: Any = headers.__class__
     lines = _lister(kind)(headers)
     at = _asked(tuple(map(_name, lines))).length
-    if at < 0 or len(lines[at]) != 3:
+    if at is None or len(lines[at]) != 3:
         copied = kind(headers, encoding=getattr(headers, "_encoding", None))
         copied["Content-Length"] = str(size)
         return copied
     # Set as a program would set it, all of them were read anew.
-    name, lower, _ = lines[at]
-    changed = [*lines]
-    changed[at] = (name, lower, b"%d" % size)
+    changed = lines.copy()
+    changed[at] = (*lines[at][:2], b"%d" % size)
     copied = object.__new__(kind)
     copied.__dict__.update(headers.__dict__, _list=changed)
     return copied
 
 
-def heads_of(response: Any) -> tuple[str, str]:
-    """Give what is looked at of an answer's headers: its content type and its encoding."""
+def heads_of(response: Any) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Give what is looked at of an answer's headers: its content type, as the one header, and its encoding."""
     headers = response.headers
-    lines = _lister(type(headers))(headers)
+    lines = _lister(headers.__class__)(headers)
     places = _answered(tuple(map(_name, lines)))
-    if places.is_plain:
-        return lines[places.kinds[0]][-1].decode("latin-1"), ""
+    if places.kind is not None:
+        return _typed(lines[places.kind][-1]), ""
     kind = b", ".join([lines[at][-1] for at in places.kinds if lines[at][-1]])
     encoding = b", ".join([lines[at][-1] for at in places.encodings if lines[at][-1]])
-    return kind.decode("latin-1"), encoding.decode("latin-1").strip().lower()
+    return _typed(kind), encoding.decode("latin-1").strip().lower()
+
+
+@lru_cache(maxsize=HEADS_MAX)
+def _typed(kind: bytes) -> tuple[tuple[str, str], ...]:
+    return (("content-type", kind.decode("latin-1")),)
 
 
 @lru_cache(maxsize=16)
@@ -112,7 +116,7 @@ def _asked(names: tuple[bytes, ...]) -> _Asked:
     lengths = [at for at, name in enumerate(lower) if name == "content-length"]
     return _Asked(
         tuple((name, at, _BEGINNINGS.get(name, b"")) for name, at in heard.items()),
-        lengths[0] if len(lengths) == 1 else -1,
+        lengths[0] if len(lengths) == 1 else None,
     )
 
 
@@ -124,7 +128,7 @@ def _is_heard(name: str) -> bool:
 def _answered(names: tuple[bytes, ...]) -> _Answered:
     lower = [name.lower() for name in names]
     kinds, encodings = (_places(lower, name) for name in (b"content-type", b"content-encoding"))
-    return _Answered(kinds, encodings, is_plain=len(kinds) == 1 and not encodings)
+    return _Answered(kinds, encodings, kinds[0] if len(kinds) == 1 and not encodings else None)
 
 
 def _places(names: Sequence[bytes], name: bytes) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bursar.client import awaiting, blocking
 from bursar.client.awaiting import way_here
-from bursar.client.calls import CallMaker, refuse
+from bursar.client.calls import CallMaker, refuse, wire_of
 from bursar.client.decoding import decode_within
 from bursar.client.exchange import Exchange
 from bursar.client.heads import headers_of
@@ -112,11 +112,14 @@ def maker_of(exchange: Exchange, aimed: Aimed, place: Place | None = None) -> Ca
             return _refused(exchange, aimed, here, Refusal(404, "not_found", message))
         place = place_of(engine, exchange.request.url, aimed)
     headers = exchange.headers = headers_of(exchange.request)
-    maker = CallMaker(place, here, headers)
-    if place.is_known or aimed.is_bedrock:
+    wire = place.wire
+    if wire is None or headers:
+        wire = wire_of(place, exchange, headers)
+    maker = CallMaker(place, here, headers, wire)
+    if place.is_known:
         return maker
     try:
-        maker.read(exchange)
+        maker.parsed = wire.parse(exchange.content)
     except BadRequest:
         return maker if _is_model_call(exchange.content, headers.get("content-encoding", "identity")) else None
     return maker

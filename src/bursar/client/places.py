@@ -46,7 +46,7 @@ class Place:
     spoken: Wire | None
     """The wire as the provider speaks it; None without one."""
     is_known: bool
-    """A provider that is configured is there."""
+    """Whatever is sent there asks a model: a provider that is configured is there, or AWS by its paths."""
     is_guarded: bool
     """Some guard looks at calls."""
 
@@ -97,7 +97,7 @@ def _looked_at(engine: LocalEngine, url: Any, aimed: Aimed) -> Place:
         wire,
         provider,
         spoken,
-        is_known=base in engine.known_addresses,
+        is_known=aimed.is_bedrock or base in engine.known_addresses,
         is_guarded=bool(engine.settings.guards),
     )
 

@@ -29,7 +29,7 @@ READ_ALIKE = PLAIN | {"gzip", "deflate"}
 """Encodings that every client takes off as it is done here: such an answer need not be decoded twice."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Sending(Exchange, ABC):
     """See `pipeline/ports.py`: Upstream. The provider is reached by the program's own client."""
 
@@ -39,16 +39,17 @@ class Sending(Exchange, ABC):
     """How the pipeline sees a response."""
     original: Original = field(kw_only=True)
     way: Way = field(kw_only=True)
-    aborted: tuple[Any, ...] = ()
+    aborted: tuple[Any, ...] = field(default=(), init=False)
     """Answers that were given up, where closing their connections has to be awaited."""
 
     async def run(self, maker: CallMaker) -> Any:
         """Send the request through the stages and give what `send` gives."""
-        metering = maker.metering(self, is_interruptible=self.way is Way.ASYNCIO)
+        way = self.way
+        metering = maker.metering(self, is_interruptible=way is Way.ASYNCIO, upstream=self)
         if not isinstance(metering, Metering):
             return metering
         try:
-            reply = await metering.handle(self, self.way)
+            reply = await metering.engine.handle(metering.call, way)
         finally:
             for answer in self.aborted:
                 await answer.stream.aclose()
@@ -121,21 +122,19 @@ class Sending(Exchange, ABC):
 class Answer(ABC):
     """See `pipeline/ports.py`: Answering."""
 
-    __slots__ = ("encoding", "feed", "headers", "pieces", "response", "sending", "status", "stream")
+    pieces: Any = None
+    """Those of the body, once the first was asked for."""
+    feed: Feed | None = None
+    """What decodes them; None where they can be read as they come."""
 
     def __init__(self, sending: Sending, response: Any) -> None:
         self.sending = sending
         self.response = response
         self.stream = response.stream
         """The provider's bytes; the response itself may get another stream, which reads this one."""
-        kind, self.encoding = heads_of(response)
         self.status = int(response.status_code)
-        self.headers = (("content-type", kind),)
+        self.headers, self.encoding = heads_of(response)
         """What is looked at of the headers; the program gets the provider's own answer."""
-        self.pieces: Any = None
-        """Those of the body, once the first was asked for."""
-        self.feed: Feed | None = None
-        """What decodes them; None where they can be read as they come."""
 
     @property
     def is_read(self) -> bool:
