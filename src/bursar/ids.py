@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import threading
+from functools import lru_cache
 
 __all__ = ["ALPHABET", "is_id", "new_id"]
 
@@ -22,21 +22,20 @@ class _Pool:
     """Random letters fetched many ids at a time: a system call for each id would cost more than the rest of it."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
         self.forget()
 
     def forget(self) -> None:
         """Start anew, so that a forked child does not give its parent's ids again."""
-        self._letters = ""
-        self._used = 0
+        self.ready: list[str] = []
+        """The random parts of the next ids. Threads share it without a lock: a list gives each of its items once."""
 
-    def take(self) -> str:
-        with self._lock:
-            if self._used >= len(self._letters):
-                self._letters, self._used = os.urandom(_POOL_LENGTH).translate(_LETTERS).decode("ascii"), 0
-            start = self._used
-            self._used += _RANDOM_LENGTH
-            return self._letters[start : self._used]
+    def fill(self) -> str:
+        """Fetch more; gives the first of them."""
+        ready = self.ready
+        letters = os.urandom(_POOL_LENGTH).translate(_LETTERS).decode("ascii")
+        parts = [letters[at : at + _RANDOM_LENGTH] for at in range(0, _POOL_LENGTH, _RANDOM_LENGTH)]
+        ready.extend(parts[1:])
+        return parts[0]
 
 
 _pool = _Pool()
@@ -45,9 +44,19 @@ os.register_at_fork(after_in_child=_pool.forget)
 
 def new_id(at_ns: int) -> str:
     """Make an id: 48 bits of milliseconds, then 80 random bits, in Crockford's base 32."""
-    ms = at_ns // 1_000_000 & (1 << 48) - 1
-    time = _PAIRS[ms >> 40] + _PAIRS[ms >> 30 & 1023] + _PAIRS[ms >> 20 & 1023] + _PAIRS[ms >> 10 & 1023]
-    return time + _PAIRS[ms & 1023] + _pool.take()
+    ms = at_ns // 1_000_000
+    try:
+        return _begins(ms >> 10) + _PAIRS[ms & 1023] + _pool.ready.pop()
+    except IndexError:
+        return _begins(ms >> 10) + _PAIRS[ms & 1023] + _pool.fill()
+
+
+@lru_cache(maxsize=4)
+def _begins(second: int) -> str:
+    """Give the letters that all ids of one second (of 1024 ms) begin with."""
+    return (
+        _PAIRS[second >> 30 & 255] + _PAIRS[second >> 20 & 1023] + _PAIRS[second >> 10 & 1023] + _PAIRS[second & 1023]
+    )
 
 
 def is_id(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bursar.client.calls import provider_at
+from bursar.client.places import provider_at
 from bursar.config.settings import Settings
 
 

@@ -117,7 +117,7 @@ async def test_a_call_that_waited_over_the_end_of_a_window_gets_the_next_one(tmp
 
 def stage_waits(engine: Engine) -> bool:
     stage: Any = engine._stage
-    return bool(stage.waiting._queues._waiting)
+    return bool(stage.waiting._queues.waiting)
 
 
 # --- a ledger that is down at the end --------------------------------------------------------------------------------

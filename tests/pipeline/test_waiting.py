@@ -120,7 +120,7 @@ async def test_whoever_has_waited_long_enough_gets_the_refusal() -> None:
     till = Till(WaitingRoom(0.05, 100))
     verdicts = await asyncio.gather(*(till.enter(name) for name in "abc"))
     assert all(isinstance(verdict, Refused) and not verdict.is_exhausted for verdict in verdicts)
-    assert not till.room._queues._waiting and till.room.count == 0
+    assert not till.room._queues.waiting and till.room.count == 0
 
 
 async def test_an_exhausted_budget_is_not_waited_for() -> None:
@@ -131,7 +131,7 @@ async def test_an_exhausted_budget_is_not_waited_for() -> None:
 
     verdict = await asyncio.wait_for(room.admit((line(),), attempt, lambda: False), 5)
     assert isinstance(verdict, Refused)
-    assert not room._queues._waiting
+    assert not room._queues.waiting
 
 
 async def test_queues_of_other_lines_do_not_wait_for_each_other() -> None:
@@ -155,7 +155,7 @@ async def test_one_who_leaves_gives_the_turn_to_the_next() -> None:
     till.free()
     await asyncio.wait_for(tasks[2], 10)
     assert till.let_in == ["b", "c"]
-    assert not till.room._queues._waiting and till.room.count == 0
+    assert not till.room._queues.waiting and till.room.count == 0
 
 
 async def test_whether_the_client_is_still_there_is_asked_from_the_beginning() -> None:

@@ -5,33 +5,45 @@ Owns what `Client.send` does in its own way; nothing here ever suspends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from bursar.client.calls import CallMaker, Metering
-from bursar.client.exchange import Exchange, Feed
-from bursar.client.sending import Answer, Original, Sending
+from bursar.client import sending
+from bursar.client.calls import Metering
 from bursar.pipeline.call import Body
-from bursar.wiring.local import Way, drive
 
-__all__ = ["send"]
-
-
-def send(original: Original, maker: CallMaker, exchange: Exchange) -> Any:
-    """Send a request through the stages and give what `send` gives."""
-    return drive(_Sending(original, exchange, Way.BLOCKING).run(maker))
+__all__ = ["Sending"]
 
 
-class _Sending(Sending):
+class Answer(sending.Answer):
+    """What such a client got."""
+
+    async def read(self, timeout_s: float) -> bytes | None:
+        """Read what comes next, however long that takes: the client's own time-outs end it."""
+        if self.pieces is None:
+            self.feed = self.decoding()
+            self.pieces = iter([self.response.content] if self.is_read else self.stream)
+        try:
+            for piece in self.pieces:
+                readable: bytes = piece if self.feed is None else self.feed.feed(piece)
+                if readable:
+                    return readable
+        except self.sending.kit.failure as error:
+            raise self.sending.failed(error) from error
+        return b""
+
+    def abort(self) -> None:
+        self.stream.close()
+
+    def finish(self) -> None:
+        if not self.response.is_closed:
+            self.stream.close()
+
+
+class Sending(sending.Sending):
     """By a client that blocks."""
 
-    __slots__ = ()
-
-    async def call(self, request: Any) -> Any:
-        return self.original(self.exchange.client, request, stream=True, **self.exchange.options)
-
-    def answer(self, response: Any) -> Answer:
-        return _Answer(self, response)
+    is_awaited = False
+    answers = Answer
 
     async def read(self, response: Any) -> bytes:
         read: bytes = response.read()
@@ -44,39 +56,7 @@ class _Sending(Sending):
         return b"".join(stream)
 
     def replay(self, raw: bytes) -> Any:
-        return self.exchange.kit.replay(raw, self.exchange.response.stream)
+        return self.kit.replay(raw, self.response.stream)
 
     def metered(self, body: Body, metering: Metering) -> Any:
-        return self.exchange.kit.metered(body, metering, self.exchange.response.stream)
-
-
-class _Answer(Answer):
-    """What such a client got."""
-
-    __slots__ = ("_feed", "_pieces")
-
-    def __init__(self, sending: Sending, response: Any) -> None:
-        super().__init__(sending, response)
-        self._pieces: Iterator[bytes] | None = None
-        self._feed: Feed | None = None
-
-    async def read(self, timeout_s: float) -> bytes | None:
-        """Read what comes next, however long that takes: the client's own time-outs end it."""
-        if self._pieces is None:
-            self._feed = self.decoding()
-            self._pieces = iter([self.response.content] if self.exchange.is_read else self.stream)
-        try:
-            for piece in self._pieces:
-                readable = piece if self._feed is None else self._feed.feed(piece)
-                if readable:
-                    return readable
-        except self.exchange.kit.failure as error:
-            raise self.exchange.failed(error) from error
-        return b""
-
-    def abort(self) -> None:
-        self.stream.close()
-
-    def finish(self) -> None:
-        if not self.response.is_closed:
-            self.stream.close()
+        return self.kit.metered(body, metering, self.response.stream)

@@ -6,45 +6,32 @@ when it may not be made. From here on nobody looks at the program's request.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from bursar.client.exchange import Exchange
 from bursar.client.homeward import tell_run
-from bursar.client.recognise import COMPACT, Aimed
+from bursar.client.places import Place, provider_at
 from bursar.client.refused import KEY, Refused, hear, refused_by
 from bursar.client.scopes import Around, Scope
 from bursar.core.labels import Labels
-from bursar.core.provider import Deadlines, Provider
 from bursar.core.run import RunAsk
 from bursar.core.value import value
 from bursar.errors import BadRequest
-from bursar.identity.labels import is_label_header, labels_of
+from bursar.identity.labels import labels_of
 from bursar.ids import new_id
 from bursar.pipeline.call import Call, Reply
 from bursar.pipeline.ports import Upstream
 from bursar.pipeline.refusals import harmless
-from bursar.upstream.whose import configured_at, stand_in
 from bursar.wire.base import Refusal, Request, Wire
-from bursar.wire.bedrock_common import BEDROCK_HEADER, asked_by
+from bursar.wire.bedrock_common import asked_by
 from bursar.wire.signed import Signed, is_signed
 from bursar.wiring.local import TENANT, LocalEngine, Way
 from bursar.wiring.wires import Named
 
-__all__ = ["CallMaker", "Metering", "base_of", "headers_of", "provider_at", "provider_of", "refuse"]
-
-_YEAR_S = 366 * 86_400.0
-_PATIENT = Deadlines(connect_s=_YEAR_S, first_byte_s=_YEAR_S, idle_s=_YEAR_S, total_s=_YEAR_S)
-"""In a program its own client's time-outs count."""
-_AT_AWS = re.compile(r"https://bedrock[a-z-]*\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)(?:/|\Z)")
-"""Where AWS serves other makers' APIs as well: its own prices count there, which are not always theirs."""
-_READ_HERE = frozenset({"authorization", "content-encoding", "originator", "transfer-encoding"})
-ADDRESSES_MAX = 1_000
-"""How many addresses are remembered with whose prices count there."""
+__all__ = ["CallMaker", "Metering", "refuse", "wire_of"]
 
 
 @value
@@ -57,8 +44,8 @@ class Metering:
     around: Around
 
     def handle(self, upstream: Upstream, way: Way) -> Coroutine[Any, Any, Reply]:
-        """Run the call through the stages."""
-        return self.engine.handle(self.call, upstream, way)
+        """Run the call through the stages, once it is awaited, and send it by `upstream`."""
+        return self.engine.handle(replace(self.call, upstream=upstream), way)
 
     @property
     def failure(self) -> Exception | None:
@@ -83,39 +70,39 @@ class Metering:
 class CallMaker:
     """Makes the call of one request."""
 
-    engine: LocalEngine
-    aimed: Aimed
+    place: Place
     around: Around
-    base: str
-    """The base URL that the request is below."""
     headers: Mapping[str, str]
     """Those of the request's headers that something reads, read once."""
-    _wire: Wire | None = None
-    _parsed: Request | None = None
+    wire: Wire
+    """The one that the request speaks."""
+    parsed: Request | None = None
     """The request, where it had to be read to know whether it asks a model."""
 
-    def read(self, exchange: Exchange) -> None:
-        """Read the request now. Raises BadRequest."""
-        self._parsed = self._wire_of(exchange).parse(exchange.content)
-
-    def metering(self, exchange: Exchange, *, is_interruptible: bool) -> Metering | Any:
+    def metering(
+        self, exchange: Exchange, *, is_interruptible: bool, upstream: Upstream | None = None
+    ) -> Metering | Any:
         """Give the call, or the response that refuses what cannot be parsed or bounded."""
-        headers, around, engine = self.headers, self.around, self.engine
-        wire = self._wire_of(exchange)
-        stopped = around.stopped
-        if stopped is not None:
-            identity = stopped.budget.identity if stopped.budget is not None else ""
-            return self.refuse(exchange, wire, Refusal(402, "budget_exceeded", stopped.stopped, budget=identity))
+        place, headers, around = self.place, self.headers, self.around
+        wire = self.wire
+        for scope in around.scopes:
+            if scope.stopped:
+                return self._stopped(exchange, wire, scope)
         try:
-            if headers.get("content-encoding", "identity") != "identity":
+            if headers and headers.get("content-encoding", "identity") != "identity":
                 raise BadRequest("encoded request bodies cannot be bounded: send the JSON as it is")
-            request = self._parsed or wire.parse(exchange.content)
-            provider = provider_at(engine, self.base, wire.name)
+            request = self.parsed or wire.parse(exchange.content)
+            provider, spoken = place.provider, place.spoken
+            if provider is None or spoken is None or wire is not place.wire:
+                provider = provider_at(place.engine, place.base, wire.name)
+                spoken = wire if isinstance(wire, Signed) else place.engine.wires.spoken_by(wire, provider)
         except BadRequest as error:
             refusal = Refusal(error.status, "bad_request", error.message, error.param)
             return self.refuse(exchange, wire, refusal)
-        spoken = wire if isinstance(wire, Signed) else engine.wires.spoken_by(wire, provider)
-        labels = self._labels(headers, request, provider, spoken)
+        labels = around.labels_of(provider.name, request.model, spoken.name)
+        if headers or request.body_labels:
+            labels = self._labels(request, labels)
+        engine = place.engine
         call = Call(
             new_id(engine.clock()),
             TENANT,
@@ -124,53 +111,30 @@ class CallMaker:
             provider,
             request.model,
             labels,
-            exchange.request.url.path,
+            place.path,
             {},
-            headers.get("originator", "").lower(),
+            headers.get("originator", "").lower() if headers else "",
             budgets=around.budgets,
             is_interruptible=is_interruptible,
             parent_run=around.parent_run,
-            run=self._run(labels["run"]),
+            run=self._run(labels["run"]) if place.is_guarded else None,
+            upstream=upstream,
         )
         return Metering(engine, call, exchange, around)
 
-    def _wire_of(self, exchange: Exchange) -> Wire:
-        """Give the wire that the request speaks; it is made once."""
-        wire = self._wire
-        if wire is None:
-            wire = self._plain_wire(exchange, self.headers)
-            if is_signed(self.headers.get("authorization", "")):
-                wire = Signed(wire, exchange.content)
-            self._wire = wire
-        return wire
+    def _stopped(self, exchange: Exchange, wire: Wire, scope: Scope) -> Any:
+        """Refuse a call inside a scope in which no call is let through any more."""
+        identity = scope.budget.identity if scope.budget is not None else ""
+        return self.refuse(exchange, wire, Refusal(402, "budget_exceeded", scope.stopped, budget=identity))
 
-    def _plain_wire(self, exchange: Exchange, headers: Mapping[str, str]) -> Wire:
-        route, names = self.aimed.route, self.aimed.names
-        if self.aimed.is_bedrock:
-            asked = asked_by(names["model"], headers, is_stream=route.is_stream)
-            return self.engine.wires.bedrock(route.wire, asked)
-        if route.path == COMPACT:
-            return self.engine.wires.compact
-        if "model" not in names:
-            return self.engine.wires.wire(route.wire)
-        query = dict(parse_qsl(exchange.request.url.query.decode("latin-1")))
-        is_sse = query.get("alt") == "sse"
-        return self.engine.wires.naming(
-            Named(names["model"], names["version"], is_stream=route.is_stream, is_sse=is_sse)
-        )
-
-    def _labels(self, headers: Mapping[str, str], request: Request, provider: Provider, wire: Wire) -> Labels:
-        """Label the call: what the program says with its scopes stands before what its client sends."""
-        said = labels_of(headers, request.body_labels)
-        pairs = {**said.pairs, **self.around.labels}
-        pairs["provider"], pairs["model"], pairs["wire"] = provider.name, request.model, wire.name
-        return Labels(pairs)
+    def _labels(self, request: Request, own: Labels) -> Labels:
+        """Label a call whose request says something: what the program says with its scopes stands before that."""
+        said = labels_of(self.headers, request.body_labels)
+        return Labels({**said.pairs, **own.pairs}) if said.pairs else own
 
     def _run(self, run: str) -> RunAsk | None:
         """Tell the guards how many tools the program has used in this run, where it counts them."""
-        if not self.engine.settings.guards:
-            return None
-        done = self.engine.tools.done(run)
+        done = self.place.engine.tools.done(run)
         return RunAsk(run, tool_calls=done) if done else None
 
     def refuse(self, exchange: Exchange, wire: Wire, refusal: Refusal) -> Any:
@@ -180,12 +144,21 @@ class CallMaker:
     def unreadable(self, exchange: Exchange) -> Any:
         """Refuse a request whose body only its client could write."""
         refusal = Refusal(400, "bad_request", "a body that is a form, a file or an iterator cannot be bounded")
-        return self.refuse(exchange, self._plain_wire(exchange, {}), refusal)
+        return self.refuse(exchange, self.wire, refusal)
 
-    @property
-    def is_known(self) -> bool:
-        """Tell whether a configured provider is where the request goes."""
-        return self.base in self.engine.known_addresses
+
+def wire_of(place: Place, exchange: Exchange, headers: Mapping[str, str]) -> Wire:
+    """Give the wire that a request speaks, about which it itself says more than its address does."""
+    wire = place.wire or _said_wire(place, exchange.request.url, headers)
+    return Signed(wire, exchange.content) if is_signed(headers.get("authorization", "")) else wire
+
+
+def _said_wire(place: Place, url: Any, headers: Mapping[str, str]) -> Wire:
+    wires, route, names = place.engine.wires, place.aimed.route, place.aimed.names
+    if place.aimed.is_bedrock:
+        return wires.bedrock(route.wire, asked_by(names["model"], headers, is_stream=route.is_stream))
+    is_sse = dict(parse_qsl(url.query.decode("latin-1"))).get("alt") == "sse"
+    return wires.naming(Named(names["model"], names["version"], is_stream=route.is_stream, is_sse=is_sse))
 
 
 def refuse(exchange: Exchange, body: bytes, refusal: Refusal, scopes: tuple[Scope, ...]) -> Any:
@@ -206,51 +179,3 @@ def told(exchange: Exchange, reply: Reply, refused: Refused) -> Any:
         request=exchange.request,
         extensions={KEY: refused},
     )
-
-
-def headers_of(request: Any) -> dict[str, str]:
-    """Read those headers that something reads as text, lower-case; of one that comes again the last counts."""
-    found = {}
-    for name, text in request.headers.raw:
-        heard = _heard_as(name)
-        if heard:
-            found[heard] = text.decode("latin-1")
-    return found
-
-
-@lru_cache(maxsize=1_000)
-def _heard_as(name: bytes) -> str:
-    """Give a header's name in lower case; empty where nothing reads it."""
-    lower = name.decode("latin-1").lower()
-    is_heard = lower in _READ_HERE or is_label_header(lower) or lower.startswith(BEDROCK_HEADER)
-    return lower if is_heard else ""
-
-
-def base_of(request: Any, aimed: Aimed) -> str:
-    """Give the base URL that a request is below."""
-    url = request.url
-    return f"{url.scheme}://{url.netloc.decode('ascii')}{aimed.prefix}".rstrip("/").lower()
-
-
-def provider_at(engine: LocalEngine, base: str, wire: str) -> Provider:
-    """Find whose prices count at an address: the configured provider that is there, else the wire's usual one.
-
-    At an address that nobody configured nothing is known of its speed, and no key is sent there.
-    """
-    known = engine.addresses.get((base, wire))
-    if known is None:
-        if len(engine.addresses) >= ADDRESSES_MAX:
-            engine.addresses.clear()
-        known = engine.addresses[base, wire] = provider_of(engine.settings.providers, base, wire)
-    return known
-
-
-def provider_of(configured: Sequence[Provider], base: str, wire: str) -> Provider:
-    """Find whose prices count at an address, among those that are configured; without one, who speaks this API.
-
-    Raises BadRequest where nobody does.
-    """
-    found = configured_at(configured, base, wire)
-    if found is None and _AT_AWS.match(base) is not None:
-        found = Provider("bedrock", base, (wire,))
-    return replace(found or stand_in(configured, base, wire), deadlines=_PATIENT)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from bursar.client.calls import provider_of
+from bursar.client.places import provider_of
 from bursar.client.runtime import runtime
 from bursar.client.shapes import answer_of
 from bursar.config.settings import Limits

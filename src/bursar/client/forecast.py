@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from bursar.client.calls import provider_at
 from bursar.client.limits import Amount, read_limits
+from bursar.client.places import provider_at
 from bursar.client.runtime import runtime
 from bursar.client.scopes import Around, around
 from bursar.client.shapes import request_of

@@ -9,20 +9,24 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from bursar.client import awaiting, blocking
-from bursar.client.calls import CallMaker, base_of, headers_of, refuse
+from bursar.client.awaiting import way_here
+from bursar.client.calls import CallMaker, refuse, wire_of
 from bursar.client.decoding import decode_within
 from bursar.client.exchange import Exchange
+from bursar.client.heads import headers_of
 from bursar.client.homeward import homeward
 from bursar.client.inside import passes_on
 from bursar.client.kit import Kit
+from bursar.client.places import Place, known_place, place_of
 from bursar.client.recognise import Aimed, aim, is_free_at_provider, is_unbounded
 from bursar.client.runtime import runtime
-from bursar.client.scopes import around
+from bursar.client.scopes import Around, around
 from bursar.errors import BadRequest, BursarError
 from bursar.wire.base import Refusal
 from bursar.wire.bedrock_common import bedrock_refusal
 from bursar.wire.refusals import openai_refusal
 from bursar.wire.strict_json import BODY_BYTES_MAX, parse
+from bursar.wiring.local import Way, drive
 
 __all__ = ["aimed_at", "maker_of", "meter", "meter_async"]
 
@@ -31,17 +35,19 @@ def meter(
     original: Callable[..., Any], kit: Kit, client: Any, request: Any, stream: bool, options: Mapping[str, Any]
 ) -> Any:
     """Send a request of a client that blocks, metered where that is to be."""
-    request = homeward(request)
-    aimed = aimed_at(request)
+    place = known_place(request, runtime.opened)
+    if place is None:
+        request = homeward(request)
+    aimed = aimed_at(request) if place is None else place.aimed
     if aimed is None:
         return original(client, request, stream=stream, **options)
     content = request.read()
     if passes_on(client, content):
         return original(client, request, stream=stream, **options)
-    exchange = Exchange(kit, client, request, content, options, is_stream=stream)
-    maker = maker_of(exchange, aimed)
+    sending = blocking.Sending(kit, client, request, content, options, stream, original=original, way=Way.BLOCKING)
+    maker = maker_of(sending, aimed, place)
     if isinstance(maker, CallMaker):
-        return blocking.send(original, maker, exchange)
+        return drive(sending.run(maker))
     return maker if maker is not None else original(client, request, stream=stream, **options)
 
 
@@ -54,17 +60,19 @@ async def meter_async(
     options: Mapping[str, Any],
 ) -> Any:
     """Send a request of a client that does not block, metered where that is to be."""
-    request = homeward(request)
-    aimed = aimed_at(request)
+    place = known_place(request, runtime.opened)
+    if place is None:
+        request = homeward(request)
+    aimed = aimed_at(request) if place is None else place.aimed
     if aimed is None:
         return await original(client, request, stream=stream, **options)
     content = await request.aread()
     if passes_on(client, content):
         return await original(client, request, stream=stream, **options)
-    exchange = Exchange(kit, client, request, content, options, is_stream=stream)
-    maker = maker_of(exchange, aimed)
+    sending = awaiting.Sending(kit, client, request, content, options, stream, original=original, way=way_here())
+    maker = maker_of(sending, aimed, place)
     if isinstance(maker, CallMaker):
-        return await awaiting.send(original, maker, exchange)
+        return await sending.run(maker)
     return maker if maker is not None else await original(client, request, stream=stream, **options)
 
 
@@ -87,33 +95,39 @@ def _is_provider(request: Any) -> bool:
     return any(url.startswith(f"{provider.base_url.rstrip('/').lower()}/") for provider in providers)
 
 
-def maker_of(exchange: Exchange, aimed: Aimed) -> CallMaker | Any:
-    """Give what makes the call; a response where there can be none; None where the request is nobody's business."""
+def maker_of(exchange: Exchange, aimed: Aimed, place: Place | None = None) -> CallMaker | Any:
+    """Give what makes the call; a response where there can be none; None where the request is nobody's business.
+
+    `place` is its address, where that is known already.
+    """
     here = around()
-    try:
-        engine = runtime.engine()
-    except BursarError as error:
-        refusal = Refusal(503, "store_unavailable", error.message)
-        return refuse(exchange, _written(aimed, refusal), refusal, here.scopes)
+    if place is None:
+        try:
+            engine = runtime.engine()
+        except BursarError as error:
+            return _refused(exchange, aimed, here, Refusal(503, "store_unavailable", error.message))
+        if "unknown" in aimed.names:
+            what = aimed.names["unknown"]
+            message = f"nothing bounds what a POST to {what} costs, so it is refused while a budget is open"
+            return _refused(exchange, aimed, here, Refusal(404, "not_found", message))
+        place = place_of(engine, exchange.request.url, aimed)
     headers = exchange.headers = headers_of(exchange.request)
-    maker = CallMaker(engine, aimed, here, base_of(exchange.request, aimed), headers)
-    if "unknown" in aimed.names:
-        message = (
-            f"nothing bounds what a POST to {aimed.names['unknown']} costs, so it is refused while a budget is open"
-        )
-        refusal = Refusal(404, "not_found", message)
-        return refuse(exchange, _written(aimed, refusal), refusal, here.scopes)
-    if aimed.is_bedrock or maker.is_known:
+    wire = place.wire
+    if wire is None or headers:
+        wire = wire_of(place, exchange, headers)
+    maker = CallMaker(place, here, headers, wire)
+    if place.is_known:
         return maker
     try:
-        maker.read(exchange)
+        maker.parsed = wire.parse(exchange.content)
     except BadRequest:
-        return maker if _is_model_call(exchange.content, maker.headers.get("content-encoding", "identity")) else None
+        return maker if _is_model_call(exchange.content, headers.get("content-encoding", "identity")) else None
     return maker
 
 
-def _written(aimed: Aimed, refusal: Refusal) -> bytes:
-    return bedrock_refusal(refusal) if aimed.is_bedrock else openai_refusal(refusal)
+def _refused(exchange: Exchange, aimed: Aimed, here: Around, refusal: Refusal) -> Any:
+    body = bedrock_refusal(refusal) if aimed.is_bedrock else openai_refusal(refusal)
+    return refuse(exchange, body, refusal, here.scopes)
 
 
 def _is_model_call(content: bytes, encoding: str) -> bool:

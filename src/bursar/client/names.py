@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["NOBODY", "Name", "give", "given"]
+__all__ = ["NOBODY", "Name", "give", "given", "latest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,10 @@ NOBODY = Name((), {})
 def give(inside: tuple[Any, ...], labels: Mapping[str, str]) -> None:
     """Give these labels, and no others, to what follows in this context, until it is named again."""
     _name.set(Name(inside, labels) if labels else None)
+
+
+latest = _name.get
+"""Give what was named here last, whether or not it still counts."""
 
 
 def given(here: Sequence[Any]) -> Name:

@@ -14,6 +14,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bursar.client import places
 from bursar.client.streams import end_all
 from bursar.config.load import from_environment
 from bursar.config.settings import Settings
@@ -33,7 +34,8 @@ class Runtime:
     """What `bursar.configure` said; None for what lies in the working directory and the environment."""
     lost: str = ""
     """Why this process can have no engine."""
-    _engine: LocalEngine | None = None
+    opened: LocalEngine | None = None
+    """The engine, while it is open."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _is_registered: bool = False
     _is_forked: bool = False
@@ -45,15 +47,15 @@ class Runtime:
     @property
     def is_open(self) -> bool:
         """Tell whether the engine is open."""
-        return self._engine is not None
+        return self.opened is not None
 
     def engine(self) -> LocalEngine:
         """Give the engine; open it when it is not. Raises StoreUnavailable and ConfigError."""
-        return self._engine or self._open()
+        return self.opened or self._open()
 
     def prices(self) -> tuple[Settings, PriceBook]:
         """Give what prices calls, without a ledger where none is open. Raises ConfigError."""
-        engine = self._engine
+        engine = self.opened
         if engine is not None:
             return engine.settings, engine.control.in_force.prices
         settings = self.settings or _found()
@@ -63,13 +65,13 @@ class Runtime:
 
     def _open(self) -> LocalEngine:
         with self._lock:
-            if self._engine is not None:
-                return self._engine
+            if self.opened is not None:
+                return self.opened
             if self.lost:
                 raise StoreUnavailable(self.lost)
             engine = LocalEngine(self.settings or _found(), is_behind=not self._ends_unasked())
             engine.start()
-            self._engine = engine
+            self.opened = engine
             if not self._is_registered:
                 self._is_registered = True
                 atexit.register(self._end)
@@ -97,7 +99,7 @@ class Runtime:
 
     def catch_up(self) -> None:
         """Let the ledger have all that calls came to so far; what it cannot take now it gets later."""
-        engine = self._engine
+        engine = self.opened
         if engine is not None:
             with contextlib.suppress(StoreUnavailable):
                 engine.catch_up()
@@ -105,22 +107,23 @@ class Runtime:
     def close(self) -> None:
         """End the engine; what is open is settled or presumed. The next use opens it again."""
         with self._lock:
-            engine, self._engine = self._engine, None
+            engine, self.opened = self.opened, None
             if engine is not None:
                 end_all(engine.adopt)
                 engine.stop()
+                places.forget()
 
     def before_fork(self) -> None:
         """Shut the ledger, so that a child is not born with it open."""
         self._lock.acquire()
-        if self._engine is not None:
-            self._engine.let_go()
+        if self.opened is not None:
+            self.opened.let_go()
 
     def after_fork(self) -> None:
         """Go on in the parent."""
         try:
-            if self._engine is not None:
-                self._engine.take_up()
+            if self.opened is not None:
+                self.opened.take_up()
         finally:
             self._lock.release()
 
@@ -128,7 +131,7 @@ class Runtime:
         """Leave the parent's engine to the parent."""
         self._lock = threading.RLock()
         self._is_forked = True
-        engine, self._engine = self._engine, None
+        engine, self.opened = self.opened, None
         if engine is not None:
             self._left_behind.append(engine)
             if not engine.is_shareable:

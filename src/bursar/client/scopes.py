@@ -16,7 +16,6 @@ from typing import Any
 from bursar.client import names
 from bursar.core.budget import Budget, Unit
 from bursar.core.labels import Labels
-from bursar.core.value import value
 from bursar.wiring.handed import left_of
 
 __all__ = [
@@ -34,6 +33,8 @@ __all__ = [
     "scopes_open",
 ]
 
+MODELS_MAX = 100
+"""For so many models, the labels of calls inside the same blocks are remembered."""
 UNATTRIBUTED = "unattributed"
 """The run of a call of which nobody can say to which of several open scopes it belongs."""
 
@@ -71,12 +72,24 @@ class Scope:
         return (*self.parents, self)
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Around:
-    """The scopes around a call, the outermost first, and the labels that they give."""
+    """The scopes around a call, the outermost first, and the labels that they give.
+
+    Calls inside the same blocks have the same one, so what follows from it is worked out once.
+    """
 
     scopes: tuple[Scope, ...]
     labels: Mapping[str, str]
+    budgets: tuple[Budget, ...] = field(init=False, compare=False)
+    """Those that count the call, without the limits that a part was carved out of."""
+    parent_run: str = field(init=False, compare=False)
+    """The run inside which a scope began the innermost one; empty where there is one run, or none."""
+    _labelled: dict[tuple[str, str, str], Labels] = field(default_factory=dict, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "budgets", self._budgets())
+        object.__setattr__(self, "parent_run", self._parent_run())
 
     @property
     def stopped(self) -> Scope | None:
@@ -86,17 +99,24 @@ class Around:
                 return scope
         return None
 
-    @property
-    def parent_run(self) -> str:
-        """Name the run inside which a scope began the innermost one; empty where there is one run, or none."""
+    def labels_of(self, provider: str, model: str, wire: str) -> Labels:
+        """Give the labels of a call about which its request itself says nothing; they are made once."""
+        key = (provider, model, wire)
+        found = self._labelled.get(key)
+        if found is None:
+            if len(self._labelled) >= MODELS_MAX:
+                self._labelled.clear()
+            pairs = {**self.labels, "provider": provider, "model": model, "wire": wire}
+            found = self._labelled[key] = Labels(pairs)
+        return found
+
+    def _parent_run(self) -> str:
         if len(self.scopes) < 2:
             return ""
         runs = list(dict.fromkeys(scope.labels["run"] for scope in self.scopes if "run" in scope.labels))
         return runs[-2] if len(runs) > 1 and self.labels.get("run") != UNATTRIBUTED else ""
 
-    @property
-    def budgets(self) -> tuple[Budget, ...]:
-        """Give the budgets that count the call, without the limits that a part was carved out of."""
+    def _budgets(self) -> tuple[Budget, ...]:
         covered = [each for scope in self.scopes for each in scope.covered]
         if not covered:
             return tuple([scope.budget for scope in self.scopes if scope.budget is not None])
@@ -105,10 +125,35 @@ class Around:
 
 
 NOTHING = Around((), {})
-_stack: ContextVar[tuple[tuple[Scope, ...], ...]] = ContextVar("bursar_scopes", default=())
-"""For each block that this context is in: the scopes that it put around what follows, its own the last."""
+
+
+class _Stack:
+    """For each block that a context is in: the scopes that it put around what follows, its own the last."""
+
+    __slots__ = ("blocks", "known")
+
+    def __init__(self, *blocks: tuple[Scope, ...]) -> None:
+        self.blocks = blocks
+        self.known: tuple[int, names.Name | None, Around] | None = None
+        """What was around the latest call here, by how much was open elsewhere and what was named here."""
+
+
+@dataclass(slots=True)
+class _Changes:
+    """How often something was opened or closed in this process."""
+
+    count: int = 0
+
+    def note(self) -> None:
+        self.count += 1
+        _nowhere.known = None
+
+
+_nowhere = _Stack()
+_stack: ContextVar[_Stack] = ContextVar("bursar_scopes", default=_nowhere)
 _open: dict[int, Scope] = {}
 _base: list[Scope] = []
+_changes = _Changes()
 _lock = threading.RLock()
 
 
@@ -124,22 +169,25 @@ def open_scope(scope: Scope) -> None:
     """Put a scope around what follows in this context."""
     here = scopes_here()
     added = (*(each for each in scope.parents if each not in here), scope)
-    _stack.set((*_stack.get(), added))
+    _stack.set(_Stack(*_stack.get().blocks, added))
     with _lock:
         scope.entries += 1
         _open[id(scope)] = scope
+        _changes.note()
 
 
 def close_scope(scope: Scope) -> None:
     """Take a scope off this context; harmless in a context that it was not opened in, as generators do."""
-    blocks = _stack.get()
+    blocks = _stack.get().blocks
     mine = next((at for at in reversed(range(len(blocks))) if blocks[at][-1] is scope), None)
     if mine is not None:
-        _stack.set(blocks[:mine] + blocks[mine + 1 :])
+        left = (*blocks[:mine], *blocks[mine + 1 :])
+        _stack.set(_Stack(*left) if left else _nowhere)
     with _lock:
         scope.entries -= 1
         if scope.entries <= 0:
             _open.pop(id(scope), None)
+        _changes.note()
 
 
 def open_everywhere(scope: Scope) -> None:
@@ -148,11 +196,12 @@ def open_everywhere(scope: Scope) -> None:
         scope.entries += 1
         _open[id(scope)] = scope
         _base.append(scope)
+        _changes.note()
 
 
 def scopes_here() -> tuple[Scope, ...]:
     """Give the scopes of this context, with those that are around the whole process."""
-    blocks = _stack.get()
+    blocks = _stack.get().blocks
     if not blocks:
         return tuple(_base)
     if len(blocks) == 1 and not _base:
@@ -169,6 +218,18 @@ def scopes_open() -> tuple[Scope, ...]:
 
 def around() -> Around:
     """Say what a call made here counts against."""
+    stack, name = _stack.get(), names.latest()
+    # Without a block of its own a context is inside all that is open anywhere.
+    elsewhere = len(_base) if stack.blocks else _changes.count
+    known = stack.known
+    if known is not None and known[1] is name and known[0] == elsewhere:
+        return known[2]
+    found = _around()
+    stack.known = (elsewhere, name, found)
+    return found
+
+
+def _around() -> Around:
     here = scopes_here()
     name = names.given(here)
     if here and name is names.NOBODY:
@@ -233,6 +294,7 @@ def _forked() -> None:
     if here:
         for key in [key for key in _open if key not in here]:
             del _open[key]
+    _changes.note()
 
 
 os.register_at_fork(after_in_child=_forked)

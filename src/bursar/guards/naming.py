@@ -43,7 +43,7 @@ class RunNaming:
     """By prefix: the latest run, and when it last did something in this process."""
 
     def __call__(self, call: Call, following: Next) -> Awaitable[Reply]:
-        if call.labels["run"] != NONE or not self.is_needed():
+        if call.labels.pairs.get("run", NONE) != NONE or not self.is_needed():
             return following(call)
         return self._inferred(call, following)
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from bursar.core.labels import LABEL_NAMES, Labels
 
-__all__ = ["is_label_header", "labels_of"]
+__all__ = ["CLAUDE", "is_label_header", "labels_of"]
 
 Headers = Mapping[str, str]
 Found = Iterator[tuple[str, str]]
@@ -42,7 +42,8 @@ _PLAIN = {
     "x-litellm-trace-id": "run",
     "x-portkey-trace-id": "run",
 }
-_CLAUDE = "claude-cli/"
+CLAUDE = "claude-cli/"
+"""How the user agent of Claude Code begins; no other says anything."""
 _BAGGAGE = {"user.id": "user", "enduser.id": "user", "session.id": "session", "gen_ai.agent.name": "agent"}
 _PORTKEY = {"_user": "user", "_session": "session", "_agent": "agent"}
 _TURN = (
@@ -58,7 +59,7 @@ def labels_of(headers: Headers, body_labels: Mapping[str, str]) -> Labels:
     """Collect the labels of a call from its headers (lower-case names) and what its body says."""
     found: dict[str, str] = {}
     # Most requests name nothing, or by our own headers alone; what nobody sends is not looked for one by one.
-    is_known = headers.get("user-agent", "").startswith(_CLAUDE) or not _HEARD.isdisjoint(headers)
+    is_known = headers.get("user-agent", "").startswith(CLAUDE) or not _HEARD.isdisjoint(headers)
     if not is_known:
         for name in headers:
             if name.startswith(_PROPERTY):
@@ -140,7 +141,7 @@ def _programs(headers: Headers) -> Found:
             yield label, turn[name]
     if headers.get("originator", "").lower().startswith("codex"):
         yield "agent", "codex"
-    elif headers.get("user-agent", "").startswith(_CLAUDE) or "x-claude-code-session-id" in headers:
+    elif headers.get("user-agent", "").startswith(CLAUDE) or "x-claude-code-session-id" in headers:
         yield "agent", "claude-code"
 
 

@@ -16,6 +16,7 @@ from bursar.core.labels import Labels
 from bursar.core.provider import Provider
 from bursar.core.run import RunAsk
 from bursar.core.value import value
+from bursar.pipeline.ports import Upstream
 from bursar.upstream.headers import bare
 from bursar.wire.base import Refusal, Request, Wire
 
@@ -71,6 +72,8 @@ class Call:
     """Budgets that this call brings along: the scopes that are open around it. They count beside those in force."""
     is_interruptible: bool = True
     """Whoever drives it can end a wait for the provider; where that is not so, all that is sent is held at once."""
+    upstream: Upstream | None = field(default=None, compare=False, repr=False)
+    """Who sends it, where that is its own client; None where the hold stage has a way of its own to the provider."""
 
     @property
     def target(self) -> Target:

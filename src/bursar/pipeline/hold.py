@@ -37,15 +37,13 @@ BUSY = frozenset({408, 429})
 
 @value
 class HoldStage:
-    """Hold, send, meter, settle. The last stage: it asks the provider instead of a following stage.
-
-    A value, since a program's own client sends its calls, and each has a stage of its own.
-    """
+    """Hold, send, meter, settle. The last stage: it asks the provider instead of a following stage."""
 
     quoter: Quoter
     accounts: Accounts
     waiting: Waiting
-    upstream: Upstream
+    upstream: Upstream | None
+    """The way to every provider; None where each call brings its own along."""
     answer_bytes_max: int
     patience: Patience = field(default_factory=AsyncioPatience)
 
@@ -169,7 +167,9 @@ class HoldStage:
         try:
             failpoint("before_send")
             account.sent()
-            sending = self.upstream.send(call.provider, "POST", call.path, headers, body)
+            upstream = call.upstream or self.upstream
+            assert upstream is not None, "a call brings a way to the provider along where the stage has none"
+            sending = upstream.send(call.provider, "POST", call.path, headers, body)
             return await self.patience.paid_for(account, sending, lambda answer: answer.abort())
         except UpstreamFailed as error:
             return error

@@ -7,9 +7,10 @@ itself, or wraps the reply, and never knows another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from bursar.core.guards import Guards
 from bursar.guards.board import RunBoard
@@ -20,7 +21,7 @@ from bursar.guards.loops.watch import Loops
 from bursar.guards.naming import RunNaming
 from bursar.guards.parking import Parking
 from bursar.guards.ports import Runs, Sleep
-from bursar.pipeline.call import Call, Next, Stage
+from bursar.pipeline.call import Call, Next, Reply, Stage
 from bursar.pipeline.ports import Clock
 
 __all__ = ["StageParts", "chained", "stages"]
@@ -68,9 +69,11 @@ def stages(parts: StageParts) -> tuple[Stage, ...]:
     return tuple(found)
 
 
-def chained(before: Sequence[Stage], hold: Next) -> Next:
+def chained(before: Sequence[Stage], hold: Next) -> Callable[[Call], Coroutine[Any, Any, Reply]]:
     """Make one way of the stages; the hold is the last."""
-    way = hold
-    for stage in reversed(before):
+    way: Any = hold
+    for stage in before[::-1]:
         way = partial(stage, following=way)
-    return way
+    # A stage that has no coroutine of its own gives the next one's.
+    whole: Callable[[Call], Coroutine[Any, Any, Reply]] = way
+    return whole

@@ -37,15 +37,13 @@ class Queues:
 
     count: int = 0
     """How many calls wait now."""
-    _waiting: dict[Key, OrderedDict[_Waiter, None]] = field(default_factory=dict)
+    waiting: dict[Key, OrderedDict[_Waiter, None]] = field(default_factory=dict)
     _refusals: dict[Key, Refused] = field(default_factory=dict)
     """Why those in a queue wait: the last refusal, which one more than fit in is given as well."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def refusal(self, lines: Sequence[Line]) -> Refused | None:
         """Say why a newcomer has to wait behind others; None when nobody waits for these lines."""
-        if not self._waiting:
-            return None
         with self._lock:
             return next((self._refusals[key] for key in map(_key, lines) if key in self._refusals), None)
 
@@ -66,32 +64,32 @@ class Queues:
         place = _key(refused.line)
         with self._lock:
             self._refusals[place] = refused
-            self._waiting.setdefault(place, OrderedDict())[waiter] = None
+            self.waiting.setdefault(place, OrderedDict())[waiter] = None
         return place
 
     def leave(self, place: Key, waiter: _Waiter) -> None:
         """Leave the queue and give the turn to the next."""
         with self._lock:
-            waiting = self._waiting.get(place)
+            waiting = self.waiting.get(place)
             if waiting is None or waiter not in waiting:
                 return
             del waiting[waiter]
             if not waiting:
-                del self._waiting[place], self._refusals[place]
+                del self.waiting[place], self._refusals[place]
                 return
             following = next(iter(waiting))
         following.turn.give()
 
     def is_first(self, place: Key, waiter: _Waiter) -> bool:
         with self._lock:
-            return next(iter(self._waiting[place])) is waiter
+            return next(iter(self.waiting[place])) is waiter
 
     def freed(self, lines: Sequence[Line]) -> None:
         """Give their turn to those who wait first for these lines."""
-        if not self._waiting:
+        if not self.waiting:
             return
         with self._lock:
-            queues = [self._waiting[key] for key in map(_key, lines) if key in self._waiting]
+            queues = [self.waiting[key] for key in map(_key, lines) if key in self.waiting]
             first = [next(iter(queue)) for queue in queues]
         for waiter in first:
             waiter.turn.give()
@@ -114,6 +112,7 @@ class WaitingRoom:
         self._waiting_max = waiting_max
         self._turns = turns
         self._queues = queues or Queues()
+        self.freed = self._queues.freed
 
     @property
     def count(self) -> int:
@@ -126,7 +125,8 @@ class WaitingRoom:
         attempt: Callable[[], Awaitable[Granted | Refused]],
         is_gone: Callable[[], bool],
     ) -> Granted | Refused:
-        refused = self._queues.refusal(lines)
+        queues = self._queues
+        refused = queues.refusal(lines) if queues.waiting else None
         if refused is None:
             verdict = await attempt()
             if isinstance(verdict, Granted) or verdict.is_exhausted:
@@ -171,9 +171,6 @@ class WaitingRoom:
                     return True
             if self._queues.is_first(place, waiter):
                 return False
-
-    def freed(self, lines: Sequence[Line]) -> None:
-        self._queues.freed(lines)
 
 
 def _key(line: Line) -> Key:

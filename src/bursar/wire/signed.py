@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from bursar.errors import BadRequest
 from bursar.wire.base import Answer, Refusal, Request, StreamReader, Wire
 
-__all__ = ["Signed", "is_signed"]
+__all__ = ["SIGNED", "Signed", "is_signed"]
+
+SIGNED = "AWS4-"
+"""How the `authorization` of a request begins whose signature covers its body."""
 
 
 def is_signed(authorization: str) -> bool:
     """Tell by the header whether a signature covers the body: AWS's does."""
-    return authorization.startswith("AWS4-")
+    return authorization.startswith(SIGNED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from bursar.pipeline.budgets import Budgets
 from bursar.pipeline.call import Call, Reply, Stage
 from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.patience import AsyncioPatience, PlainPatience
-from bursar.pipeline.ports import Upstream, Waiting
+from bursar.pipeline.ports import Waiting
 from bursar.pipeline.quote import Quote, Quoter
 from bursar.pipeline.shortened import OnShort
 from bursar.pipeline.stages import StageParts, chained, stages
@@ -76,9 +76,8 @@ class _Ports:
     written: Accounts
     """The same, but for what may be written behind the program's back."""
     waiting: Waiting
-    patience: AsyncioPatience | PlainPatience
-    before: tuple[Stage, ...]
-    """The stages before the hold."""
+    way: Callable[[Call], Coroutine[Any, Any, Reply]]
+    """Through all stages; each call brings its own way to the provider along."""
     face: ThreadedStore | DirectStore
 
 
@@ -110,6 +109,7 @@ class LocalEngine:
     wires: Wires = field(init=False)
     choice: ProviderChoice = field(init=False)
     control: LiveControl = field(init=False)
+    clock: StoreClock = field(init=False)
     _parts: Parts = field(init=False)
     _face: InlineStore | DirectStore = field(init=False)
     """How the engine's own thread, and asyncio's loops, reach the ledger."""
@@ -124,7 +124,7 @@ class LocalEngine:
         self.wires, self.choice = Wires(settings.limits.body_bytes_max), ProviderChoice(settings.providers)
         self._events = open_events(settings.telemetry.otlp)
         parts = self._parts = open_parts(settings)
-        ledger = parts.ledger
+        ledger, self.clock = parts.ledger, parts.clock
         # A commit that waits for the disk is nothing for an event loop.
         is_quick = settings.store.durability is not Durability.POWER
         # The rungs of a ladder are stepped on by what has been spent, not by what there is room for.
@@ -171,7 +171,9 @@ class LocalEngine:
             if self.is_behind and isinstance(queue, InlineStore):
                 accounts = AccountsBehind(*known, queue=queue)
             patience = AsyncioPatience() if way is Way.ASYNCIO else PlainPatience()
-            return _Ports(accounts, written, waiting, patience, self._stages(face, way, board, loops), face)
+            hold = HoldStage(self._quoter, accounts, waiting, None, limits.answer_bytes_max, patience)
+            before = self._stages(face, way, board, loops)
+            return _Ports(accounts, written, waiting, chained(before, hold), face)
 
         wait_s, most = limits.hold_wait_s, limits.waiting_max
         return {
@@ -199,12 +201,9 @@ class LocalEngine:
         )
         return stages(parts)
 
-    async def handle(self, call: Call, upstream: Upstream, way: Way) -> Reply:
-        """Run a call through the stages, and send it by `upstream`."""
-        ports = self._ports[way]
-        most = self.settings.limits.answer_bytes_max
-        hold = HoldStage(self._quoter, ports.accounts, ports.waiting, upstream, most, ports.patience)
-        return await chained(ports.before, hold)(call)
+    def handle(self, call: Call, way: Way) -> Coroutine[Any, Any, Reply]:
+        """Run a call through the stages, and send it by its own client; begun when it is awaited."""
+        return self._ports[way].way(call)
 
     # --- what is held for something else than a call ------------------------------------------------------------------
 
@@ -289,10 +288,6 @@ class LocalEngine:
     def known_addresses(self) -> frozenset[str]:
         """The base URLs of the providers that are configured."""
         return frozenset(provider.base_url.rstrip("/").lower() for provider in self.settings.providers)
-
-    @property
-    def clock(self) -> StoreClock:
-        return self._parts.clock
 
     @property
     def is_shareable(self) -> bool:
