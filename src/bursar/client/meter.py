@@ -12,8 +12,8 @@ from bursar.client import awaiting, blocking
 from bursar.client.calls import CallMaker, base_of, headers_of, refuse
 from bursar.client.decoding import decode_within
 from bursar.client.exchange import Exchange
+from bursar.client.handing import handed_on
 from bursar.client.homeward import homeward
-from bursar.client.inside import passes_on
 from bursar.client.kit import Kit
 from bursar.client.recognise import Aimed, aim, is_free_at_provider, is_unbounded
 from bursar.client.runtime import runtime
@@ -36,8 +36,11 @@ def meter(
     if aimed is None:
         return original(client, request, stream=stream, **options)
     content = request.read()
-    if passes_on(client, content):
-        return original(client, request, stream=stream, **options)
+    turn = handed_on(client, request.url, content, kit.unsent)
+    if turn is not None:
+        with turn:
+            response = original(client, request, stream=stream, **options)
+            return turn.answered(response, response.status_code)
     exchange = Exchange(kit, client, request, content, options, is_stream=stream)
     maker = maker_of(exchange, aimed)
     if isinstance(maker, CallMaker):
@@ -59,8 +62,11 @@ async def meter_async(
     if aimed is None:
         return await original(client, request, stream=stream, **options)
     content = await request.aread()
-    if passes_on(client, content):
-        return await original(client, request, stream=stream, **options)
+    turn = handed_on(client, request.url, content, kit.unsent)
+    if turn is not None:
+        with turn:
+            response = await original(client, request, stream=stream, **options)
+            return turn.answered(response, response.status_code)
     exchange = Exchange(kit, client, request, content, options, is_stream=stream)
     maker = maker_of(exchange, aimed)
     if isinstance(maker, CallMaker):

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 from bursar.client.calls import CallMaker, Metering
 from bursar.client.exchange import Exchange, Feed, heads_of
-from bursar.client.inside import inside
 from bursar.core.provider import Provider
 from bursar.pipeline.call import Body
 from bursar.pipeline.ports import Answering
@@ -80,8 +79,7 @@ class Sending(ABC):
         exchange = self.exchange
         request = exchange.rewrite(headers, body)
         try:
-            with inside(exchange.client, body):
-                response = await self.call(request)
+            response = await self.call(request)
         except exchange.kit.failure as error:
             raise exchange.failed(error) from error
         exchange.answered(response)
