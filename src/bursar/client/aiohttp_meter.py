@@ -28,7 +28,7 @@ from bursar.client.streams import AsyncMetered
 from bursar.core.headers import CREDENTIALS
 from bursar.core.provider import Provider
 from bursar.pipeline.ports import Answering
-from bursar.wiring.local import Way
+from bursar.wiring.driving import Way
 
 __all__ = ["request"]
 

@@ -15,7 +15,7 @@ from bursar.client.calls import CallMaker, Metering
 from bursar.client.exchange import Exchange, Feed
 from bursar.client.sending import Answer, Original, Sending
 from bursar.pipeline.call import Body
-from bursar.wiring.local import Way
+from bursar.wiring.driving import Way
 
 __all__ = ["is_asyncio", "send"]
 

@@ -12,7 +12,7 @@ from bursar.client.calls import CallMaker, Metering
 from bursar.client.exchange import Exchange, Feed
 from bursar.client.sending import Answer, Original, Sending
 from bursar.pipeline.call import Body
-from bursar.wiring.local import Way, drive
+from bursar.wiring.driving import Way, drive
 
 __all__ = ["send"]
 

@@ -32,7 +32,7 @@ from bursar.client.refused import KEY, Refused, error_of
 from bursar.client.streams import Metered
 from bursar.core.provider import Provider
 from bursar.pipeline.ports import Answering
-from bursar.wiring.local import Way, drive
+from bursar.wiring.driving import Way, drive
 
 __all__ = ["MADE", "made", "send", "text_headers", "unbounded", "with_body"]
 

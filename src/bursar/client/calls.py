@@ -32,7 +32,8 @@ from bursar.upstream.whose import configured_at, stand_in
 from bursar.wire.base import Refusal, Request, Wire
 from bursar.wire.bedrock_common import BEDROCK_HEADER, asked_by
 from bursar.wire.signed import Signed, is_signed
-from bursar.wiring.local import TENANT, LocalEngine, Way
+from bursar.wiring.driving import Way
+from bursar.wiring.local import TENANT, LocalEngine
 from bursar.wiring.wires import Named
 
 __all__ = ["CallMaker", "Metering", "base_of", "headers_of", "provider_at", "provider_of", "refuse"]

@@ -15,7 +15,7 @@ from bursar.client.exchange import Exchange, Feed, heads_of
 from bursar.core.provider import Provider
 from bursar.pipeline.call import Body
 from bursar.pipeline.ports import Answering
-from bursar.wiring.local import Way
+from bursar.wiring.driving import Way
 
 __all__ = ["Answer", "Original", "Sending"]
 
