@@ -85,8 +85,8 @@ class _Ports:
 def _to_run(run: Handed) -> OnShort | None:
     """Let the run inside which this process is hear of answers that were ended; None without one."""
 
-    def tell(call: Call, refusal: Refusal) -> None:
-        run.tell_short(refusal.message, refusal.budget, call.budgets)
+    def tell(call: Call, refusal: Refusal, share_ns: int) -> None:
+        run.tell_short(refusal.message, refusal.budget, call.budgets, share_ns)
 
     return tell if run.pipes else None
 
