@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -90,6 +91,16 @@ class Beside(httpx2.BaseTransport):
         self._own.close()
 
 
+class Elsewhere(httpx2.HTTPTransport):
+    """Sends by the library's own transport, and not as it was asked."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = request.url.copy_with(host="localhost")
+        return super().handle_request(
+            httpx2.Request("POST", url, headers=request.headers, stream=request.stream, extensions=request.extensions)
+        )
+
+
 def same(request: httpx2.Request) -> httpx2.Response:
     """Send the very same by another client."""
     with httpx2.Client() as other:
@@ -108,6 +119,18 @@ async def test_what_goes_by_aiohttp_below_httpx_is_one_call(home: House, body: A
                 assert (await client.post(home.chat_url, json=body)).status_code == 200
         assert (spent.calls, home.requests, spent.spent) == (2, 2, Decimal("0.5"))
     home.assert_sound()
+
+
+async def test_a_file_that_is_handed_on_is_read_as_well(home: House) -> None:
+    async def by_file(request: httpx2.Request) -> httpx2.Response:
+        async with session.post(str(request.url), data=io.BytesIO(request.content), headers=JSON) as answer:
+            return httpx2.Response(answer.status, json=await answer.json())
+
+    with bursar.budget("$1") as spent:
+        transport = httpx2.MockTransport(by_file)
+        async with aiohttp.ClientSession() as session, httpx2.AsyncClient(transport=transport) as client:
+            assert (await client.post(home.chat_url, json=ASKED)).status_code == 200
+        assert (spent.calls, home.requests) == (1, 1)
 
 
 async def test_each_step_of_a_redirect_is_handed_on(home: House) -> None:
@@ -204,7 +227,9 @@ def test_the_very_same_by_another_client_in_a_hook_is_a_second_call(home: House,
     home.assert_sound()
 
 
-@pytest.mark.parametrize("transport", [httpx2.HTTPTransport, lambda: Beside(lambda _: None)], ids=["own", "other"])
+@pytest.mark.parametrize(
+    "transport", [httpx2.HTTPTransport, lambda: Beside(lambda _: None), Elsewhere], ids=["own", "other", "elsewhere"]
+)
 def test_the_very_same_by_a_signals_handler_while_a_call_is_on_the_wire_is_a_second_call(
     home: House, transport: Any
 ) -> None:
@@ -222,6 +247,35 @@ def test_the_very_same_by_a_signals_handler_while_a_call_is_on_the_wire_is_a_sec
             assert (spent.calls, home.requests) == (2, 2)
     finally:
         signal.signal(signal.SIGUSR1, was)
+    home.assert_sound()
+
+
+class Around(httpx2.AsyncBaseTransport):
+    """Sends by the library's own transport, nothing else."""
+
+    def __init__(self) -> None:
+        self._own = httpx2.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return await self._own.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._own.aclose()
+
+
+@pytest.mark.parametrize("transport", [httpx2.AsyncHTTPTransport, Around], ids=["own", "other"])
+async def test_the_very_same_while_a_call_of_a_task_is_on_the_wire_is_a_second_call(
+    home: House, transport: Any
+) -> None:
+    async def on_wire(name: str, _: object) -> None:
+        if name == "http11.send_request_body.complete":
+            await asyncio.to_thread(same, asked)
+
+    with bursar.budget("$1") as spent:
+        async with httpx2.AsyncClient(transport=transport()) as client:
+            asked = client.build_request("POST", home.chat_url, json=ASKED, extensions={"trace": on_wire})
+            assert (await client.send(asked)).status_code == 200
+        assert (spent.calls, home.requests) == (2, 2)
     home.assert_sound()
 
 

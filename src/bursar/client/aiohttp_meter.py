@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from typing import Any
 
 import aiohttp
@@ -148,9 +149,12 @@ def _content(session: aiohttp.ClientSession, options: Mapping[str, Any]) -> byte
 async def _collected(options: dict[str, Any]) -> tuple[bytes | None, dict[str, Any]]:
     """Read a body that comes in pieces, as a transport hands one on; with the options in which it is whole."""
     data = options.get("data")
-    if not isinstance(data, AsyncIterable):
+    if isinstance(data, BufferedIOBase):
+        content = data.read()
+    elif isinstance(data, AsyncIterable):
+        content = b"".join([piece async for piece in data])
+    else:
         return None, options
-    content = b"".join([piece async for piece in data])
     return content, {**options, "data": content}
 
 

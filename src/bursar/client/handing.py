@@ -47,7 +47,15 @@ class Handing:
 
     def take(self, client: object, url: Any, body: bytes) -> bool:
         """Tell whether this request may be sent as a part of that one, which can be once."""
-        if self._is_over or client is self._client or body != self._body or address_of(url) != self._address:
+        is_same = client is not self._client and body == self._body and address_of(url) == self._address
+        return is_same and self._took()
+
+    def reach(self, url: Any, body: bytes) -> bool:
+        """Tell whether this is that request on its way to the wire, also if somebody's transport has changed it."""
+        return (body == self._body or address_of(url) == self._address) and self._took()
+
+    def _took(self) -> bool:
+        if self._is_over:
             return False
         try:
             self._turns.pop()
@@ -126,7 +134,7 @@ def wire(original: Callable[..., Any], kit: Kit) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def handle_request(self: Any, request: Any) -> Any:
-        turn = None if _here.get() is None else _sent(kit, self, request)
+        turn = None if _here.get() is None else _reached(kit, request)
         if turn is None:
             return original(self, request)
         with turn:
@@ -146,7 +154,7 @@ def wire_async(original: Callable[..., Any], kit: Kit) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def handle_async_request(self: Any, request: Any) -> Any:
-        turn = None if _here.get() is None else _sent(kit, self, request)
+        turn = None if _here.get() is None else _reached(kit, request)
         return original(self, request) if turn is None else send(turn, self, request)
 
     return handle_async_request
@@ -159,7 +167,8 @@ def _is_wire(kit: Kit, client: Any, request: Any) -> bool:
     return request.method != "POST" or not isinstance(request.stream, kit.bytes)
 
 
-def _sent(kit: Kit, transport: Any, request: Any) -> Turn | None:
-    if not isinstance(request.stream, kit.bytes):
+def _reached(kit: Kit, request: Any) -> Turn | None:
+    here, body = _here.get(), request.stream
+    if here is None or not here.reach(request.url, b"".join(body) if isinstance(body, kit.bytes) else b""):
         return None
-    return handed_on(transport, request.url, b"".join(request.stream), kit.unsent)
+    return Turn(here, kit.unsent)
