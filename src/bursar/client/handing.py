@@ -104,10 +104,11 @@ def handed_on(client: object, url: Any, body: bytes, unsent: tuple[type[Exceptio
 
 def handing(original: Callable[..., Any], kit: Kit) -> Callable[..., Any]:
     """Wrap the step at which a client that blocks gives one request to a transport."""
+    wires = kit.wires
 
     @functools.wraps(original)
     def _send_single_request(self: Any, request: Any) -> Any:
-        if _is_wire(kit, self, request):
+        if type(self._transport_for_url(request.url)) in wires or not _is_whole(kit, request):
             return original(self, request)
         with Handing(self, request.url, b"".join(request.stream)):
             return original(self, request)
@@ -117,6 +118,7 @@ def handing(original: Callable[..., Any], kit: Kit) -> Callable[..., Any]:
 
 def handing_async(original: Callable[..., Any], kit: Kit) -> Callable[..., Any]:
     """Wrap the same step of a client that does not block."""
+    wires = kit.wires
 
     async def hand(client: Any, request: Any) -> Any:
         with Handing(client, request.url, b"".join(request.stream)):
@@ -124,7 +126,9 @@ def handing_async(original: Callable[..., Any], kit: Kit) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def _send_single_request(self: Any, request: Any) -> Any:
-        return original(self, request) if _is_wire(kit, self, request) else hand(self, request)
+        if type(self._transport_for_url(request.url)) in wires or not _is_whole(kit, request):
+            return original(self, request)
+        return hand(self, request)
 
     return _send_single_request
 
@@ -160,11 +164,9 @@ def wire_async(original: Callable[..., Any], kit: Kit) -> Callable[..., Any]:
     return handle_async_request
 
 
-def _is_wire(kit: Kit, client: Any, request: Any) -> bool:
-    """Tell whether nobody can hand this on. A request that was looked at has its body in one piece."""
-    if type(client._transport_for_url(request.url)) in kit.wires:
-        return True
-    return request.method != "POST" or not isinstance(request.stream, kit.bytes)
+def _is_whole(kit: Kit, request: Any) -> bool:
+    """Tell whether this can be a request that was looked at: its body is in one piece then."""
+    return request.method == "POST" and isinstance(request.stream, kit.bytes)
 
 
 def _reached(kit: Kit, request: Any) -> Turn | None:
