@@ -13,6 +13,7 @@ import time
 import venv
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,22 @@ def test_an_answer_that_the_budget_ended_is_told_with_3_even_if_it_was_the_last(
         stopped = "bursar: STOPPED: Budget 'run' has no room for more of this answer, which ends here"
         assert (stopped in told.stderr) is (code == 3) and "refusals" not in told.stderr
         assert ("cut" in {row.note.ended for row in home.holds()}) is (way == "two")
+        home.assert_sound()
+
+
+@pytest.mark.parametrize(("way", "code"), [("whole", 3), ("raw_whole", 3), ("goes_on", 0)], ids=str)
+def test_a_last_answer_that_had_a_share_of_the_budget_and_ended_there_is_told_with_3(
+    tmp_path: Path, way: str, code: int
+) -> None:
+    with house(tmp_path, replace(LONG, tokens_per_s=None)) as home:
+        provider = f"providers:\n  openai: {{base_url: {home.url}, local: true}}\n"
+        (home.path / "bursar.yaml").write_text(PRICES + provider)
+        flag = ["-I"] if way == "raw_whole" else []
+        told = ran(home, "--budget", "0.50", "--", PYTHON, *flag, str(PROGRAMS / "stream.py"), way)
+        assert set(told.stdout.split()) == {"length"}, told.stderr
+        assert told.returncode == code, told.stderr
+        stopped = "bursar: STOPPED: Budget 'run' had a share of what is left for this answer, which ended there"
+        assert (stopped in told.stderr) is (code == 3) and "left: $0.29" in told.stderr
         home.assert_sound()
 
 

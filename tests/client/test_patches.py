@@ -19,6 +19,10 @@ STATUS_ERROR = "_make_status_error_from_response"
 PLACES: list[tuple[Any, str]] = [
     (httpx2.Client, "send"),
     (httpx2.AsyncClient, "send"),
+    (httpx2.Client, "_send_single_request"),
+    (httpx2.AsyncClient, "_send_single_request"),
+    (httpx2.HTTPTransport, "handle_request"),
+    (httpx2.AsyncHTTPTransport, "handle_async_request"),
     (openai._base_client.BaseClient, STATUS_ERROR),
     (anthropic._base_client.BaseClient, STATUS_ERROR),
 ]

@@ -18,13 +18,13 @@ from bursar.testing import Script
 from bursar.wire.base import Refusal
 from bursar.wiring import local
 
-Heard = list[tuple[Call, Refusal]]
+Heard = list[tuple[Call, Refusal, int]]
 
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
     found: Heard = []
-    monkeypatch.setattr(local, "_to_run", lambda _: lambda call, refusal: found.append((call, refusal)))
+    monkeypatch.setattr(local, "_to_run", lambda _: lambda *told: found.append(told))
     return found
 
 
@@ -40,14 +40,31 @@ def test_an_answer_that_took_all_the_room_of_a_budget_is_that_budgets_matter(
 ) -> None:
     with bursar.budget("$9", name="outer"), bursar.budget("$0.2048", name="tight"), bursar.budget("$5", name="inner"):
         ask(home, cap=20_000, is_stream=is_stream)
-    ((call, refusal),) = heard
+    ((call, refusal, share_ns),) = heard
     (whose,) = [budget.name for budget in call.budgets if budget.identity == refusal.budget]
     assert whose == "tight" and "Budget 'tight' has no room for more of this answer" in refusal.message
+    assert share_ns == 0, "the budget has no more"
 
 
 @pytest.mark.parametrize(
-    ("amount", "cap"), [("$5", 100), ("$0.2048", 4096), ("$0.50", 20_000), ("$5", 20_000)],
-    ids=["the client's cap", "the client's cap and all the room", "a share, with room left", "whole"],
+    ("amount", "cap"), [("$0.90", 20_000), ("$0.25", 20_000)], ids=["a fourth of it", "what such answers usually need"]
+)
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streamed"])
+def test_an_answer_that_came_to_the_end_of_its_share_is_told_with_when(
+    home: House, heard: Heard, amount: str, cap: int, is_stream: bool
+) -> None:
+    began_ns = time.time_ns()
+    with bursar.budget("$9", name="outer"), bursar.budget(amount, name="tight"), bursar.budget("$5", name="inner"):
+        ask(home, cap=cap, is_stream=is_stream)
+    ((call, refusal, share_ns),) = heard
+    (whose,) = [budget.name for budget in call.budgets if budget.identity == refusal.budget]
+    assert whose == "tight" and "Budget 'tight' had a share of what is left for this answer" in refusal.message
+    assert began_ns <= share_ns <= time.time_ns()
+
+
+@pytest.mark.parametrize(
+    ("amount", "cap"), [("$5", 100), ("$0.2048", 4096), ("$5", 20_000)],
+    ids=["the client's cap", "the client's cap and all the room", "whole"],
 )  # fmt: skip
 def test_an_answer_that_ended_otherwise_is_nobodys_matter(home: House, heard: Heard, amount: str, cap: int) -> None:
     with bursar.budget(amount):
@@ -68,5 +85,5 @@ def test_an_answer_whose_run_was_stopped_says_so(tmp_path: Path, heard: Heard) -
         with home.ledger() as ledger:
             stop_run(ledger, RunWish("default", "r"), By("operator", time.time_ns()))
         assert [choice.finish_reason for chunk in stream for choice in chunk.choices][-1] == "length"
-    ((_, refusal),) = heard
+    ((_, refusal, _),) = heard
     assert "Run 'r' was ended by a guard or a person" in refusal.message and not refusal.budget

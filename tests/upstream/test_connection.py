@@ -223,6 +223,21 @@ async def test_a_full_pool_gives_up_an_idle_connection_and_then_refuses() -> Non
         pool.close()
 
 
+async def test_what_has_been_idle_too_long_is_closed_at_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    serve, _ = saying(OK)
+    async with serving(serve) as one, serving(serve) as two:
+        pool = Pool(Names(), 3)
+        opened = [await pool.open(address_of(f"http://127.0.0.1:{port}")) for port in (one, two)]
+        for each in opened:
+            exchange = each.begin(b"POST / HTTP/1.1\r\n\r\n", b"{}")
+            assert await exchange.read(asyncio.get_running_loop().time() + 10) == b"ok"
+        monkeypatch.setattr("bursar.upstream.pool.KEPT_S", 0.0)
+        pool._drop_stale()
+        assert [each.is_open for each in opened] == [False, False]
+        assert pool.in_use == 0
+        pool.close()
+
+
 @pytest.mark.parametrize("header", ["a\r\nb: c", "a\nb", "a\0b"])
 async def test_a_header_of_two_lines_is_never_sent(header: str) -> None:
     serve, counts = saying(OK)

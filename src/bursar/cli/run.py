@@ -98,6 +98,8 @@ def run(source: Source, command: tuple[str, ...], stop_after: int, quiet: bool, 
     made = _made(source, said)
     with run_pipe() as (path, pipe):
         seen = _kept(made, command, environ, (path, pipe, said["guards"] or ""), stop_after)
+    if not seen.message and seen.shared[0]:
+        seen.message = _last_word(made, seen)
     if not quiet:
         with contextlib.suppress(OSError):  # Nobody reads it any more.
             _sum_up(made, seen)
@@ -155,8 +157,9 @@ def _kept(
         environment[GUARDS] = guards
     identities = {scope.budget.identity: scope.budget.instance for scope in made.scopes}
 
-    def tell(what: str, message: str, identity: str) -> None:
-        run_handed.tell(message, {identities[identity]} if identity in identities else None, what=what)
+    def tell(what: str, message: str, identity: str, share_ns: int) -> None:
+        own = {identities[identity]} if identity in identities else None
+        run_handed.tell(message, own, what=what, share_ns=share_ns)
 
     def open_door() -> None:
         door.open(_without_keys(made.settings, ways), ways, made.scopes, tell)
@@ -178,6 +181,16 @@ def _without_keys(settings: Settings, ways: Ways) -> Settings:
     """Let the programs' own keys go through; those of a configuration are for those who serve it."""
     providers = tuple(replace(each, api_key="", headers=(), secrets=()) for each in ways.providers)
     return replace(settings, providers=providers, admin_secret="", metrics_secret="")
+
+
+def _last_word(made: _Run, seen: Seen) -> str:
+    """Say which share of a budget ended the last answer; nothing where the program went on after it."""
+    ended_ns, message = seen.shared
+    with ledger_of(made.settings) as ledger:
+        at_ns = now(ledger)
+        lapse_gone(ledger, at_ns, made.settings.limits.lapse_s)
+        later = ledger.spend(SpendQuery(TENANT, ("run",), ended_ns, at_ns + 1, {"run": made.id}))
+    return "" if later else message
 
 
 def _sum_up(made: _Run, seen: Seen) -> None:

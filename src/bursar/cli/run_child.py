@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bursar.wiring.handed import REFUSED, SHORT
+from bursar.wiring.handed import REFUSED, SHARE_NS, SHORT
 
 __all__ = ["NOT_EXECUTABLE", "NOT_FOUND", "Child", "Seen", "started"]
 
@@ -51,6 +51,8 @@ class Seen:
     """What it was told at first: of a refusal, else of an answer that was ended; empty where neither was."""
     is_ended: bool = False
     """It went on asking and was ended."""
+    shared: tuple[int, str] = (0, "")
+    """When the latest answer ended that came to the end of its share of a budget, and what a refusal would say."""
 
 
 class Child:
@@ -116,7 +118,11 @@ class Child:
         try:
             told = json.loads(line)
             if SHORT in told:
-                seen.message = seen.message or str(told[SHORT])
+                message, share_ns = str(told[SHORT]), int(told.get(SHARE_NS, 0))
+                if share_ns:
+                    seen.shared = max(seen.shared, (share_ns, message))
+                else:
+                    seen.message = seen.message or message
                 return
             message = str(told[REFUSED])
         except (ValueError, TypeError, KeyError):

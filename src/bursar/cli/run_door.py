@@ -49,7 +49,7 @@ class Door:
         return f"http://{HERE}:{self.listening.getsockname()[1]}/{self._secret}"
 
     def open(
-        self, settings: Settings, ways: Ways, scopes: tuple[OpenScope, ...], tell: Callable[[str, str, str], None]
+        self, settings: Settings, ways: Ways, scopes: tuple[OpenScope, ...], tell: Callable[[str, str, str, int], None]
     ) -> None:
         """Begin to serve, in a thread."""
         self._thread = threading.Thread(
@@ -67,7 +67,7 @@ class Door:
         self.listening.close()
 
     def _serve(
-        self, settings: Settings, ways: Ways, scopes: tuple[OpenScope, ...], tell: Callable[[str, str, str], None]
+        self, settings: Settings, ways: Ways, scopes: tuple[OpenScope, ...], tell: Callable[[str, str, str, int], None]
     ) -> None:
         from bursar.gateway.private import Private, private_server  # noqa: PLC0415 - see the module's docstring
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from bursar.client.asked import Where, address_of
 from bursar.client.botocore_meter import MADE, text_headers, unbounded, with_body
+from bursar.client.homeward import homeward_url
 from bursar.client.refused import KEY, Refused, error_of
 from bursar.client.signing import Signer, signing
 
@@ -27,7 +29,8 @@ async def send(
     async def signed(body: bytes) -> Mapping[str, str]:
         return text_headers(await again(endpoint, with_body(params, body), operation))
 
-    with signing(Signer(signed, unbounded(operation))):
+    address = address_of(Where.of(homeward_url(prepared.url)))
+    with signing(Signer(signed, address, unbounded(operation))):
         response = await original(endpoint, prepared)
     refused = getattr(getattr(response, "raw", None), "extensions", {}).get(KEY)
     if isinstance(refused, Refused) and refused.is_stop:

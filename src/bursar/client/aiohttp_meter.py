@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from typing import Any
 
 import aiohttp
@@ -19,16 +20,16 @@ from bursar.client.aiohttp_bodies import Nothing, fed, metered, synthetic
 from bursar.client.asked import Asking, Heads, Where
 from bursar.client.calls import CallMaker, Metering
 from bursar.client.exchange import Exchange, Feed
+from bursar.client.handing import handed_on, is_handing
 from bursar.client.homeward import homeward_url
-from bursar.client.inside import inside, is_inside
 from bursar.client.meter import aimed_at, maker_of
 from bursar.client.recognise import Aimed
-from bursar.client.signing import Signer, signer_here
+from bursar.client.signing import Signer, signer_of
 from bursar.client.streams import AsyncMetered
 from bursar.core.headers import CREDENTIALS
 from bursar.core.provider import Provider
 from bursar.pipeline.ports import Answering
-from bursar.wiring.local import Way
+from bursar.wiring.driving import Way
 
 __all__ = ["request"]
 
@@ -65,16 +66,23 @@ class _Kit:
 async def request(original: Original, session: aiohttp.ClientSession, where: Any, options: dict[str, Any]) -> Any:
     """Send a request of a session, metered where that is to be. `options` are those of `_request`, its method too."""
     where = _homeward(session, where)
-    if is_inside() or session.closed or str(options["method"]).upper() != "POST":
+    if session.closed or str(options["method"]).upper() != "POST":
         return await original(session, str_or_url=where, **options)
     asking = _asking(session, where, options)
-    signer = signer_here()
+    signer = signer_of(asking.url)
     if signer is not None:
         asking.headers.pop("authorization", None)  # It can be made anew, and so counts for nothing.
     aimed = (signer and signer.aimed) or aimed_at(asking)
     if aimed is None:
         return await original(session, str_or_url=where, **options)
     content = _content(session, options)
+    if content is None and is_handing():
+        content, options = await _collected(options)
+    turn = None if content is None else handed_on(session, asking.url, content, UNSENT)
+    if turn is not None:
+        with turn:
+            handed = await original(session, str_or_url=where, **options)
+            return turn.answered(handed, handed.status)
     kit: Any = _Kit(session)
     exchange = _Exchange(
         kit, session, asking, UNSEEN if content is None else content, {**options, "str_or_url": where}, signer=signer
@@ -138,6 +146,18 @@ def _content(session: aiohttp.ClientSession, options: Mapping[str, Any]) -> byte
     return b"" if data is None else None
 
 
+async def _collected(options: dict[str, Any]) -> tuple[bytes | None, dict[str, Any]]:
+    """Read a body that comes in pieces, as a transport hands one on; with the options in which it is whole."""
+    data = options.get("data")
+    if isinstance(data, BufferedIOBase):
+        content = data.read()
+    elif isinstance(data, AsyncIterable):
+        content = b"".join([piece async for piece in data])
+    else:
+        return None, options
+    return content, {**options, "data": content}
+
+
 async def _raise_for_status(session: aiohttp.ClientSession, options: Mapping[str, Any], response: Any) -> None:
     """Do what the session was told to do about a status, which the pipeline had to see first."""
     asked = options.get("raise_for_status")
@@ -197,8 +217,7 @@ class _Upstream:
         exchange = self.exchange
         options = await exchange.rewritten(headers, body)
         try:
-            with inside(exchange.client, body):
-                response = await self.original(exchange.client, **options)
+            response = await self.original(exchange.client, **options)
         except FAILURES as error:
             raise exchange.failed(error) from error
         exchange.answered(response)

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-__all__ = ["Asking", "Heads", "Where"]
+__all__ = ["Asking", "Heads", "Where", "address_of"]
+
+_PORTS = {"http": b":80", "https": b":443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,13 @@ class Where:
     query: bytes
     own: Any = None
     """The same as its client writes it."""
+
+    @classmethod
+    def of(cls, url: str) -> Where:
+        """Read a URL that is written out."""
+        parts = urlsplit(url)
+        netloc = parts.netloc.rpartition("@")[2].encode("ascii")
+        return cls(parts.scheme, netloc, unquote(parts.path), parts.query.encode("ascii"), url)
 
 
 class Heads(dict[str, str]):
@@ -40,3 +50,9 @@ class Asking:
     method: str
     url: Where
     headers: Heads
+
+
+def address_of(url: Any) -> str:
+    """Write an address, of whichever client, so that the same is always written alike."""
+    netloc = url.netloc.lower().removesuffix(_PORTS.get(url.scheme, b""))
+    return f"{url.scheme}://{netloc.decode('ascii')}{url.path}"

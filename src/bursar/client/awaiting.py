@@ -14,7 +14,7 @@ from typing import Any
 from bursar.client import sending
 from bursar.client.calls import Metering
 from bursar.pipeline.call import Body
-from bursar.wiring.local import Way
+from bursar.wiring.driving import Way
 
 __all__ = ["Sending", "is_asyncio", "way_here"]
 

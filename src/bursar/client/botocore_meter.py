@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import (
@@ -26,14 +25,14 @@ from bursar.client.asked import Asking, Heads, Where
 from bursar.client.botocore_bodies import RawBody
 from bursar.client.calls import CallMaker, Metering
 from bursar.client.exchange import Exchange
-from bursar.client.inside import inside, is_inside
+from bursar.client.handing import handed_on
 from bursar.client.meter import aimed_at, maker_of
 from bursar.client.recognise import BEDROCK, Aimed
 from bursar.client.refused import KEY, Refused, error_of
 from bursar.client.streams import Metered
 from bursar.core.provider import Provider
 from bursar.pipeline.ports import Answering
-from bursar.wiring.local import Way, drive
+from bursar.wiring.driving import Way, drive
 
 __all__ = ["MADE", "made", "send", "text_headers", "unbounded", "with_body"]
 
@@ -83,14 +82,20 @@ def send(original: Callable[..., Any], again: Callable[..., Any], endpoint: Any,
     Raises BudgetExceeded where no money is left: botocore tries that no second time.
     """
     params, operation = getattr(prepared, MADE, (None, None))
-    if params is None or is_inside() or prepared.method != "POST":
+    if params is None or prepared.method != "POST":
         return original(endpoint, prepared)
     asking = _asking(prepared)
     aimed = unbounded(operation) or aimed_at(asking)
     if aimed is None:
         return original(endpoint, prepared)
+    content = _content(prepared.body)
+    turn = handed_on(endpoint, asking.url, content, UNSENT)
+    if turn is not None:
+        with turn:
+            handed = original(endpoint, prepared)
+            return turn.answered(handed, handed.status_code)
     kit: Any = _Kit()
-    exchange = _Exchange(kit, endpoint, asking, _content(prepared.body), {})
+    exchange = _Exchange(kit, endpoint, asking, content, {})
     exchange.prepared, exchange.again = prepared, lambda body: again(endpoint, with_body(params, body), operation)
     response = _metered(original, exchange, aimed)
     if response is None:
@@ -124,11 +129,9 @@ def _metered(original: Callable[..., Any], exchange: _Exchange, aimed: Aimed) ->
 
 
 def _asking(prepared: Any) -> Asking:
-    url = urlsplit(prepared.url)
-    where = Where(url.scheme, url.netloc.encode("ascii"), unquote(url.path), url.query.encode("ascii"), prepared.url)
     headers = Heads((name.lower(), value) for name, value in text_headers(prepared).items())
     headers.pop("authorization", None)  # This client's own signature can be made anew, and so counts for nothing.
-    return Asking(prepared.method, where, headers)
+    return Asking(prepared.method, Where.of(prepared.url), headers)
 
 
 def unbounded(operation: Any) -> Aimed | None:
@@ -197,8 +200,7 @@ class _Upstream:
         exchange = self.exchange
         prepared = exchange.prepared if body == exchange.content else exchange.again(body)
         try:
-            with inside(exchange.client, body):
-                response = self.original(exchange.client, prepared)
+            response = self.original(exchange.client, prepared)
         except FAILURES as error:
             raise exchange.failed(error) from error
         exchange.answered(response)

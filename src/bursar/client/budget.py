@@ -34,8 +34,8 @@ from bursar.core.budget import Budget, Limit, Unit
 from bursar.core.money import NANO_PER_USD
 from bursar.errors import UsageError
 from bursar.ids import new_id
+from bursar.wiring.driving import Way, drive
 from bursar.wiring.handed import own_budget
-from bursar.wiring.local import Way, drive
 
 __all__ = ["CarvedBudget", "Labelled", "OnExceed", "OpenBudget", "Options", "budget", "label"]
 

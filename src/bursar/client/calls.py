@@ -28,7 +28,8 @@ from bursar.pipeline.refusals import harmless
 from bursar.wire.base import Refusal, Request, Wire
 from bursar.wire.bedrock_common import asked_by
 from bursar.wire.signed import Signed, is_signed
-from bursar.wiring.local import TENANT, LocalEngine, Way
+from bursar.wiring.driving import Way
+from bursar.wiring.local import TENANT, LocalEngine
 from bursar.wiring.wires import Named
 
 __all__ = ["CallMaker", "Metering", "refuse", "wire_of"]

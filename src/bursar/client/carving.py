@@ -24,7 +24,8 @@ from bursar.failpoints import failpoint
 from bursar.ids import new_id
 from bursar.pipeline.budgets import Budgets
 from bursar.pipeline.refusals import format_amount, remaining
-from bursar.wiring.local import TENANT, LocalEngine, Way
+from bursar.wiring.driving import Way
+from bursar.wiring.local import TENANT, LocalEngine
 
 __all__ = ["Carving"]
 

@@ -28,7 +28,8 @@ from bursar.pipeline.call import Call
 from bursar.pipeline.quote import Quote
 from bursar.pipeline.refusals import harmless, refuse_budget
 from bursar.wire.base import Refusal
-from bursar.wiring.local import TENANT, LocalEngine, Way, drive
+from bursar.wiring.driving import Way, drive
+from bursar.wiring.local import TENANT, LocalEngine
 
 __all__ = ["Affordable", "Estimate", "can_i_afford", "estimate"]
 

@@ -29,6 +29,8 @@ class Kit:
     """What is raised when a request gets no answer."""
     undecodable: type[Exception]
     """The one of these that says that a body is not what its encoding says."""
+    wires: tuple[type[Any], ...]
+    """The transports of its own."""
     unsent: tuple[type[Exception], ...]
     """Those failures of which it is certain that nothing was sent."""
     replay: type[Replay]
@@ -54,6 +56,7 @@ def kit_of(library: ModuleType) -> Kit:
         partial(_said, library.Response),
         library.RequestError,
         library.DecodingError,
+        (library.HTTPTransport, library.AsyncHTTPTransport),
         tuple(getattr(library, name) for name in unsent),
         type("Replay", (Replay, sync), {}),
         type("Metered", (Metered, sync), {}),

@@ -13,9 +13,9 @@ from bursar.client.awaiting import way_here
 from bursar.client.calls import CallMaker, refuse, wire_of
 from bursar.client.decoding import decode_within
 from bursar.client.exchange import Exchange
+from bursar.client.handing import handed_on
 from bursar.client.heads import headers_of
 from bursar.client.homeward import homeward
-from bursar.client.inside import passes_on
 from bursar.client.kit import Kit
 from bursar.client.places import Place, known_place, place_of
 from bursar.client.recognise import Aimed, aim, is_free_at_provider, is_unbounded
@@ -26,7 +26,7 @@ from bursar.wire.base import Refusal
 from bursar.wire.bedrock_common import bedrock_refusal
 from bursar.wire.refusals import openai_refusal
 from bursar.wire.strict_json import BODY_BYTES_MAX, parse
-from bursar.wiring.local import Way, drive
+from bursar.wiring.driving import Way, drive
 
 __all__ = ["aimed_at", "maker_of", "meter", "meter_async"]
 
@@ -42,8 +42,11 @@ def meter(
     if aimed is None:
         return original(client, request, stream=stream, **options)
     content = request.read()
-    if passes_on(client, content):
-        return original(client, request, stream=stream, **options)
+    turn = handed_on(client, request.url, content, kit.unsent)
+    if turn is not None:
+        with turn:
+            response = original(client, request, stream=stream, **options)
+            return turn.answered(response, response.status_code)
     sending = blocking.Sending(kit, client, request, content, options, stream, original=original, way=Way.BLOCKING)
     maker = maker_of(sending, aimed, place)
     if isinstance(maker, CallMaker):
@@ -67,8 +70,11 @@ async def meter_async(
     if aimed is None:
         return await original(client, request, stream=stream, **options)
     content = await request.aread()
-    if passes_on(client, content):
-        return await original(client, request, stream=stream, **options)
+    turn = handed_on(client, request.url, content, kit.unsent)
+    if turn is not None:
+        with turn:
+            response = await original(client, request, stream=stream, **options)
+            return turn.answered(response, response.status_code)
     sending = awaiting.Sending(kit, client, request, content, options, stream, original=original, way=way_here())
     maker = maker_of(sending, aimed, place)
     if isinstance(maker, CallMaker):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from bursar.client.handing import handing, handing_async, wire, wire_async
 from bursar.client.kit import kit_of
 from bursar.client.late import Watch
 from bursar.client.meter import meter, meter_async
@@ -24,6 +25,8 @@ from bursar.client.refused import as_sdk_error
 __all__ = ["Patches", "patches"]
 
 LIBRARIES = ("httpx", "httpx2")
+HANDING = ("_send_single_request", "_transport_for_url")
+"""Where a client gives a request to a transport, and how it chooses that; neither has a public name."""
 SDKS = ("anthropic._base_client", "openai._base_client")
 STATUS_ERROR = "_make_status_error_from_response"
 
@@ -86,6 +89,12 @@ class Patches:
         kit = kit_of(module)
         self._put(module.Client, "send", lambda original: _sending(self, original, kit))
         self._put(module.AsyncClient, "send", lambda original: _sending_async(self, original, kit))
+        if not all(name in kind.__dict__ for kind in (module.Client, module.AsyncClient) for name in HANDING):
+            return  # A version that works in another way: whatever is sent inside is a call of its own.
+        self._put(module.Client, HANDING[0], lambda original: handing(original, kit))
+        self._put(module.AsyncClient, HANDING[0], lambda original: handing_async(original, kit))
+        self._put(module.HTTPTransport, "handle_request", lambda original: wire(original, kit))
+        self._put(module.AsyncHTTPTransport, "handle_async_request", lambda original: wire_async(original, kit))
 
     def _sdk(self, module: ModuleType) -> None:
         base = getattr(module, "BaseClient", None)

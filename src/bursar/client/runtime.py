@@ -80,6 +80,9 @@ class Runtime:
     def _end(self) -> None:
         """Close at the end of the program. What it opens again after this is told to nobody any more."""
         self._is_ending = True
+        engine = self.opened
+        if engine is not None:
+            end_all(engine.adopt)
         self.close()
 
     def _ends_unasked(self) -> bool:
@@ -105,11 +108,13 @@ class Runtime:
                 engine.catch_up()
 
     def close(self) -> None:
-        """End the engine; what is open is settled or presumed. The next use opens it again."""
+        """End the engine; the next use opens it again.
+
+        Calls that are on their way go on: they are presumed, until what they come to is written when they end.
+        """
         with self._lock:
             engine, self.opened = self.opened, None
             if engine is not None:
-                end_all(engine.adopt)
                 engine.stop()
                 places.forget()
 

@@ -14,11 +14,10 @@ from typing import Any, ClassVar, TypeAlias
 from bursar.client.calls import CallMaker, Metering
 from bursar.client.exchange import Exchange, Feed
 from bursar.client.heads import heads_of
-from bursar.client.inside import inside
 from bursar.core.provider import Provider
 from bursar.pipeline.call import Body
 from bursar.pipeline.ports import Answering
-from bursar.wiring.local import Way
+from bursar.wiring.driving import Way
 
 __all__ = ["Answer", "Original", "Sending"]
 
@@ -85,10 +84,9 @@ class Sending(Exchange, ABC):
     ) -> Answering:
         request = self.rewrite(headers, body)
         try:
-            with inside(self.client, body):
-                response = self.original(self.client, request, stream=True, **self.options)
-                if self.is_awaited:
-                    response = await response
+            response = self.original(self.client, request, stream=True, **self.options)
+            if self.is_awaited:
+                response = await response
         except self.kit.failure as error:
             raise self.failed(error) from error
         # What failed before it counts no more.

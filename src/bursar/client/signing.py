@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
+from bursar.client.asked import address_of
 from bursar.client.recognise import Aimed
 
-__all__ = ["Signer", "signer_here", "signing"]
+__all__ = ["Signer", "signer_of", "signing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Signer:
 
     again: Callable[[bytes], Awaitable[Mapping[str, str]]]
     """Give the headers of the same request with another body."""
+    address: str
+    """Where it goes: what else is sent meanwhile has a signature of its own, or none."""
     aimed: Aimed | None = None
     """What it asks, where its path does not say so."""
 
@@ -28,9 +32,10 @@ class Signer:
 _signer: ContextVar[Signer | None] = ContextVar("bursar_signer", default=None)
 
 
-def signer_here() -> Signer | None:
-    """Give who signs what is sent here; None where nobody does."""
-    return _signer.get()
+def signer_of(url: Any) -> Signer | None:
+    """Give who signs what is sent here to an address; None where nobody does."""
+    here = _signer.get()
+    return here if here is not None and here.address == address_of(url) else None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from weakref import WeakSet
 
 from bursar.pipeline.call import Body
-from bursar.wiring.local import drive
+from bursar.wiring.driving import drive
 
 __all__ = ["AsyncMetered", "AsyncReplay", "Metered", "Replay", "end_all"]
 

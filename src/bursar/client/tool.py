@@ -35,7 +35,8 @@ from bursar.ids import new_id
 from bursar.pipeline.refusals import harmless
 from bursar.pipeline.refusals_run import refuse_verdict
 from bursar.wire.base import Refusal
-from bursar.wiring.local import TENANT, LocalEngine, Way, drive
+from bursar.wiring.driving import Way, drive
+from bursar.wiring.local import TENANT, LocalEngine
 
 __all__ = ["PricedTool", "tool"]
 

@@ -48,7 +48,7 @@ class Private:
     """The open budgets, the outermost first."""
     providers: Mapping[str, str]
     """By API (`openai`, `anthropic`, `gemini`): the provider to ask."""
-    tell: Callable[[str, str, str], None]
+    tell: Callable[[str, str, str, int], None]
     """Called for each call that is refused for good, and each answer that is ended: which of both (`wiring/handed.py`),
     the words, and the identity of the budget, if it is one."""
 
@@ -105,11 +105,11 @@ class PrivateApp(App):
     async def _answer(self, arrival: Arrival, exchange: Exchange) -> Reply:
         reply = await super()._answer(arrival, exchange)
         if reply.refusal is not None and reply.refusal.code in STOPS:
-            self._private.tell(REFUSED, reply.refusal.message, reply.refusal.budget)
+            self._private.tell(REFUSED, reply.refusal.message, reply.refusal.budget, 0)
         return reply
 
-    def _hear_short(self, _call: Call, refusal: Refusal) -> None:
-        self._private.tell(SHORT, refusal.message, refusal.budget)
+    def _hear_short(self, _call: Call, refusal: Refusal, share_ns: int) -> None:
+        self._private.tell(SHORT, refusal.message, refusal.budget, share_ns)
 
 
 def _api(path: str) -> str:

@@ -270,7 +270,8 @@ class Account:
             self._learn(answer, charge.amounts)
             self._machine.answered()
         if answer.is_capped:
-            tell_capped(self._accounts.on_short, self._call, self._quote, self._granted, self.cap)
+            now_ns = self._accounts.clock()
+            tell_capped(self._accounts.on_short, self._call, self._quote, self._granted, self.cap, now_ns)
         await self._close(SETTLE, charge, status, "capped" if answer.is_capped else "complete")
 
     async def lose(self, answer: Answer | None = None, *, status: int = 0, ended: str = "lost") -> None:

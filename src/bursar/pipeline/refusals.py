@@ -147,6 +147,14 @@ def refuse_more(budgets: tuple[Budget, ...], line: Line | None, which: str) -> R
     return Refusal(402, "budget_exceeded", message, budget=line.identity if line else "")
 
 
+def refuse_share(budgets: tuple[Budget, ...], line: Line) -> Refusal:
+    """Say that a budget that has more has let an answer have a share of it."""
+    budget = _budget_of(line, budgets)
+    what = "had a share of what is left for this answer, which ended there; what may be billed of it is counted."
+    message = _clean(f"Budget {budget.name!r} {what}" if budget else f"A budget {what}", f"A budget {what}", "")
+    return Refusal(402, "budget_exceeded", message, budget=line.identity)
+
+
 def _budget_of(line: Line, budgets: tuple[Budget, ...]) -> Budget | None:
     """Find the budget of a line; a scope may have the name of another budget, so what is alike in all comes first."""
     named = [budget for budget in budgets if budget.name == line.budget]

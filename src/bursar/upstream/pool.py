@@ -200,7 +200,7 @@ class Pool:
     def _drop_stale(self) -> None:
         """Close what has been idle too long, and look again as long as something is kept."""
         oldest = self._loop.time() - KEPT_S
-        for waiting in self._idle.values():
+        for waiting in list(self._idle.values()):  # What is closed takes itself out.
             while waiting and waiting[0].idle_since <= oldest:
                 waiting.popleft().close()
         kept = [waiting[0].idle_since for waiting in self._idle.values() if waiting]

@@ -22,6 +22,7 @@ from bursar.wiring.ledger import TENANT
 
 __all__ = [
     "REFUSED",
+    "SHARE_NS",
     "SHORT",
     "Handed",
     "OpenScope",
@@ -37,6 +38,8 @@ MESSAGE_LENGTH_MAX = 500
 """A line that a run is told stays below what a pipe takes whole, whoever else writes at the same moment."""
 REFUSED, SHORT = "refused", "short"
 """What a line tells: a call that was refused, or an answer that was ended before it was whole."""
+SHARE_NS = "share_ns"
+"""When such an answer ended, where it was a share of the budget that ended it; else 0."""
 WRONG = "not what a parent process of bursar writes"
 _FOREVER = Window(WindowKind.TOTAL)
 
@@ -153,12 +156,12 @@ class Handed:
                 return home + url[len(base) :]
         return url
 
-    def tell(self, message: str, instances: Collection[str] | None, *, what: str = REFUSED) -> None:
+    def tell(self, message: str, instances: Collection[str] | None, *, what: str = REFUSED, share_ns: int = 0) -> None:
         """Tell the runs of a refusal whose matter it is: of the open budgets in `instances`, None where none refused.
 
         A run that has ended, or that does not keep up, is not waited for.
         """
-        line = json.dumps({what: message[:MESSAGE_LENGTH_MAX]}).encode() + b"\n"
+        line = json.dumps({what: message[:MESSAGE_LENGTH_MAX], SHARE_NS: share_ns}).encode() + b"\n"
         for instance, path in self.pipes.items():
             if instances is not None and instance not in instances:
                 continue
@@ -169,10 +172,10 @@ class Handed:
                 finally:
                     os.close(pipe)
 
-    def tell_short(self, message: str, identity: str, budgets: Sequence[Budget]) -> None:
+    def tell_short(self, message: str, identity: str, budgets: Sequence[Budget], share_ns: int) -> None:
         """Tell the runs of an answer that was ended, by the one of a call's own budgets with this identity, or else."""
         own = {budget.instance for budget in budgets if budget.identity == identity}
-        self.tell(message, own or None, what=SHORT)
+        self.tell(message, own or None, what=SHORT, share_ns=share_ns)
 
 
 NOTHING = Handed()

@@ -39,6 +39,7 @@ class Keeper:
         self._stopping: asyncio.Event | None = None
         self._wake: asyncio.Event | None = None
         self._is_ready = threading.Event()
+        self._is_over = False
         self._tended: dict[Callable[[], Coroutine[Any, Any, bool]], asyncio.Task[None]] = {}
         """What is tried again until it is done, and a last time at the end."""
         self._thread = threading.Thread(target=self._work, name="bursar-keeper", daemon=True)
@@ -50,7 +51,10 @@ class Keeper:
     def adopt(self, ending: Coroutine[Any, Any, None]) -> None:
         # A deque's append and a write to the loop's pipe are all that a finalizer may do: it can run inside anything.
         self._orphans.append(ending)
-        self._call(self._wake)
+        if self._is_over:
+            self._forget()
+        else:
+            self._call(self._wake)
 
     def stop(self) -> None:
         self._call(self._stopping)
@@ -92,6 +96,14 @@ class Keeper:
         with asyncio.Runner() as runner:
             self._loop = runner.get_loop()
             runner.run(self._keep())
+        self._is_over = True
+        self._forget()
+
+    def _forget(self) -> None:
+        """Leave what nobody is here to end: it is presumed already."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._orphans.popleft().close()
 
     async def _keep(self) -> None:
         self._stopping, self._wake = asyncio.Event(), asyncio.Event()

@@ -7,8 +7,8 @@ done beside them stands in `keeper.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -24,6 +24,7 @@ from bursar.core.labels import Labels
 from bursar.core.ledger import Granted, Note, Refused, Reservation, SpendQuery, SpendRow
 from bursar.core.provider import Provider
 from bursar.core.run import RunChange, RunRow, RunVerb
+from bursar.errors import StoreUnavailable
 from bursar.guards.board import RunBoard
 from bursar.guards.loops.watch import Loops
 from bursar.guards.tools import Tools
@@ -59,13 +60,12 @@ from bursar.wiring.ledger import TENANT, StoreClock
 from bursar.wiring.parts import Parts, UpkeepStore, open_loops, open_parts
 from bursar.wiring.retarget import Retarget
 from bursar.wiring.runs import StoredRuns
+from bursar.wiring.unwritten import Unwritten
 from bursar.wiring.wires import Wires
 
-__all__ = ["TENANT", "LocalEngine", "Way", "drive"]
+__all__ = ["TENANT", "LocalEngine"]
 
 T = TypeVar("T")
-
-UNCLOSED_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ class _Ports:
 def _to_run(run: Handed) -> OnShort | None:
     """Let the run inside which this process is hear of answers that were ended; None without one."""
 
-    def tell(call: Call, refusal: Refusal) -> None:
-        run.tell_short(refusal.message, refusal.budget, call.budgets)
+    def tell(call: Call, refusal: Refusal, share_ns: int) -> None:
+        run.tell_short(refusal.message, refusal.budget, call.budgets, share_ns)
 
     return tell if run.pipes else None
 
@@ -116,6 +116,7 @@ class LocalEngine:
     _quoter: Quoter = field(init=False)
     _ports: dict[Way, _Ports] = field(init=False)
     _keeper: Keeper = field(init=False)
+    _unwritten: Unwritten = field(init=False)
     _events: Outbox | None = field(init=False)
 
     def start(self) -> None:
@@ -158,7 +159,7 @@ class LocalEngine:
         board, loops = RunBoard(), open_loops(self.settings)
         heard: tuple[Observer | None, ...] = (self._events, loops)
         observers = tuple(each for each in heard if each is not None)
-        unclosed: deque[Unclosed] = deque(maxlen=UNCLOSED_MAX)
+        unclosed = self._unwritten = Unwritten(self.settings)
         on_short = _to_run(handed())
 
         learnt = (parts.facts, parts.estimates, parts.usuals, parts.clock)
@@ -326,10 +327,15 @@ class LocalEngine:
         (self._face if isinstance(self._face, InlineStore) else self._parts.ledger).take_up()
 
     def stop(self) -> None:
-        """End the thread and let go of the file; what is still open is presumed."""
+        """End the thread and let go of the file; what is still open is presumed, until its own truth comes."""
         self._keeper.stop()
         if isinstance(self._face, ThreadedStore):
             self._face.stop()
-        self._parts.ledger.close_store()
+        ledger = self._parts.ledger
+        with contextlib.suppress(StoreUnavailable):
+            while ledger.lapse(self.process, self.clock()):
+                """What was held since the thread has left the ledger."""
+        ledger.close_store()
+        self._unwritten.end(self._ports[Way.BLOCKING].written)
         if self._events is not None:
             self._events.stop()

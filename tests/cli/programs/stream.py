@@ -1,4 +1,4 @@
-"""Stream one answer, or two side by side, and end well whatever they come to. It knows nothing of bursar."""
+"""Read one answer, streamed or whole, or two, and end well whatever they come to. It knows nothing of bursar."""
 
 import asyncio
 import json
@@ -17,6 +17,26 @@ def raw() -> None:
     request = urllib.request.Request(address, body, {"authorization": "Bearer k"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         print("length" if b'"length"' in answer.read() else "stop")
+
+
+def raw_whole() -> None:
+    """Ask so for an answer that does not stream."""
+    address = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+    request = urllib.request.Request(address, json.dumps(ASKED).encode(), {"authorization": "Bearer k"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        print(json.load(answer)["choices"][0]["finish_reason"])
+
+
+def whole(**more: Any) -> None:
+    import openai
+
+    with openai.OpenAI(api_key="k") as client:
+        print(client.chat.completions.create(**{**ASKED, **more}).choices[0].finish_reason)
+
+
+def goes_on() -> None:
+    whole()
+    whole(max_tokens=100)
 
 
 async def read(**more: Any) -> None:
