@@ -39,14 +39,10 @@ def openai_usage(raw: object, *, web_searches: int = 0) -> Usage | None:
     Where `total_tokens` is larger than prompt + completion, the rest was generated as well: xAI and Gemini leave
     reasoning out of `completion_tokens` and bill it.
     """
-    if type(raw) is dict:
-        plain = _plain_openai_usage(raw, web_searches)
-        if plain is not None:
-            return plain
-    elif not isinstance(raw, Mapping):
+    if type(raw) is not dict and not isinstance(raw, Mapping):
         return None
     try:
-        return _openai_usage(raw, web_searches)
+        return _plain_openai_usage(raw, web_searches) or _openai_usage(raw, web_searches)
     except (_NotTold, ValueError):
         return None
 
@@ -63,28 +59,32 @@ def output_told(raw: object) -> int:
     return told
 
 
-def _plain_openai_usage(raw: dict[str, Any], web_searches: int) -> Usage | None:
-    """Split a usage that tells of text alone, some of it cached or reasoning, as most do; None for any other."""
+def _plain_openai_usage(raw: Mapping[str, Any], web_searches: int) -> Usage | None:
+    """Split a usage that tells of text alone, some of it cached or reasoning, as most do; None for any other.
+
+    Raises ValueError, as a `Usage` does, for counters that `_openai_usage` would not believe either.
+    """
     prompt, completion, total = raw.get("prompt_tokens"), raw.get("completion_tokens"), raw.get("total_tokens")
-    if type(prompt) is not int or type(completion) is not int or not 0 <= prompt <= prompt + completion <= COUNT_MAX:
+    if type(prompt) is not int or type(completion) is not int:
         return None
-    if total is not None and (type(total) is not int or not 0 <= total <= prompt + completion):
+    whole = prompt + completion
+    if whole > COUNT_MAX or (total is not None and (type(total) is not int or not 0 <= total <= whole)):
         return None
     details, made = raw.get("prompt_tokens_details"), raw.get("completion_tokens_details")
     cached = _alone(details, "cached_tokens") if details else 0
     reasoning = _alone(made, "reasoning_tokens") if made else 0
-    if not 0 <= cached <= prompt or not 0 <= reasoning <= completion or not _CACHED_ELSEWHERE.isdisjoint(raw):
+    if cached is None or reasoning is None or not _CACHED_ELSEWHERE.isdisjoint(raw):
         return None
     return Usage(prompt - cached, cached, 0, 0, 0, 0, completion - reasoning, reasoning, 0, web_searches)
 
 
-def _alone(details: object, name: str) -> int:
-    """Give the one counter of an object whose others are all 0 or missing; -1 where they are not."""
+def _alone(details: object, name: str) -> int | None:
+    """Give the one counter of an object whose others are all 0 or missing; None where they are not."""
     if type(details) is not dict or not _COUNTS.issuperset(map(type, details.values())):
-        return -1
+        return None
     if not any(details.values()):
         return 0
-    return -1 if any({**details, name: 0}.values()) else int(details[name])
+    return None if any({**details, name: 0}.values()) else int(details[name])
 
 
 def _openai_usage(raw: Mapping[str, Any], web_searches: int) -> Usage:
