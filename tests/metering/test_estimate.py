@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +86,14 @@ def test_a_call_of_dense_text_does_not_lock_out_a_short_one() -> None:
     assert estimates.estimate(KEY, 20) < 3_000
     assert estimates.estimate(KEY, 300_000) >= 200_000
     assert estimates.estimate(KEY, 600_000) >= 400_000
+
+
+def test_a_key_that_another_thread_lets_go_meanwhile_is_read_all_the_same() -> None:
+    class Forgetful(OrderedDict[Any, Any]):
+        def get(self, key: Any, default: Any = None) -> Any:
+            return self.pop(key, default)
+
+    estimates = InputEstimates()
+    estimates.learn(KEY, 400, 100)
+    estimates._last = Forgetful(estimates._last)
+    assert estimates.estimate(KEY, 400) == 147

@@ -13,19 +13,17 @@ from typing import Any
 
 from bursar.errors import BadRequest
 from bursar.wire.anatomy import FRAME_BYTES
-from bursar.wire.fields import model_field
+from bursar.wire.fields import MODEL_LENGTH_MAX, model_field
 from bursar.wire.text import text_bytes
 
-__all__ = ["MODEL_CHARS_MAX", "plain_fields", "plain_messages", "plain_model"]
+__all__ = ["plain_fields", "plain_messages", "plain_model"]
 
-MODEL_CHARS_MAX = 256
-"""A longer name of a model is not remembered; none is allowed."""
 _OPTIONS: tuple[dict[str, Any], ...] = ({"include_usage": True}, {"include_usage": False}, {})
 
 
 def plain_model(model: object) -> str:
     """Give the name of a model, the same object each time; empty where it is none."""
-    return _known_model(model) if type(model) is str and len(model) <= MODEL_CHARS_MAX else ""
+    return _known_model(model) if type(model) is str and len(model) <= MODEL_LENGTH_MAX else ""
 
 
 @lru_cache(maxsize=1_024)

@@ -44,19 +44,22 @@ def read_response(value: Mapping[str, Any]) -> Answer | None:
     if value.get("object") != "response" and not isinstance(output, list):
         return None
     items = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
-    shown = 0
+    shown, kinds, calls = 0, [], []
     for item in items:
         shown += generated_bytes(item)
-    calls = [item for item in items if item.get("type") in CALLS]
+        kind = item.get("type")
+        kinds.append(kind)
+        if kind in CALLS:
+            calls.append(item)
     response_id = value.get("id")
     return Answer(
-        usage=_usage(value, items),
-        visible_tokens=visible_tokens(0, shown, frames_tokens([item.get("type") for item in items])),
-        is_capped=is_capped(value),
-        model=str(value.get("model") or ""),
-        service_tier=tier_name(value.get("service_tier")),
-        cost_reported=openai_cost(value.get("usage")),
-        tool_calls=len(calls),
+        _usage(value, items),
+        visible_tokens(0, shown, frames_tokens(kinds)),
+        is_capped(value),
+        str(value.get("model") or ""),
+        tier_name(value.get("service_tier")),
+        openai_cost(value.get("usage")),
+        len(calls),
         response_id=response_id if isinstance(response_id, str) else "",
         asked=marks_of(calls) if calls else (),
     )
@@ -65,7 +68,7 @@ def read_response(value: Mapping[str, Any]) -> Answer | None:
 def is_capped(response: Mapping[str, Any]) -> bool:
     """Did the answer end because it reached its cap?"""
     details = response.get("incomplete_details")
-    return isinstance(details, Mapping) and details.get("reason") == "max_output_tokens"
+    return details is not None and isinstance(details, Mapping) and details.get("reason") == "max_output_tokens"
 
 
 def _usage(response: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> Usage | None:
@@ -114,14 +117,15 @@ def generated_bytes(item: Mapping[str, Any]) -> int:
     """Count the bytes of text that an output item shows of what the model wrote."""
     size = 0
     pending: list[Any] = [item]
-    while pending:
-        value = pending.pop()
+    for value in pending:  # It grows meanwhile.
         if type(value) is str:
             size += text_bytes(value)
         elif type(value) is dict:
-            pending += [inner for name, inner in value.items() if name not in _NOT_GENERATED]
+            for name, inner in value.items():
+                if inner and name not in _NOT_GENERATED:
+                    pending.append(inner)
         elif type(value) is list:
-            pending.extend(value)
+            pending += value
     return size
 
 

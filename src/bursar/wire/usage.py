@@ -39,14 +39,10 @@ def openai_usage(raw: object, *, web_searches: int = 0) -> Usage | None:
     Where `total_tokens` is larger than prompt + completion, the rest was generated as well: xAI and Gemini leave
     reasoning out of `completion_tokens` and bill it.
     """
-    if type(raw) is dict:
-        plain = _plain_openai_usage(raw, web_searches)
-        if plain is not None:
-            return plain
-    elif not isinstance(raw, Mapping):
+    if type(raw) is not dict and not isinstance(raw, Mapping):
         return None
     try:
-        return _openai_usage(raw, web_searches)
+        return _plain_openai_usage(raw, web_searches) or _openai_usage(raw, web_searches)
     except (_NotTold, ValueError):
         return None
 
@@ -63,25 +59,32 @@ def output_told(raw: object) -> int:
     return told
 
 
-def _plain_openai_usage(raw: dict[str, Any], web_searches: int) -> Usage | None:
-    """Split a usage that tells of nothing cached, hidden or spoken, as most do; None for any other."""
+def _plain_openai_usage(raw: Mapping[str, Any], web_searches: int) -> Usage | None:
+    """Split a usage that tells of text alone, some of it cached or reasoning, as most do; None for any other.
+
+    Raises ValueError, as a `Usage` does, for counters that `_openai_usage` would not believe either.
+    """
     prompt, completion, total = raw.get("prompt_tokens"), raw.get("completion_tokens"), raw.get("total_tokens")
-    if type(prompt) is not int or type(completion) is not int or not 0 <= prompt <= prompt + completion <= COUNT_MAX:
+    if type(prompt) is not int or type(completion) is not int:
         return None
-    if total is not None and (type(total) is not int or not 0 <= total <= prompt + completion):
+    whole = prompt + completion
+    if whole > COUNT_MAX or (total is not None and (type(total) is not int or not 0 <= total <= whole)):
         return None
     details, made = raw.get("prompt_tokens_details"), raw.get("completion_tokens_details")
-    if (details and not _is_naught(details)) or (made and not _is_naught(made)):
+    cached = _alone(details, "cached_tokens") if details else 0
+    reasoning = _alone(made, "reasoning_tokens") if made else 0
+    if cached is None or reasoning is None or not _CACHED_ELSEWHERE.isdisjoint(raw):
         return None
-    return Usage(prompt, 0, 0, 0, 0, 0, completion, 0, 0, web_searches) if _CACHED_ELSEWHERE.isdisjoint(raw) else None
+    return Usage(prompt - cached, cached, 0, 0, 0, 0, completion - reasoning, reasoning, 0, web_searches)
 
 
-def _is_naught(details: object) -> bool:
-    """Tell whether all counters of an object are 0 or missing."""
-    if type(details) is not dict:
-        return False
-    counts = details.values()
-    return not any(counts) and _COUNTS.issuperset(map(type, counts))
+def _alone(details: object, name: str) -> int | None:
+    """Give the one counter of an object whose others are all 0 or missing; None where they are not."""
+    if type(details) is not dict or not _COUNTS.issuperset(map(type, details.values())):
+        return None
+    if not any(details.values()):
+        return 0
+    return None if any({**details, name: 0}.values()) else int(details[name])
 
 
 def _openai_usage(raw: Mapping[str, Any], web_searches: int) -> Usage:
@@ -145,11 +148,12 @@ def anthropic_usage(raw: object, *, is_1h_asked: bool = False) -> Usage | None:
     if type(raw) is not dict and not isinstance(raw, Mapping):
         return None
     try:
-        _needed(raw, "input_tokens"), _needed(raw, "output_tokens")
-        searches = _count(_inner(raw, "server_tool_use"), "web_search_requests") or 0
+        tools = raw.get("server_tool_use")
+        searches = (_count(_inner(raw, "server_tool_use"), "web_search_requests") or 0) if tools else 0
         rounds = raw.get("iterations")
         if type(rounds) is not list or not rounds:
             return _anthropic_round(raw, is_1h_asked, searches)
+        _needed(raw, "input_tokens"), _needed(raw, "output_tokens")
         total = Usage(web_searches=searches)
         for entry in rounds:
             if not isinstance(entry, Mapping):
@@ -172,33 +176,28 @@ def anthropic_told(raw: object, *, is_1h_asked: bool = False) -> tuple[Usage | N
     usage = anthropic_usage(raw, is_1h_asked=is_1h_asked)
     if usage is None or not isinstance(raw, dict) or raw.get("iterations"):
         return usage, anthropic_input(raw, is_1h_asked=is_1h_asked)
-    given = Usage(
-        input_tokens=usage.input_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        cache_write_1h_tokens=usage.cache_write_1h_tokens,
-        web_searches=usage.web_searches,
-    )
-    return usage, given
+    read, written, written_1h = usage.cache_read_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens
+    return usage, Usage(usage.input_tokens, read, written, written_1h, web_searches=usage.web_searches)
 
 
 def _anthropic_round(raw: Mapping[str, Any], is_1h_asked: bool, web_searches: int = 0) -> Usage:
-    output = _needed(raw, "output_tokens")
-    thinking = _count(_inner(raw, "output_tokens_details"), "thinking_tokens") or 0
-    short = long = 0
-    split = _inner(raw, "cache_creation")
+    given, output = _needed(raw, "input_tokens"), _needed(raw, "output_tokens")
+    thinking = short = long = untold = read = 0
+    # What is missing or 0 need not be counted; False is no count, and looked at.
+    if raw.get("output_tokens_details"):
+        thinking = _count(_inner(raw, "output_tokens_details"), "thinking_tokens") or 0
+    split = _inner(raw, "cache_creation") if raw.get("cache_creation") else _NOTHING
     if split:
         short, long = _count(split, "ephemeral_5m_input_tokens") or 0, _count(split, "ephemeral_1h_input_tokens") or 0
-    untold = max(0, (_count(raw, "cache_creation_input_tokens") or 0) - short - long)
-    return Usage(
-        input_tokens=_needed(raw, "input_tokens"),
-        cache_read_tokens=_count(raw, "cache_read_input_tokens") or 0,
-        cache_write_tokens=short + (0 if is_1h_asked else untold),
-        cache_write_1h_tokens=long + (untold if is_1h_asked else 0),
-        output_tokens=output - thinking,
-        reasoning_tokens=thinking,
-        web_searches=web_searches,
-    )
+    written = _count(raw, "cache_creation_input_tokens")
+    if written:
+        untold = max(0, written - short - long)
+    read = _count(raw, "cache_read_input_tokens") or 0
+    if is_1h_asked:
+        long += untold
+    else:
+        short += untold
+    return Usage(given, read, short, long, 0, 0, output - thinking, thinking, 0, web_searches)
 
 
 def _count(raw: Mapping[str, Any], name: str) -> int | None:
