@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -29,6 +29,7 @@ _BEGINNINGS = {"authorization": SIGNED.encode(), "user-agent": CLAUDE.encode()}
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 HEADS_MAX = 200
 """For so many orders of names, where the lines stand is remembered."""
+_name = itemgetter(0)
 _own = attrgetter("_list")
 """Lists the lines of httpx's own headers, without making another list."""
 
@@ -61,7 +62,7 @@ def headers_of(request: Any) -> tuple[Mapping[str, str], int | None]:
     headers = request.headers
     lister = _lister(headers.__class__)
     lines = lister(headers)
-    places = _asked(tuple([line[0] for line in lines]))
+    places = _asked(tuple(map(_name, lines)))
     found = None
     for name, at, begins in places.heard:
         text = lines[at][-1]
@@ -91,7 +92,7 @@ def heads_of(response: Any) -> tuple[tuple[tuple[str, str], ...], str]:
     """Give what is looked at of an answer's headers: its content type, as the one header, and its encoding."""
     headers = response.headers
     lines = _lister(headers.__class__)(headers)
-    places = _answered(tuple([line[0] for line in lines]))
+    places = _answered(tuple(map(_name, lines)))
     if places.kind is not None:
         return _typed(lines[places.kind][-1]), ""
     kind = b", ".join([lines[at][-1] for at in places.kinds if lines[at][-1]])
