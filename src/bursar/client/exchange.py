@@ -36,6 +36,8 @@ class Exchange:
     """The program reads the body itself."""
     headers: Mapping[str, str] | None = field(default=None, init=False)
     """Those of the request's headers that something reads, once they were read."""
+    length_at: int | None = field(default=None, init=False)
+    """Where the length stands among them all."""
     response: Any = field(default=None, init=False)
     """The provider's latest answer."""
     raw: bytes | None = field(default=None, init=False)
@@ -51,16 +53,13 @@ class Exchange:
         if headers or self.headers is None or "transfer-encoding" in self.headers:
             changed = self._headers(headers, body)
         else:
-            changed = resized(request.headers, len(body))
+            changed = resized(request.headers, len(body), self.length_at)
         # Its own way of being copied is for pickles, and forgets its time-outs.
         sent = object.__new__(request.__class__)
-        sent.__dict__.update(
-            request.__dict__,
-            headers=changed,
-            stream=self.kit.bytes(body),
-            extensions=request.extensions.copy(),
-            _content=body,
-        )
+        parts = request.__dict__.copy()
+        parts["headers"], parts["stream"], parts["_content"] = changed, self.kit.bytes(body), body
+        parts["extensions"] = dict(request.extensions)
+        sent.__dict__ = parts
         return sent
 
     def _headers(self, headers: Mapping[str, str], body: bytes) -> Any:

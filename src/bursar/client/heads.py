@@ -30,6 +30,8 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 HEADS_MAX = 200
 """For so many orders of names, where the lines stand is remembered."""
 _name = itemgetter(0)
+_own = attrgetter("_list")
+"""Lists the lines of httpx's own headers, without making another list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +54,37 @@ class _Answered:
     """Where the one content type stands; None where there is none, or more than one, or an encoding."""
 
 
-def headers_of(request: Any) -> Mapping[str, str]:
-    """Read those headers that something reads as text, lower-case; of one that comes again the last counts."""
+def headers_of(request: Any) -> tuple[Mapping[str, str], int | None]:
+    """Read those headers that something reads as text, lower-case; of one that comes again the last counts.
+
+    Beside them stands the place of the request's length, for `resized`.
+    """
     headers = request.headers
-    lines = _lister(headers.__class__)(headers)
+    lister = _lister(headers.__class__)
+    lines = lister(headers)
+    places = _asked(tuple(map(_name, lines)))
     found = None
-    for name, at, begins in _asked(tuple(map(_name, lines))).heard:
+    for name, at, begins in places.heard:
         text = lines[at][-1]
         if text.startswith(begins):
             found = found or {}
             found[name] = text.decode("latin-1")
-    return found or _NOTHING
+    return found or _NOTHING, places.length if lister is _own else None
 
 
-def resized(headers: Any, size: int) -> Any:
+def resized(headers: Any, size: int, at: int | None) -> Any:
     """Copy headers of httpx for a body of another size: one line is another, all others are as they were."""
     kind: Any = headers.__class__
-    lines = _lister(kind)(headers)
-    at = _asked(tuple(map(_name, lines))).length
-    if at is None or len(lines[at]) != 3:
+    if at is None:
         copied = kind(headers, encoding=getattr(headers, "_encoding", None))
         copied["Content-Length"] = str(size)
         return copied
     # Set as a program would set it, all of them were read anew.
-    changed = lines.copy()
-    changed[at] = (*lines[at][:2], b"%d" % size)
+    lines = headers._list.copy()
+    name, lower, _ = lines[at]
+    lines[at] = (name, lower, b"%d" % size)
     copied = object.__new__(kind)
-    copied.__dict__.update(headers.__dict__, _list=changed)
+    copied._list, copied._encoding = lines, headers._encoding
     return copied
 
 
@@ -103,10 +109,11 @@ def _typed(kind: bytes) -> tuple[tuple[str, str], ...]:
 def _lister(kind: Any) -> Callable[[Any], Any]:
     """Give what lists the lines of such headers: httpx's own list where it is as we know it; `raw` makes another."""
     try:
-        is_own = kind([(b"A-B", b"c")])._list == [(b"A-B", b"a-b", b"c")]
+        parts = vars(kind([(b"A-B", b"c")], encoding="ascii"))
     except (AttributeError, TypeError, ValueError):
-        is_own = False
-    return attrgetter("_list" if is_own else "raw")
+        parts = {}
+    is_own = parts == {"_list": [(b"A-B", b"a-b", b"c")], "_encoding": "ascii"}
+    return _own if is_own else attrgetter("raw")
 
 
 @lru_cache(maxsize=HEADS_MAX)

@@ -117,7 +117,8 @@ def maker_of(exchange: Exchange, aimed: Aimed, place: Place | None = None) -> Ca
             message = f"nothing bounds what a POST to {what} costs, so it is refused while a budget is open"
             return _refused(exchange, aimed, here, Refusal(404, "not_found", message))
         place = place_of(engine, exchange.request.url, aimed)
-    headers = exchange.headers = headers_of(exchange.request)
+    headers, exchange.length_at = headers_of(exchange.request)
+    exchange.headers = headers
     wire = place.wire
     if wire is None or headers:
         wire = wire_of(place, exchange, headers)

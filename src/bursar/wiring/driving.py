@@ -14,6 +14,9 @@ T = TypeVar("T")
 class Way(Enum):
     """How a call is driven."""
 
+    __hash__ = object.__hash__
+    """Enum's own is a function in Python, and each call looks its way up."""
+
     BLOCKING = auto()
     """In the caller's thread, without an event loop: nothing in it ever suspends."""
     ASYNCIO = auto()
