@@ -1,4 +1,4 @@
-"""A whole answer is awaited until its run is over, in the caller's own task, and whatever else ends the wait is itself."""
+"""A whole answer is awaited until its run is over, in its caller's task; whatever else ends the wait is itself."""
 
 from __future__ import annotations
 
