@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,19 @@ def test_an_answer_whose_run_was_stopped_says_so(tmp_path: Path, heard: Heard) -
         assert [choice.finish_reason for chunk in stream for choice in chunk.choices][-1] == "length"
     ((_, refusal, _),) = heard
     assert "Run 'r' was ended by a guard or a person" in refusal.message and not refusal.budget
+
+
+def test_under_asyncio_a_whole_answer_is_not_awaited_beyond_its_runs_seconds(tmp_path: Path, heard: Heard) -> None:
+    never = Script(output_tokens=QUARTER.output_tokens, first_byte_s=60.0)
+    guarded = PRICES + "guards: {seconds: 1, steps: off, loops: off}\n"
+
+    async def late(home: House) -> None:
+        async with openai.AsyncOpenAI(base_url=home.url, api_key="k", max_retries=0) as client:
+            await client.chat.completions.create(model="m", max_tokens=50, messages=HELLO)
+
+    with house(tmp_path, never, configuration=guarded) as home, bursar.budget("$5", run="r", on_exceed="raise"):
+        with pytest.raises(openai.APIStatusError, match="seconds") as refused:
+            asyncio.run(late(home))
+        assert refused.value.status_code == 402
+    ((_, refusal),) = heard
+    assert "Run 'r' was ended by a guard or a person" in refusal.message

@@ -92,6 +92,24 @@ def test_who_asks_next_sees_what_nobody_waited_for_and_both_are_one_transaction(
     assert granted.balances == (Balance(held=1),)
 
 
+def test_of_several_that_nobody_waited_for_each_has_its_own_end(house: House) -> None:
+    for id_ in ("a", "b", "c"):
+        done(house.joined.reserve(call(line(limit=3), id=id_)))
+    with house.held_up():
+        house.statements.clear()
+        house.settle_later("a", Verb.RELEASE)
+        house.settle_later("b", Verb.RELEASE)
+        assert isinstance(done(house.joined.reserve(call(line(limit=3), id="d"))), Granted)
+        assert house.begins() == 1 and house.heard == []
+        for id_ in ("nobody", "c", "d"):
+            house.settle_later(id_)
+        # What cannot be written undoes the others' as well; then they are done without it.
+        with pytest.raises(NotFound):
+            house.queue.now(partial(house.ledger.close, "nobody either", Verb.SETTLE, START_NS, charge()))
+        assert [type(each) for each in house.heard] == [NotFound] and not house.queue._jobs
+    assert sums(house.ledger) == {("all", "", "requests"): Balance(settled=2)}
+
+
 def test_a_read_sees_what_nobody_waited_for(house: House) -> None:
     done(house.joined.reserve(call(line(), id="a")))
     with house.held_up():

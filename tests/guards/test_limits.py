@@ -15,7 +15,7 @@ from tests.guards.kit import guards_of, only
 from bursar.core.guards import Guards
 from bursar.core.labels import Labels
 from bursar.core.provider import Provider
-from bursar.core.run import RunAsk
+from bursar.core.run import RunAsk, RunRow
 from bursar.guards import limits
 from bursar.guards.board import RunBoard
 from bursar.guards.ladder import Ladder
@@ -23,6 +23,7 @@ from bursar.guards.limits import RunLimits
 from bursar.guards.naming import RunNaming
 from bursar.guards.parking import Parking
 from bursar.pipeline.call import Call, Next, Reply, Stage
+from bursar.pipeline.stages import StageParts, stages
 from bursar.wire.openai_chat import OpenAIChat
 
 MIXED = guards_of(
@@ -147,3 +148,24 @@ def test_a_stage_that_waits_for_the_reply_is_one() -> None:
     with pytest.raises(StopIteration) as ended:
         waiting.__await__().__next__()
     assert ended.value.value is refused
+
+
+@pytest.mark.parametrize(
+    ("which", "expected"),
+    [
+        (Guards(), [RunNaming]),
+        (only(steps="5"), [RunNaming, RunLimits]),
+        (only(steps="{limit: 5, on_trip: park}"), [RunNaming, RunLimits]),
+        (only(cost="{limit: $1, on_trip: park}"), [RunNaming, Parking, RunLimits]),
+        (replace(only(steps="5"), park_wait_s=1.0), [RunNaming, Parking, RunLimits]),
+        (only(steps="{limit: 5, on_trip: [warn at 50%, stop]}"), [RunNaming, Ladder, RunLimits]),
+    ],
+)
+def test_what_has_nothing_to_do_is_no_stage_and_where_nobody_asks_where_runs_stand_nobody_keeps_it(
+    which: Guards, expected: list[Any]
+) -> None:
+    runs, retarget, board = Any, Any, RunBoard()
+    parts = StageParts(which, runs, lambda: 0, board, lambda: False, retarget)  # type: ignore[arg-type]
+    assert [type(stage) for stage in stages(parts)] == expected
+    board.note(RunRow("default", "r", 1), (), ())
+    assert (board.standing("default", "r") is not None) is (Ladder in expected)

@@ -112,6 +112,24 @@ def test_answers_and_tool_calls_count_since_the_user_last_spoke(
     assert talk(shape, turns).is_asking is is_asking
 
 
+class Unread(dict[str, Any]):
+    """A message that nobody looks at."""
+
+    def get(self, *names: Any) -> Any:
+        raise AssertionError(names)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_of_a_long_conversation_only_its_end_and_its_beginning_are_read(shape: str) -> None:
+    request = asked(shape, "utrautr")
+    items = request.body["contents" if shape == "gemini" else "input" if shape == "responses" else "messages"]
+    last = max(at for at, each in enumerate(items) if "find x" in json.dumps(each))
+    first = next(at for at, each in enumerate(items) if "find x" in json.dumps(each))
+    items[first + 1 : last] = [Unread() for _ in items[first + 1 : last]]
+    assert steps_of(request) == (1, 1)
+    assert conversation_of(request) == Conversation(talk(shape, "u").opening, is_asking=False)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_all_requests_of_one_conversation_begin_alike_and_others_do_not(shape: str) -> None:
     first = talk(shape, "u").opening

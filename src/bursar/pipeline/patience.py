@@ -38,7 +38,26 @@ class AsyncioPatience:
     def paid_for(
         self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]
     ) -> Awaitable[T | None]:
-        return work if account.tick_s() is None else self._while_paid(account, work, drop)
+        due_s = account.tick_s()
+        if due_s is None:
+            return work
+        # All that a whole answer may cost is held before it is asked for: nothing but its run's end can be due.
+        is_whole = not account.call.request.is_stream
+        return self._in_time(account, work, due_s) if is_whole else self._while_paid(account, work, drop)
+
+    async def _in_time(self, account: Account, work: Coroutine[Any, Any, T], due_s: float) -> T | None:
+        """Wait until the run is over, without a task of its own for that: nearly every answer comes long before."""
+        limit = asyncio.timeout(due_s)
+        try:
+            async with limit:
+                return await work
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        # The loop's clock is another: by that of the run there may be a moment left.
+        account.watch.end(0, is_waking=False)
+        await account.progress(0)
+        return None
 
     async def _while_paid(
         self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[Any], object]

@@ -164,39 +164,42 @@ class ThreadedStore:
         with self._turn:
             try:
                 self._worker = here
-                jobs = self._jobs
-                if not jobs:
+                if not self._jobs:
                     return work()
-                if len(jobs) == 1 and jobs[0].loop is None:
-                    return self._behind_one(jobs[0], work)
-                while len(jobs) > BATCH_MAX:
+                while len(self._jobs) > BATCH_MAX:
                     self._done(self._first())
-                return self._behind_all(work)
+                batch = self._first()
+                for job in batch:
+                    if job.loop is not None:
+                        return self._with_care(batch, work)
+                return self._behind(batch, work)
             finally:
                 self._worker = 0
 
-    def _behind_one(self, job: Job, work: Callable[[], T]) -> T:
-        """Do one job that nobody waits for, and this: the close of a program's last call, and the hold of its next.
+    def _behind(self, batch: list[Job], work: Callable[[], T]) -> T:
+        """Do the first of the queue, for which nobody waits, and this: mostly the closes of calls, and the next hold.
 
-        Whatever goes wrong undoes both, and then each is done with the care that a batch has.
+        Whatever goes wrong undoes it all, and then each is done with care.
         """
         is_begun = False
         try:
             with self._ledger.batch():
                 is_begun = True
-                job.work()
+                for job in batch:
+                    job.work()
                 result = work()
         except Exception as error:
             if is_begun:
-                return self._behind_all(work)
-            self._tell([job], [error])
+                return self._with_care(batch, work)
+            self._tell(batch, [error] * len(batch))
             raise
-        self._jobs.popleft()
+        for _ in batch:
+            self._jobs.popleft()
         return result
 
-    def _behind_all(self, work: Callable[[], T]) -> T:
-        """Do what is queued, one batch at the most, and this."""
-        result = self._done(self._first(), Job(work))
+    def _with_care(self, batch: list[Job], work: Callable[[], T]) -> T:
+        """Do the first of the queue and this, and let everybody have his own result or error."""
+        result = self._done(batch, Job(work))
         if isinstance(result, Exception):
             raise result
         return result  # type: ignore[no-any-return] # what `work` gave
