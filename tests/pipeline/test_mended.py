@@ -34,15 +34,20 @@ async def test_a_service_tier_that_nobody_asked_for_is_charged_at_its_own_price(
         stage: Any = made.engine._stage
         quote = stage.quoter.quote(made.call(model="gpt-5", max_tokens=10, service_tier="flex"))
         (offer,) = quote.offers
-        tiers = {tier: offer.card(tier).tiers[0].rates.output_tokens for tier in ("flex", "", "priority")}
+        tiers = {
+            tier: offer.card(tier, quote.reservation.at_ns).tiers[0].rates.output_tokens
+            for tier in ("flex", "", "priority")
+        }
         assert tiers["flex"] < tiers[""] < tiers["priority"]
 
 
 async def test_a_tier_that_no_list_knows_is_charged_as_the_dearest_that_was_asked_for(tmp_path: Path) -> None:
     async with rig(tmp_path, [usd(100 * DOLLAR)], prices=()) as made:
         stage: Any = made.engine._stage
-        (offer,) = stage.quoter.quote(made.call(model="gpt-5", max_tokens=10)).offers
-        assert offer.card("of-no-list") == max(offer.cards.values(), key=lambda card: card.tiers[0].rates.output_tokens)
+        quote = stage.quoter.quote(made.call(model="gpt-5", max_tokens=10))
+        (offer,) = quote.offers
+        dearest = max(offer.cards.values(), key=lambda card: card.tiers[0].rates.output_tokens)
+        assert offer.card("of-no-list", quote.reservation.at_ns) == dearest
 
 
 async def test_an_operators_own_price_of_cache_writes_is_held_for(tmp_path: Path) -> None:
