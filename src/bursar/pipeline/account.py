@@ -21,19 +21,17 @@ from bursar.core.ledger import Closed, Extension, Granted, Note, Refused
 from bursar.core.meter import Cut, Extend, MeteredCall, Phase
 from bursar.errors import HoldConflict, NotFound, StoreUnavailable
 from bursar.guards.board import RunBoard
-from bursar.metering.estimate import InputEstimates
-from bursar.metering.usual import UsualAnswers
 from bursar.pipeline.attempts import NONE_BEFORE, Before
 from bursar.pipeline.call import Call
+from bursar.pipeline.heads import call_headers
 from bursar.pipeline.offer import Offer
 from bursar.pipeline.ports import Clock, Store, Waiting
 from bursar.pipeline.quote import Quote
-from bursar.pipeline.ratelimit import part_left, ratelimit_headers, tightest
-from bursar.pipeline.refusals import balance_headers, plain_usd
+from bursar.pipeline.ratelimit import part_left
 from bursar.pipeline.settlement import estimated, told, told_so_far
 from bursar.pipeline.shortened import OnShort, tell_capped, tell_short
 from bursar.pipeline.telling import closed_record
-from bursar.pipeline.unclosed import Unclosed
+from bursar.pipeline.unclosed import Unclosed, close_unseen
 from bursar.pipeline.watch import RunWatch
 from bursar.pricing.facts import FactsBook
 from bursar.telemetry.record import Observer, tell
@@ -45,8 +43,6 @@ __all__ = ["Account", "Accounts", "Unclosed"]
 UNCLOSED_MAX = 100_000
 RESPONSE_ID_LENGTH_MAX = 256
 """A longer name of an answer is not remembered: nobody can continue it."""
-WITHOUT_LIMIT = 2**62
-"""A limit that no sum of the ledger can pass."""
 _SETTLE, _ASKED, _CLOSED = Verb.SETTLE, Phase.ASKED, Phase.CLOSED
 _watching = threading.Lock()
 """A watch is made once, whichever thread asks for it first."""
@@ -59,8 +55,6 @@ class Accounts:
     store: Store
     waiting: Waiting
     facts: FactsBook
-    estimates: InputEstimates
-    usuals: UsualAnswers
     clock: Clock
     observers: tuple[Observer, ...] = ()
     held: dict[str, Account] = field(default_factory=dict)
@@ -75,22 +69,13 @@ class Accounts:
         return Account(self, call, quote)
 
     async def close(self, unclosed: Unclosed) -> Closed | None:
-        """Close a hold; None when the store cannot take it now and it is kept for later.
-
-        A hold that the store never saw (it was down, and a setting let the call through) is recorded first, without
-        limits, a budget's or a run's: truth beats policy.
-        """
-        asked = unclosed.asked
-        args = (asked.id, unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note)
+        """Close a hold; None when the store cannot take it now and it is kept for later."""
+        verb, at_ns, charge, note = unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note
         try:
             try:
-                return await self.store.close(*args)
+                return await self.store.close(unclosed.asked.id, verb, at_ns, charge, note)
             except NotFound:
-                if unclosed.verb is Verb.RELEASE:
-                    return None
-                lines = tuple(line._replace(limit=WITHOUT_LIMIT) for line in asked.lines)
-                await self.store.reserve(replace(asked, lines=lines, run=None))
-                return await self.store.close(*args)
+                return await close_unseen(self.store, unclosed)
         except StoreUnavailable:
             self.unclosed.append(unclosed)
             return None
@@ -117,7 +102,8 @@ class Account:
         self._call = call
         self._quote = quote
         self._offer = quote.offers[0]
-        self._machine = MeteredCall(quote.terms)
+        self.machine = MeteredCall(quote.terms)
+        """What is sent, and what is to be done next."""
         self._balances: tuple[Balance, ...] = ()
         self._before = NONE_BEFORE
         self._is_reserving = False
@@ -129,13 +115,8 @@ class Account:
         self._watch: RunWatch | None = None
 
     @property
-    def cap(self) -> int | None:
-        """The output cap to send; None leaves the client's own."""
-        return self._machine.cap
-
-    @property
     def is_closed(self) -> bool:
-        return self._machine.phase is _CLOSED
+        return self.machine.phase is _CLOSED
 
     @property
     def watch(self) -> RunWatch:
@@ -175,7 +156,7 @@ class Account:
         return verdict
 
     def _take(self, granted: Granted) -> None:
-        accounts, asked, machine = self._accounts, self._quote.reservation, self._machine
+        accounts, asked, machine = self._accounts, self._quote.reservation, self.machine
         self._granted, self._balances = granted, granted.balances
         if granted.run is not None:
             self.watch.enter(granted.run, asked.run)
@@ -191,69 +172,66 @@ class Account:
         self._take(granted := Granted(self._quote.reservation.ask.at_least, UNBOUNDED, ()))
         return granted
 
-    def sent(self) -> None:
-        self._machine.sent(self._accounts.clock())
-
     def learn_maximum(self, maximum: int) -> bool:
         """Take the model's true maximum from its refusal; True when sending again with it makes sense."""
-        if self._machine.cap is None or maximum < self._machine.cap:
+        if self.machine.cap is None or maximum < self.machine.cap:
             offer = self._offer
             self._accounts.facts.learn_maximum(offer.provider.name, offer.model, maximum, self._call.tenant)
         return self.lower_cap(maximum)
 
     def lower_cap(self, most: int) -> bool:
         """Take what a refusal says the answer has room for; True when sending again with it makes sense."""
-        return self._machine.lower_cap(most)
+        return self.machine.lower_cap(most)
 
     async def again(self, *, is_billed: bool) -> bool:
         """Make room for one more attempt inside this hold; one that may have been billed stays counted."""
         if not is_billed:
-            self._machine.unsent()
+            self.machine.unsent()
             return True
-        spent = self._machine.tokens
+        spent = self.machine.tokens
         before = self._before.and_one(self._offer.cover, spent)
         least = before.tokens + min(self._quote.terms.usual, spent)
         extension = await self._extend(least, before.tokens + spent, before)
         if not extension.is_granted:
             return False
         self._before = before
-        self._machine.retried(extension.tokens - before.tokens)
+        self.machine.retried(extension.tokens - before.tokens)
         return True
 
     def turn_to(self, offer: Offer) -> None:
         """Let another provider be asked from now on: what follows is counted and learnt on its terms."""
         self._offer = offer
         if offer.maximum is not None:
-            self._machine.bound_cap(offer.maximum)
+            self.machine.bound_cap(offer.maximum)
 
     def is_cut(self, visible: int) -> bool:
         """Tell whether something else than money ends the answer here; then it is charged as a cut stream is."""
         watch = self._watch
         if watch is None or not watch.is_over(self._accounts.clock()):
             return False
-        self._machine.see(visible)
-        self._machine.cut()
+        self.machine.see(visible)
+        self.machine.cut()
         tell_short(self._accounts.on_short, self._call, self._quote, None, watch.row)
         return True
 
     def is_calm(self, visible: int) -> bool:
         """Take what a stream shows so far; True when nothing is due, as with nearly every piece."""
         now_ns, watch = self._accounts.clock(), self._watch
-        return (watch is None or not watch.is_over(now_ns)) and self._machine.is_calm(visible, now_ns)
+        return (watch is None or not watch.is_over(now_ns)) and self.machine.is_calm(visible, now_ns)
 
     async def progress(self, visible: int) -> bool:
         """Take what a stream shows so far (tokens over all choices); True when it must be cut."""
         if self.is_cut(visible):
             return True
-        command = self._machine.progress(visible, self._accounts.clock())
+        command = self.machine.progress(visible, self._accounts.clock())
         while isinstance(command, Extend):
             earlier = self._before.tokens
             extension = await self._extend(command.at_least + earlier, command.at_most + earlier, self._before)
             now = self._accounts.clock()
-            stop = self._machine.extended(extension.tokens - earlier, now, is_granted=extension.is_granted)
+            stop = self.machine.extended(extension.tokens - earlier, now, is_granted=extension.is_granted)
             if isinstance(stop, Cut):
                 tell_short(self._accounts.on_short, self._call, self._quote, extension.line)
-            command = stop or self._machine.progress(visible, now)
+            command = stop or self.machine.progress(visible, now)
         return isinstance(command, Cut)
 
     async def _extend(self, at_least: int, at_most: int, before: Before) -> Extension:
@@ -264,7 +242,7 @@ class Account:
 
     def tick_s(self) -> float | None:
         """Give the seconds until time alone makes something due: an extension, or the end; None when it never does."""
-        due_ns = self._machine.tick_ns()
+        due_ns = self.machine.tick_ns()
         if self._watch is not None:
             due_ns = self._watch.sooner(due_ns)
         return None if due_ns is None else max(0, due_ns - self._accounts.clock()) / 1e9
@@ -273,7 +251,7 @@ class Account:
         """Close with the provider's word; what it did not tell is estimated from what was visible."""
         if answer.tool_calls or answer.asked:
             self.watch.hear(answer)
-        machine, offer, usage = self._machine, self._offer, answer.usage
+        machine, offer, usage = self.machine, self._offer, answer.usage
         self._response_id = answer.response_id if len(answer.response_id) <= RESPONSE_ID_LENGTH_MAX else ""
         card = offer.card(answer.service_tier, self._quote.reservation.at_ns)
         if usage is None:
@@ -295,7 +273,7 @@ class Account:
 
     async def lose(self, answer: Answer | None = None, *, status: int = 0, ended: str = "lost") -> None:
         """Close without the provider's last word; `answer` is what a stream had told by then."""
-        close = self._machine.lost(self._accounts.clock(), is_streaming=answer is not None)
+        close = self.machine.lost(self._accounts.clock(), is_streaming=answer is not None)
         if answer is not None and (answer.tool_calls or answer.asked):
             self.watch.hear(answer)
         charge = None
@@ -303,7 +281,8 @@ class Account:
             card = self._offer.card(answer.service_tier if answer else "", self._quote.reservation.at_ns)
             charge = told_so_far(answer, card, self._offer.cover, close.tokens)
             if ended == "cut" and answer is not None:
-                self._learn_usual(answer.visible_tokens, is_ours=True)
+                self._answer_tokens = -(-answer.visible_tokens // self._call.request.choices) * 2
+                self._offer.recent.learn(self._answer_tokens)
             if ended in ("cut", "hangup"):
                 charge = replace(charge, flags=charge.flags | {ended})
         await self._close(close.verb, charge, status, ended)
@@ -313,11 +292,11 @@ class Account:
         if is_billed:
             await self.lose(status=status, ended="error")
         else:
-            await self._close(self._machine.refused().verb, None, status, "error")
+            await self._close(self.machine.refused().verb, None, status, "error")
 
     async def abandon(self) -> None:
         """Close whatever is still open: the last resort of a `finally`, harmless when all is done."""
-        phase = self._machine.phase
+        phase = self.machine.phase
         if phase is _CLOSED or (phase is _ASKED and not self._is_reserving):
             return
         await self.lose()
@@ -346,26 +325,23 @@ class Account:
 
     def _presumed(self) -> Charge:
         """Say what the ledger charges where nobody told the truth: all that is held."""
-        tokens, attempts = self._before.tokens + self._machine.tokens, self._before.count + 1
+        tokens, attempts = self._before.tokens + self.machine.tokens, self._before.count + 1
         held = self._quote.reservation.cover.amounts(tokens, attempts)
         return Charge(held, frozenset({"estimated"}))
 
     def _learn(self, answer: Answer, amounts: Amounts) -> None:
         """Let the next call's estimate and usual answer know this one's truth."""
-        request = self._call.request
+        request, offer = self._call.request, self._offer
         anatomy = request.anatomy
-        shown = amounts.input_tokens - self._call.earlier_tokens
         text_bytes = anatomy.system + anatomy.tools + anatomy.history + anatomy.user
-        self._offer.shape.learn(text_bytes, max(0, shown))
-        cap = self._machine.cap
-        is_ours = answer.is_capped and cap is not None and (request.cap is None or cap < request.cap)
-        self._learn_usual(amounts.output_tokens, is_ours=is_ours)
-
-    def _learn_usual(self, output_tokens: int, *, is_ours: bool) -> None:
-        """Learn an answer's length; one that our own cap ended would have been longer, and counts twice."""
-        tokens = -(-output_tokens // self._call.request.choices)
-        self._answer_tokens = tokens = tokens * 2 if is_ours else tokens
-        self._offer.recent.learn(tokens)
+        offer.shape.learn(text_bytes, max(0, amounts.input_tokens - self._call.earlier_tokens))
+        tokens = -(-amounts.output_tokens // request.choices)
+        if answer.is_capped:
+            cap = self.machine.cap
+            if cap is not None and (request.cap is None or cap < request.cap):
+                tokens *= 2  # One that our own cap ended would have been longer, and counts twice.
+        self._answer_tokens = tokens
+        offer.recent.learn(tokens)
 
     def _note(self, status: int, ended: str, at_ns: int) -> Note:
         call, watch = self._call, self._watch
@@ -379,7 +355,7 @@ class Account:
             status,
             ended,
             (at_ns - self._quote.reservation.at_ns) // 1_000_000,
-            self._machine.cap or 0,
+            self.machine.cap or 0,
             request.shape_key,
             self._answer_tokens,
             self._answered_by,
@@ -415,17 +391,5 @@ class Account:
 
     def headers(self) -> list[tuple[str, str]]:
         """Tell the client what this call came to and what its tightest budget has left."""
-        headers = {"x-bursar-call": self._call.id}
-        if self._watch is not None:
-            headers |= self._watch.headers()
-        if self._answered_by:
-            headers["x-bursar-answered-by"] = self._answered_by
-        if self._charge is not None:
-            headers["x-bursar-cost-usd"] = plain_usd(self._charge.amounts.cost_nano)
-        if self._call.request.dropped:
-            headers["x-bursar-dropped"] = ", ".join(self._call.request.dropped)
-        told = tightest(zip(self._quote.reservation.lines, self._balances, strict=False))
-        if told:
-            headers |= balance_headers(*told[0])
-            headers |= ratelimit_headers(told, self._accounts.clock())
-        return list(headers.items())
+        standing = list(zip(self._quote.reservation.lines, self._balances, strict=False))
+        return call_headers(self._call, self._watch, self._answered_by, self._charge, standing, self._accounts.clock())

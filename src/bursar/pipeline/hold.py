@@ -182,12 +182,12 @@ class HoldStage:
 
     def _sent(self, call: Call, account: Account) -> Awaitable[Answering | None]:
         """Send, and wait for the head of the answer; None when the money ended before it came."""
-        provider, wire = call.provider, call.wire
-        body = wire.encode(call.request, model=call.model, cap=account.cap)
+        provider, wire, machine = call.provider, call.wire, account.machine
+        body = wire.encode(call.request, model=call.model, cap=machine.cap)
         headers = authorize(call.headers, provider, wire.name)
         if failpoints.armed:
             failpoints.failpoint("before_send")
-        account.sent()
+        machine.sent(self.accounts.clock())
         sending = self.upstream.send(provider, "POST", call.path, headers, body)
         return self.patience.paid_for(account, sending, _abort)
 

@@ -14,6 +14,7 @@ from bursar.jobs.upkeep import Upkeep
 from bursar.pipeline.account import Accounts
 from bursar.pipeline.call import Call, Next, Reply
 from bursar.pipeline.hold import HoldStage
+from bursar.pipeline.ports import Clock
 from bursar.pipeline.shortened import OnShort
 from bursar.pipeline.stages import StageParts, chained, stages
 from bursar.pipeline.waiting import WaitingRoom
@@ -24,7 +25,6 @@ from bursar.upstream.choice import ProviderChoice
 from bursar.upstream.http import HttpUpstream
 from bursar.wiring.control import LiveControl
 from bursar.wiring.ending import Ending
-from bursar.wiring.ledger import StoreClock
 from bursar.wiring.parts import UpkeepStore, open_loops, open_parts
 from bursar.wiring.retarget import Retarget
 from bursar.wiring.runs import StoredRuns
@@ -46,7 +46,7 @@ class Engine:
     choice: ProviderChoice = field(init=False)
     upstream: HttpUpstream = field(init=False)
     ledger: SqliteLedger | MemoryLedger = field(init=False)
-    clock: StoreClock = field(init=False)
+    clock: Clock = field(init=False)
     control: LiveControl = field(init=False)
     scraper: Scraper = field(init=False)
     _stage: HoldStage = field(init=False)
@@ -82,9 +82,8 @@ class Engine:
         await self.upstream.start()
         loops = open_loops(settings)
         observers = (*telemetry.observers, *((loops,) if loops else ()))
-        learnt = (parts.facts, parts.estimates, parts.usuals)
         accounts = self._accounts = Accounts(
-            self._face, waiting, *learnt, self.clock, observers, on_short=self.on_short
+            self._face, waiting, parts.facts, self.clock, observers, on_short=self.on_short
         )
         self.scraper = Scraper(
             telemetry,

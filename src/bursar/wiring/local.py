@@ -33,7 +33,7 @@ from bursar.pipeline.budgets import Budgets
 from bursar.pipeline.call import Call, Reply, Stage
 from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.patience import AsyncioPatience, PlainPatience
-from bursar.pipeline.ports import Upstream, Waiting
+from bursar.pipeline.ports import Clock, Upstream, Waiting
 from bursar.pipeline.quote import Quote, Quoter
 from bursar.pipeline.shortened import OnShort
 from bursar.pipeline.stages import StageParts, chained, stages
@@ -55,7 +55,7 @@ from bursar.wiring.ending import Ending
 from bursar.wiring.events import open_events
 from bursar.wiring.handed import Handed, handed
 from bursar.wiring.keeper import Keeper
-from bursar.wiring.ledger import TENANT, StoreClock
+from bursar.wiring.ledger import TENANT
 from bursar.wiring.parts import Parts, UpkeepStore, open_loops, open_parts
 from bursar.wiring.retarget import Retarget
 from bursar.wiring.runs import StoredRuns
@@ -157,7 +157,7 @@ class LocalEngine:
         unclosed: deque[Unclosed] = deque(maxlen=UNCLOSED_MAX)
         on_short = _to_run(handed())
 
-        learnt = (parts.facts, parts.estimates, parts.usuals, parts.clock)
+        learnt = (parts.facts, parts.clock)
         queue = self._face
         direct = JoinedStore(queue) if isinstance(queue, InlineStore) else queue
 
@@ -287,7 +287,7 @@ class LocalEngine:
         return frozenset(provider.base_url.rstrip("/").lower() for provider in self.settings.providers)
 
     @property
-    def clock(self) -> StoreClock:
+    def clock(self) -> Clock:
         return self._parts.clock
 
     @property
