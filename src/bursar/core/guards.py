@@ -109,6 +109,11 @@ class Guards:
         return bool(self.rules) or self.loops is not None
 
     @property
+    def has_ladder(self) -> bool:
+        """Tell whether a rule does something before it refuses."""
+        return any(rule.early for rule in self.rules)
+
+    @property
     def matched(self) -> tuple[str, ...]:
         """Name the labels that decide which guards look at a call."""
         rules = (*self.rules, *((self.loops,) if self.loops is not None else ()))

@@ -47,6 +47,8 @@ class Standing:
 class RunBoard:
     """Of one process."""
 
+    is_read: bool = True
+    """Some guard looks at it; where none does nobody need tell it anything."""
     _known: OrderedDict[tuple[str, str], Standing] = field(default_factory=OrderedDict)
 
     def note(

@@ -57,8 +57,12 @@ class Shape:
         last = self._last
         if last is None:
             return -(-text_bytes // 2) + COLD_SLACK
-        last_base, last_actual = last
-        return -(-_corrected(-(-text_bytes // 4), last_base, last_actual) * 115 // 100) + 32
+        base = -(-text_bytes // 4)
+        last_base, expected = last
+        # The same size again, and not below its bytes: the last truth, as it was.
+        if base != last_base or expected < base:
+            expected = _corrected(base, last_base, expected)
+        return -(-expected * 115 // 100) + 32
 
     def learn(self, text_bytes: int, actual: int) -> None:
         """Take the true count (tokens, cached included) of a request that had this many bytes of text."""

@@ -159,8 +159,10 @@ class Account:
         accounts, asked, machine = self._accounts, self._quote.reservation, self.machine
         self._granted, self._balances = granted, granted.balances
         if granted.run is not None:
-            self.watch.enter(granted.run, asked.run)
-            accounts.board.note(granted.run, asked.lines, granted.balances)
+            self._watch = RunWatch()
+            self._watch.enter(granted.run, asked.run)
+            if accounts.board.is_read:
+                accounts.board.note(granted.run, asked.lines, granted.balances)
         room = granted.room
         machine.granted(granted.tokens, room)
         if room >= UNBOUNDED:
@@ -312,7 +314,7 @@ class Account:
             closed = await accounts.close(Unclosed(asked, verb, at_ns, charge, note))
             if closed is not None:
                 self._balances = closed.balances
-            if self._watch is not None:
+            if self._watch is not None and accounts.board.is_read:
                 added = charge.amounts if closed is None and charge is not None else ZERO
                 accounts.board.note(self._watch.row, asked.lines, self._balances, added)
         finally:
@@ -347,6 +349,8 @@ class Account:
         call, watch = self._call, self._watch
         request = call.request
         anatomy = request.anatomy
+        offer, said = self._offer, call.labels.pairs.get("provider")
+        answered_by = "" if offer.provider.name == said and offer.target is None else self._answered_by
         return Note(
             anatomy.system,
             anatomy.tools,
@@ -358,7 +362,7 @@ class Account:
             self.machine.cap or 0,
             request.shape_key,
             self._answer_tokens,
-            self._answered_by,
+            answered_by,
             self._response_id,
             call.earlier_tokens,
             0 if watch is None else watch.tool_calls,

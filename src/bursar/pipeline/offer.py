@@ -121,40 +121,6 @@ class OfferMaker:
         request = call.request
         asked = call if target is None else target
         provider = asked.provider
-        kind = self._kind(call, asked, prices, at_ns)
-        anatomy = request.anatomy
-        text_bytes = anatomy.system + anatomy.tools + anatomy.history + anatomy.user
-        if is_strict:
-            expected = InputEstimates.ceiling(text_bytes, kind.place.facts.tool_overhead_tokens)
-        else:
-            expected = kind.shape.estimate(text_bytes)
-        input_most = expected + request.images_tokens_most + call.earlier_tokens
-        latest = kind.latest
-        if latest is not None and latest.input_most == input_most and latest.provider is provider and target is None:
-            return latest
-        place = kind.place
-        most = place.rising.at(input_most)
-        offer = Offer(
-            provider,
-            asked.model,
-            target,
-            place.cards,
-            _cover(request, most, input_most),
-            input_most,
-            kind.shape,
-            kind.recent,
-            place.facts.max_output_tokens,
-            place.top_speed,
-            most.has_unpriced_searches,
-            prices,
-        )
-        if target is None:
-            kind.latest = offer
-        return offer
-
-    def _kind(self, call: Call, asked: Call | Target, prices: PriceBook, at_ns: int) -> _Kind:
-        """Give what is remembered of calls that agree in all that is looked at here."""
-        request, provider = call.request, asked.provider
         key = (
             call.tenant,
             provider.name,
@@ -176,7 +142,20 @@ class OfferMaker:
             kind = self._new_kind(key, call, asked, prices, at_ns)
         elif kind.is_new:
             kind.look_up(self._estimates, self._usuals)
-        return kind
+        anatomy = request.anatomy
+        text_bytes = anatomy.system + anatomy.tools + anatomy.history + anatomy.user
+        if is_strict:
+            expected = InputEstimates.ceiling(text_bytes, kind.place.facts.tool_overhead_tokens)
+        else:
+            expected = kind.shape.estimate(text_bytes)
+        input_most = expected + request.images_tokens_most + call.earlier_tokens
+        latest = kind.latest
+        if latest is not None and latest.input_most == input_most and latest.provider is provider and target is None:
+            return latest
+        offer = _offered(kind, asked, target, request, input_most)
+        if target is None:
+            kind.latest = offer
+        return offer
 
     def _new_kind(
         self, key: tuple[object, ...], call: Call, asked: Call | Target, prices: PriceBook, at_ns: int
@@ -250,6 +229,26 @@ class OfferMaker:
         return self._facts.stated_speed(provider.name, asked.model) or (
             provider.top_speed and max(provider.top_speed, facts.top_speed_tokens_per_s)
         )
+
+
+def _offered(kind: _Kind, asked: Call | Target, target: Target | None, request: Request, input_most: int) -> Offer:
+    """Make the offer for this much input."""
+    place = kind.place
+    most = place.rising.at(input_most)
+    return Offer(
+        asked.provider,
+        asked.model,
+        target,
+        place.cards,
+        _cover(request, most, input_most),
+        input_most,
+        kind.shape,
+        kind.recent,
+        place.facts.max_output_tokens,
+        place.top_speed,
+        most.has_unpriced_searches,
+        place.prices,
+    )
 
 
 def dearest(covers: Sequence[Cover]) -> Cover:

@@ -59,7 +59,7 @@ def stages(parts: StageParts) -> tuple[Stage, ...]:
     if guards.loops is not None and parts.loops is not None:
         # Before anything is added to the request: it looks at what the client sent.
         found.append(LoopGuard(guards.loops, parts.loops, runs, clock, parts.retarget))
-    if any(rule.early for rule in guards.rules):
+    if guards.has_ladder:
         # Before the call is quoted: another model has another price, and a note is input.
         found.append(Ladder(guards, parts.board, clock, parts.retarget))
     if guards:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from bursar.config.settings import Settings
 from bursar.errors import StoreUnavailable
+from bursar.guards.board import RunBoard
 from bursar.guards.loops.watch import Loops
 from bursar.jobs.upkeep import Upkeep
 from bursar.pipeline.account import Accounts
@@ -82,8 +83,9 @@ class Engine:
         await self.upstream.start()
         loops = open_loops(settings)
         observers = (*telemetry.observers, *((loops,) if loops else ()))
+        board = RunBoard(settings.guards.has_ladder)
         accounts = self._accounts = Accounts(
-            self._face, waiting, parts.facts, self.clock, observers, on_short=self.on_short
+            self._face, waiting, parts.facts, self.clock, observers, board=board, on_short=self.on_short
         )
         self.scraper = Scraper(
             telemetry,

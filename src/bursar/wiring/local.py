@@ -151,7 +151,7 @@ class LocalEngine:
         """Make the ways of driving; they share one order of waiting, and what could not be closed."""
         limits, parts, queues = self.settings.limits, self._parts, Queues()
         held: dict[str, Account] = {}
-        board, loops = RunBoard(), open_loops(self.settings)
+        board, loops = RunBoard(self.settings.guards.has_ladder), open_loops(self.settings)
         heard: tuple[Observer | None, ...] = (self._events, loops)
         observers = tuple(each for each in heard if each is not None)
         unclosed: deque[Unclosed] = deque(maxlen=UNCLOSED_MAX)
