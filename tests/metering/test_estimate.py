@@ -71,6 +71,18 @@ def test_the_least_recently_used_shape_goes_first() -> None:
     assert [estimates.estimate(key, 400) for key in keys] == [147, 1700, 147]
 
 
+def test_what_one_who_asked_early_learns_is_for_all_and_names_that_taught_nothing_are_not_kept() -> None:
+    estimates = InputEstimates(keys_max=2)
+    early, late = estimates.shape(KEY), estimates.shape(KEY)
+    for number in range(10):
+        estimates.shape(KEY._replace(shape=f"s-{number}"))
+    early.learn(400, 100)
+    assert (early.is_new, estimates.shape(KEY).is_new) == (True, False)
+    assert estimates.estimate(KEY, 400) == 147
+    late.learn(400, 200)
+    assert estimates.estimate(KEY, 400) == 262
+
+
 def test_a_call_of_white_space_does_not_set_free_those_that_come_after_it() -> None:
     estimates = InputEstimates()
     estimates.learn(KEY, 400_000, 20_000)

@@ -162,10 +162,42 @@ def test_the_memory_of_offers_is_bounded_and_keeps_no_name_that_no_model_has(mon
     monkeypatch.setattr(module, "PLACES_MAX", 10)
     maker, prices = OfferMaker(FactsBook(), InputEstimates(), UsualAnswers()), PriceBook()
     offered(maker, call_of("m" * 300), prices)
-    assert maker._places == {}
+    assert maker._places == {} == maker._kinds
     for number in range(25):
         offered(maker, call_of(f"m-{number}"), prices)
+        offered(maker, call_of(shape_key=f"s-{number}"), prices)
         assert len(maker._places) <= 10
+        assert len(maker._kinds) <= 10
+
+
+def test_what_a_call_taught_counts_from_the_next_call_on() -> None:
+    estimates, usuals, prices = InputEstimates(), UsualAnswers(), PriceBook()
+    maker, anatomy = OfferMaker(FactsBook(), estimates, usuals), Anatomy(user=4_000)
+    cold = offered(maker, call_of(anatomy=anatomy), prices)
+    other = offered(maker, call_of(anatomy=anatomy, shape_key="other"), prices)
+    assert (cold.input_most, cold.recent.usual) == (3_500, 4_096)
+    cold.shape.learn(4_000, 2_000)
+    cold.recent.learn(9_000)
+    for truth, usual in ((2_000, 9_000), (3_000, 12_000)):
+        warm = offered(maker, call_of(anatomy=anatomy), prices)
+        assert (warm.input_most, warm.recent.usual) == (truth * 115 // 100 + 32, usual)
+        warm.shape.learn(4_000, 3_000)
+        warm.recent.learn(12_000)
+    assert offered(maker, call_of(anatomy=anatomy, shape_key="other"), prices).input_most == other.input_most
+    assert offered(maker, call_of(anatomy=anatomy), prices, is_strict=True).input_most > 4_000
+
+
+def test_a_call_of_the_same_size_has_the_very_offer_of_the_last_one_unless_another_is_asked() -> None:
+    estimates, usuals, prices = InputEstimates(), UsualAnswers(), PriceBook()
+    maker = OfferMaker(FactsBook(), estimates, usuals)
+    first = offered(maker, call_of(), prices)
+    first.shape.learn(2, 1)
+    first.recent.learn(5)
+    second, third = (offered(maker, call_of(), prices) for _ in range(2))
+    assert second is third
+    assert offered(maker, call_of(anatomy=Anatomy(user=4_000)), prices) != third
+    elsewhere = replace(OPENAI, base_url="http://elsewhere/v1")
+    assert offered(maker, call_of(provider=elsewhere), prices).provider is elsewhere
 
 
 def test_a_tier_that_nobody_asked_for_is_looked_up_as_of_the_request() -> None:
