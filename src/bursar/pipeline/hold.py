@@ -95,7 +95,7 @@ class HoldStage:
                     reply = self._refused_hold(call, quote, verdict)
                 else:
                     reply = await self._asking(call, quote, account)
-                    is_over = True  # The call is closed, or the reader of its stream will close it.
+                    is_over = reply is not None  # The call is closed, or the reader of its stream will close it.
             except StoreUnavailable as error:
                 reply = self._refuse(call, refuse_store_down(error))
             finally:
