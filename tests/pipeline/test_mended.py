@@ -20,6 +20,7 @@ from bursar.core.provider import Provider
 from bursar.core.window import NS, Window, WindowKind
 from bursar.stores.sqlite import SqliteLedger
 from bursar.testing import Rates, Script
+from bursar.wiring import ledger as wall
 from bursar.wiring.engine import Engine
 
 MINUTE_NS = 60 * NS
@@ -93,15 +94,17 @@ async def test_a_page_of_something_between_that_refuses_releases_the_hold(tmp_pa
 # --- waiting over the end of a window --------------------------------------------------------------------------------
 
 
-async def test_a_call_that_waited_over_the_end_of_a_window_gets_the_next_one(tmp_path: Path) -> None:
+async def test_a_call_that_waited_over_the_end_of_a_window_gets_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was in flight belongs to the old window; the new one is empty."""
     budget = Budget("one", (Limit(Unit.REQUESTS, 1),), Window(WindowKind.MINUTE))
     slow = {"m": Script(first_byte_s=30)}
     limits = Limits(hold_wait_s=0.4)
     async with rig(tmp_path, [budget], scripts=slow, limits=limits) as made:
-        clock: Any = made.engine.clock
         # Well inside a minute, so that no true end of one comes between.
-        clock._last_ns = (clock() // MINUTE_NS + 10) * MINUTE_NS + 30 * NS
+        inside_ns = (made.engine.clock() // MINUTE_NS + 10) * MINUTE_NS + 30 * NS
+        monkeypatch.setattr(wall, "time_ns", lambda: inside_ns)
         first = asyncio.create_task(made.run(made.call(max_tokens=10)))
         await asyncio.to_thread(made.provider.wait, open_calls=1)
         refused, _ = await made.run(made.call(max_tokens=10))
@@ -109,7 +112,7 @@ async def test_a_call_that_waited_over_the_end_of_a_window_gets_the_next_one(tmp
         made.provider.set("m", Script())
         waiting = asyncio.create_task(made.run(made.call(max_tokens=10)))
         await asyncio.to_thread(until, lambda: stage_waits(made.engine))
-        clock._last_ns += MINUTE_NS
+        monkeypatch.setattr(wall, "time_ns", lambda: inside_ns + MINUTE_NS)
         reply, _ = await waiting
         assert reply.status == 200
         first.cancel()
