@@ -102,5 +102,5 @@ def test_under_asyncio_a_whole_answer_is_not_awaited_beyond_its_runs_seconds(tmp
         with pytest.raises(openai.APIStatusError, match="seconds") as refused:
             asyncio.run(late(home))
         assert refused.value.status_code == 402
-    ((_, refusal),) = heard
+    ((_, refusal, _),) = heard
     assert "Run 'r' was ended by a guard or a person" in refusal.message

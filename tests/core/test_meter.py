@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bursar.core.hold import Verb
-from bursar.core.meter import OVERRUN, OVERRUN_SLACK, Close, Cut, Extend, MeteredCall, Phase, Send, Terms
+from bursar.core.meter import OVERRUN, OVERRUN_SLACK, Close, Cut, Extend, MeteredCall, Phase, Terms
 from bursar.core.window import NS
 
 STREAM = Terms(usual=400, cap_most=10_000, is_extendable=True, top_speed=100)
@@ -25,15 +25,15 @@ def sent(terms: Terms = STREAM, tokens: int = 400, room: int = 5_000) -> Metered
 
 
 def test_a_stream_is_sent_with_the_cap_that_there_is_room_for() -> None:
-    assert MeteredCall(STREAM).granted(400, 5_000) == Send(5_000)
-    assert MeteredCall(STREAM).granted(400, 50_000) == Send(10_000)
+    assert MeteredCall(STREAM).granted(400, 5_000) == 5_000
+    assert MeteredCall(STREAM).granted(400, 50_000) == 10_000
     unknown = Terms(400, None, is_extendable=True, top_speed=100)
-    assert MeteredCall(unknown).granted(400, 50_000) == Send(50_000)
+    assert MeteredCall(unknown).granted(400, 50_000) == 50_000
 
 
 def test_a_whole_answer_is_sent_with_the_cap_that_is_held() -> None:
     whole = Terms(400, 10_000, is_extendable=False, top_speed=100)
-    assert MeteredCall(whole).granted(400, 5_000) == Send(400)
+    assert MeteredCall(whole).granted(400, 5_000) == 400
 
 
 def test_only_a_known_top_speed_makes_a_stream_extendable() -> None:
@@ -216,9 +216,9 @@ class Streaming(RuleBasedStateMachine):
         self.machine = MeteredCall(Terms(usual, cap_most, is_extendable=True, top_speed=speed, choices=choices))
         self.speed, self.choices = speed, choices
         self.room = data.draw(st.integers(usual, usual + 20_000))
-        command = self.machine.granted(usual, self.room)
-        assert command.cap is not None
-        self.cap = command.cap
+        cap = self.machine.granted(usual, self.room)
+        assert cap is not None
+        self.cap = cap
         self.now = SENT_NS
         self.machine.sent(SENT_NS)
         self.generated = 0

@@ -25,7 +25,7 @@ async def test_what_a_call_cost_that_the_ledger_never_saw_is_recorded_also_when_
     ledger.reserve(first)
     ledger.change_run("default", "r", RunChange(RunVerb.STOP, START_NS))
     unused: Any = None
-    accounts = Accounts(DirectStore(ledger), unused, unused, unused, unused, lambda: START_NS)
+    accounts = Accounts(DirectStore(ledger), unused, unused, lambda: START_NS)
     late = replace(call(line("usd", 5, Unit.USD), cover=cost(10)), run=RunAsk("r", limits))
     assert await accounts.close(Unclosed(late, Verb.SETTLE, START_NS, charge(7), Note()))
     (row,) = ledger.balances("default")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,6 +71,18 @@ def test_the_least_recently_used_shape_goes_first() -> None:
     assert [estimates.estimate(key, 400) for key in keys] == [147, 1700, 147]
 
 
+def test_what_one_who_asked_early_learns_is_for_all_and_names_that_taught_nothing_are_not_kept() -> None:
+    estimates = InputEstimates(keys_max=2)
+    early, late = estimates.shape(KEY), estimates.shape(KEY)
+    for number in range(10):
+        estimates.shape(KEY._replace(shape=f"s-{number}"))
+    early.learn(400, 100)
+    assert (early.is_new, estimates.shape(KEY).is_new) == (True, False)
+    assert estimates.estimate(KEY, 400) == 147
+    late.learn(400, 200)
+    assert estimates.estimate(KEY, 400) == 262
+
+
 def test_a_call_of_white_space_does_not_set_free_those_that_come_after_it() -> None:
     estimates = InputEstimates()
     estimates.learn(KEY, 400_000, 20_000)
@@ -86,14 +95,3 @@ def test_a_call_of_dense_text_does_not_lock_out_a_short_one() -> None:
     assert estimates.estimate(KEY, 20) < 3_000
     assert estimates.estimate(KEY, 300_000) >= 200_000
     assert estimates.estimate(KEY, 600_000) >= 400_000
-
-
-def test_a_key_that_another_thread_lets_go_meanwhile_is_read_all_the_same() -> None:
-    class Forgetful(OrderedDict[Any, Any]):
-        def get(self, key: Any, default: Any = None) -> Any:
-            return self.pop(key, default)
-
-    estimates = InputEstimates()
-    estimates.learn(KEY, 400, 100)
-    estimates._last = Forgetful(estimates._last)
-    assert estimates.estimate(KEY, 400) == 147

@@ -68,6 +68,14 @@ def test_keys_do_not_teach_each_other() -> None:
         assert usuals.usual(KEY._replace(**{name: "other"})) == UNKNOWN
 
 
+def test_what_one_who_asked_early_learns_is_for_all() -> None:
+    usuals = UsualAnswers()
+    early, late = usuals.recent(KEY), usuals.recent(KEY)
+    early.learn(9_000)
+    late.learn(2_000)
+    assert (early.is_new, usuals.recent(KEY).is_new, usuals.usual(KEY)) == (True, False, 9_000)
+
+
 def test_the_least_recently_used_key_goes_first() -> None:
     usuals = UsualAnswers(keys_max=2)
     keys = [KEY._replace(agent=agent) for agent in "abc"]

@@ -21,7 +21,7 @@ async def usual_after(path: Path, script: Script, **fields: object) -> tuple[int
         await made.run(made.call(**fields))  # type: ignore[arg-type]
         again = UsualAnswers()
         learn_from(made.holds(), InputEstimates(), again)
-        return made.engine._stage.accounts.usuals.usual(KEY), again.usual(KEY)
+        return made.engine._stage.quoter.usuals.usual(KEY), again.usual(KEY)
 
 
 async def test_an_ordinary_answer_teaches_the_same(tmp_path: Path) -> None:

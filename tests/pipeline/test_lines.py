@@ -33,6 +33,31 @@ def test_a_new_day_has_lines_of_its_own_and_so_has_every_value() -> None:
     assert (today.scope, bob.scope) == ("user=ada", "user=bob")
 
 
+def test_budgets_that_a_call_brings_along_are_counted_beside_those_in_force() -> None:
+    budgets = Budgets([Budget("daily", (Limit(Unit.USD, 5),), Window(WindowKind.DAY), per=("user",))])
+    mine = Budget("mine", (Limit(Unit.USD, 7),), Window(WindowKind.TOTAL), instance="i-1", is_strict=True)
+    alone, both = budgets.counted("default", ADA, NOON_NS), budgets.counted("default", ADA, NOON_NS, (mine,))
+    assert [line.budget for line in both.lines] == ["daily", "mine"]
+    assert (alone.is_strict, both.is_strict, both.budgets) == (False, True, (*alone.budgets, mine))
+    assert budgets.counted("default", ADA, NOON_NS + 1, (mine,)) is both
+    assert budgets.counted("default", ADA, NOON_NS + DAY_NS, (mine,)).lines[0].starts_ns == both.lines[0].ends_ns
+    less = replace(mine, limits=(Limit(Unit.USD, 1),))
+    assert budgets.counted("default", ADA, NOON_NS, (less,)).lines[1].limit == 1
+    assert budgets.counted("nobody", ADA, NOON_NS, (mine,)).lines == both.lines[1:]
+    split = replace(mine, per=("team",))
+    for team in ("a", "b"):
+        assert budgets.counted("default", Labels({"team": team}), NOON_NS, (split,)).lines[1].scope == f"team={team}"
+
+
+def test_the_memory_of_what_calls_bring_along_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINES_MAX", 10)
+    budgets = Budgets([])
+    for number in range(25):
+        mine = Budget("mine", (Limit(Unit.USD, number),), Window(WindowKind.TOTAL), instance=f"i-{number}")
+        assert [line.limit for line in budgets.counted("default", ADA, NOON_NS, (mine,)).lines] == [number]
+        assert len(budgets._counted) <= 10
+
+
 def test_a_scope_without_one_of_its_limits_has_the_lines_of_the_others() -> None:
     """As where a carved part stands in for it."""
     limits = (Limit(Unit.USD, 5), Limit(Unit.REQUESTS, 7))

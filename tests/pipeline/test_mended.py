@@ -20,6 +20,7 @@ from bursar.core.provider import Provider
 from bursar.core.window import NS, Window, WindowKind
 from bursar.stores.sqlite import SqliteLedger
 from bursar.testing import Rates, Script
+from bursar.wiring import ledger as wall
 from bursar.wiring.engine import Engine
 
 MINUTE_NS = 60 * NS
@@ -34,15 +35,20 @@ async def test_a_service_tier_that_nobody_asked_for_is_charged_at_its_own_price(
         stage: Any = made.engine._stage
         quote = stage.quoter.quote(made.call(model="gpt-5", max_tokens=10, service_tier="flex"))
         (offer,) = quote.offers
-        tiers = {tier: offer.card(tier).tiers[0].rates.output_tokens for tier in ("flex", "", "priority")}
+        tiers = {
+            tier: offer.card(tier, quote.reservation.at_ns).tiers[0].rates.output_tokens
+            for tier in ("flex", "", "priority")
+        }
         assert tiers["flex"] < tiers[""] < tiers["priority"]
 
 
 async def test_a_tier_that_no_list_knows_is_charged_as_the_dearest_that_was_asked_for(tmp_path: Path) -> None:
     async with rig(tmp_path, [usd(100 * DOLLAR)], prices=()) as made:
         stage: Any = made.engine._stage
-        (offer,) = stage.quoter.quote(made.call(model="gpt-5", max_tokens=10)).offers
-        assert offer.card("of-no-list") == max(offer.cards.values(), key=lambda card: card.tiers[0].rates.output_tokens)
+        quote = stage.quoter.quote(made.call(model="gpt-5", max_tokens=10))
+        (offer,) = quote.offers
+        dearest = max(offer.cards.values(), key=lambda card: card.tiers[0].rates.output_tokens)
+        assert offer.card("of-no-list", quote.reservation.at_ns) == dearest
 
 
 async def test_an_operators_own_price_of_cache_writes_is_held_for(tmp_path: Path) -> None:
@@ -88,15 +94,17 @@ async def test_a_page_of_something_between_that_refuses_releases_the_hold(tmp_pa
 # --- waiting over the end of a window --------------------------------------------------------------------------------
 
 
-async def test_a_call_that_waited_over_the_end_of_a_window_gets_the_next_one(tmp_path: Path) -> None:
+async def test_a_call_that_waited_over_the_end_of_a_window_gets_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was in flight belongs to the old window; the new one is empty."""
     budget = Budget("one", (Limit(Unit.REQUESTS, 1),), Window(WindowKind.MINUTE))
     slow = {"m": Script(first_byte_s=30)}
     limits = Limits(hold_wait_s=0.4)
     async with rig(tmp_path, [budget], scripts=slow, limits=limits) as made:
-        clock: Any = made.engine.clock
         # Well inside a minute, so that no true end of one comes between.
-        clock._last_ns = (clock() // MINUTE_NS + 10) * MINUTE_NS + 30 * NS
+        inside_ns = (made.engine.clock() // MINUTE_NS + 10) * MINUTE_NS + 30 * NS
+        monkeypatch.setattr(wall, "time_ns", lambda: inside_ns)
         first = asyncio.create_task(made.run(made.call(max_tokens=10)))
         await asyncio.to_thread(made.provider.wait, open_calls=1)
         refused, _ = await made.run(made.call(max_tokens=10))
@@ -104,7 +112,7 @@ async def test_a_call_that_waited_over_the_end_of_a_window_gets_the_next_one(tmp
         made.provider.set("m", Script())
         waiting = asyncio.create_task(made.run(made.call(max_tokens=10)))
         await asyncio.to_thread(until, lambda: stage_waits(made.engine))
-        clock._last_ns += MINUTE_NS
+        monkeypatch.setattr(wall, "time_ns", lambda: inside_ns + MINUTE_NS)
         reply, _ = await waiting
         assert reply.status == 200
         first.cancel()

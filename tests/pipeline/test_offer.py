@@ -15,6 +15,7 @@ from bursar.core.labels import Labels
 from bursar.core.provider import Provider
 from bursar.core.window import to_ns
 from bursar.metering.estimate import InputEstimates
+from bursar.metering.usual import UsualAnswers
 from bursar.pipeline import offer as module
 from bursar.pipeline.call import Call, Target
 from bursar.pipeline.offer import Offer, OfferMaker
@@ -42,7 +43,7 @@ def call_of(model: str = "gpt-5", provider: Provider = OPENAI, tenant: str = "de
 
 
 def offered(maker: OfferMaker, call: Call, prices: PriceBook, at_ns: int = AT_NS, *, is_strict: bool = False) -> Offer:
-    return maker.offer(call, call.target, prices, at_ns, is_strict=is_strict)
+    return maker.offer(call, None, prices, at_ns, is_strict=is_strict)
 
 
 def rates_of(offer: Offer) -> list[int]:
@@ -74,10 +75,12 @@ def test_an_offer_is_the_same_whatever_was_offered_before(asked: list[tuple[Call
     """Prices of two books and facts that are learned in between; every call is like some earlier one or is not."""
     facts, estimates = FactsBook(), InputEstimates()
     books = PriceBook(OVERRIDES), PriceBook()
-    kept = OfferMaker(facts, estimates)
+    kept = OfferMaker(facts, estimates, UsualAnswers())
     for number, (call, at_ns, is_strict, is_listed) in enumerate(asked):
         offer = offered(kept, call, books[is_listed], at_ns, is_strict=is_strict)
-        assert offer == offered(OfferMaker(facts, estimates), call, books[is_listed], at_ns, is_strict=is_strict)
+        assert offer == offered(
+            OfferMaker(facts, estimates, UsualAnswers()), call, books[is_listed], at_ns, is_strict=is_strict
+        )
         if number % 3 == 2:
             facts.learn_maximum(call.provider.name, call.model, 1_000 + number, call.tenant)
 
@@ -98,21 +101,21 @@ ALIKE: list[dict[str, Any]] = [
 def test_calls_that_differ_in_what_they_can_cost_are_offered_their_own_terms(other: dict[str, Any]) -> None:
     facts, estimates, prices = FactsBook(), InputEstimates(), PriceBook(OVERRIDES)
     alike: dict[str, Any] = {"model": CLAUDE, "provider": replace(OPENAI, name="anthropic")}
-    maker = OfferMaker(facts, estimates)
+    maker = OfferMaker(facts, estimates, UsualAnswers())
     plain = offered(maker, call_of(**alike), prices)
     found = offered(maker, call_of(**{**alike, **other}), prices)
-    assert found == offered(OfferMaker(facts, estimates), call_of(**{**alike, **other}), prices)
+    assert found == offered(OfferMaker(facts, estimates, UsualAnswers()), call_of(**{**alike, **other}), prices)
     assert (found.cards, found.cover) != (plain.cards, plain.cover)
 
 
 def test_a_call_like_an_earlier_one_is_offered_the_very_same_cards() -> None:
-    maker, prices = OfferMaker(FactsBook(), InputEstimates()), PriceBook()
+    maker, prices = OfferMaker(FactsBook(), InputEstimates(), UsualAnswers()), PriceBook()
     first, second = (offered(maker, call_of(), prices, AT_NS + step) for step in (0, 1))
     assert first.cards is second.cards
 
 
 def test_new_prices_count_from_the_next_call_on() -> None:
-    maker = OfferMaker(FactsBook(), InputEstimates())
+    maker = OfferMaker(FactsBook(), InputEstimates(), UsualAnswers())
     books = [PriceBook((PriceOverride(provider="*", model="*", input=usd, output=usd),)) for usd in (1, 2, 1)]
     offers = [offered(maker, call_of(), book) for book in books]
     assert [rates_of(offer) for offer in offers] == [[1_000_000], [2_000_000], [1_000_000]]
@@ -120,7 +123,7 @@ def test_new_prices_count_from_the_next_call_on() -> None:
 
 
 def test_no_book_of_old_prices_is_kept() -> None:
-    maker, books = OfferMaker(FactsBook(), InputEstimates()), [PriceBook(), PriceBook()]
+    maker, books = OfferMaker(FactsBook(), InputEstimates(), UsualAnswers()), [PriceBook(), PriceBook()]
     for model in ("gpt-5", "o3"):
         offered(maker, call_of(model), books[0])
     offered(maker, call_of(), books[1])
@@ -128,7 +131,7 @@ def test_no_book_of_old_prices_is_kept() -> None:
 
 
 def test_a_dated_price_counts_from_its_first_nanosecond_to_its_last() -> None:
-    maker, prices = OfferMaker(FactsBook(), InputEstimates()), PriceBook()
+    maker, prices = OfferMaker(FactsBook(), InputEstimates(), UsualAnswers()), PriceBook()
     change = to_ns(datetime(2025, 6, 10, tzinfo=UTC))
     found = [
         rates_of(offered(maker, call_of("o3"), prices, at_ns)) for at_ns in (change - 1, change, change - 1, AT_NS)
@@ -138,7 +141,7 @@ def test_a_dated_price_counts_from_its_first_nanosecond_to_its_last() -> None:
 
 def test_a_maximum_that_a_refusal_taught_counts_from_the_next_call_on_and_for_its_tenant_alone() -> None:
     facts = FactsBook()
-    maker, prices = OfferMaker(facts, InputEstimates()), PriceBook()
+    maker, prices = OfferMaker(facts, InputEstimates(), UsualAnswers()), PriceBook()
     before = offered(maker, call_of(), prices).maximum
     facts.learn_maximum("openai", "gpt-5", 5_000, "default")
     assert before != 5_000
@@ -148,7 +151,7 @@ def test_a_maximum_that_a_refusal_taught_counts_from_the_next_call_on_and_for_it
 
 def test_providers_of_one_name_keep_their_own_speed() -> None:
     """As where a program's own address has the prices of a provider, and nothing is known of its speed."""
-    maker, prices = OfferMaker(FactsBook(), InputEstimates()), PriceBook()
+    maker, prices = OfferMaker(FactsBook(), InputEstimates(), UsualAnswers()), PriceBook()
     fast = replace(OPENAI, top_speed=10_000)
     assert offered(maker, call_of(), prices).top_speed is None
     assert offered(maker, call_of(provider=fast), prices).top_speed == 10_000
@@ -157,28 +160,62 @@ def test_providers_of_one_name_keep_their_own_speed() -> None:
 
 def test_the_memory_of_offers_is_bounded_and_keeps_no_name_that_no_model_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PLACES_MAX", 10)
-    maker, prices = OfferMaker(FactsBook(), InputEstimates()), PriceBook()
+    maker, prices = OfferMaker(FactsBook(), InputEstimates(), UsualAnswers()), PriceBook()
     offered(maker, call_of("m" * 300), prices)
-    assert maker._places == {}
+    assert maker._places == {} == maker._kinds
     for number in range(25):
         offered(maker, call_of(f"m-{number}"), prices)
+        offered(maker, call_of(shape_key=f"s-{number}"), prices)
         assert len(maker._places) <= 10
+        assert len(maker._kinds) <= 10
+
+
+def test_what_a_call_taught_counts_from_the_next_call_on() -> None:
+    estimates, usuals, prices = InputEstimates(), UsualAnswers(), PriceBook()
+    maker, anatomy = OfferMaker(FactsBook(), estimates, usuals), Anatomy(user=4_000)
+    cold = offered(maker, call_of(anatomy=anatomy), prices)
+    other = offered(maker, call_of(anatomy=anatomy, shape_key="other"), prices)
+    assert (cold.input_most, cold.recent.usual) == (3_500, 4_096)
+    cold.shape.learn(4_000, 2_000)
+    cold.recent.learn(9_000)
+    for truth, usual in ((2_000, 9_000), (3_000, 12_000)):
+        warm = offered(maker, call_of(anatomy=anatomy), prices)
+        assert (warm.input_most, warm.recent.usual) == (truth * 115 // 100 + 32, usual)
+        warm.shape.learn(4_000, 3_000)
+        warm.recent.learn(12_000)
+    assert offered(maker, call_of(anatomy=anatomy, shape_key="other"), prices).input_most == other.input_most
+    assert offered(maker, call_of(anatomy=anatomy), prices, is_strict=True).input_most > 4_000
+
+
+def test_a_call_of_the_same_size_has_the_very_offer_of_the_last_one_unless_another_is_asked() -> None:
+    estimates, usuals, prices = InputEstimates(), UsualAnswers(), PriceBook()
+    maker = OfferMaker(FactsBook(), estimates, usuals)
+    first = offered(maker, call_of(), prices)
+    first.shape.learn(2, 1)
+    first.recent.learn(5)
+    second, third = (offered(maker, call_of(), prices) for _ in range(2))
+    assert second is third
+    assert offered(maker, call_of(anatomy=Anatomy(user=4_000)), prices) != third
+    elsewhere = replace(OPENAI, base_url="http://elsewhere/v1")
+    assert offered(maker, call_of(provider=elsewhere), prices).provider is elsewhere
 
 
 def test_a_tier_that_nobody_asked_for_is_looked_up_as_of_the_request() -> None:
-    maker, prices = OfferMaker(FactsBook(), InputEstimates()), PriceBook()
+    maker, prices = OfferMaker(FactsBook(), InputEstimates(), UsualAnswers()), PriceBook()
     before = to_ns(datetime(2025, 6, 9, tzinfo=UTC))
     offers = [offered(maker, call_of("o3", service_tiers=("flex",)), prices, at_ns) for at_ns in (before, AT_NS)]
     cards = [prices.card("openai", "o3", at=at) for at in (datetime(2025, 6, 9, tzinfo=UTC), datetime.now(UTC))]
-    assert [offer.card("") if offer.cards else cards[0] for offer in offers] == cards
+    assert [
+        offer.card("", at_ns) if offer.cards else cards[0] for offer, at_ns in zip(offers, (before, AT_NS), strict=True)
+    ] == cards
 
 
 def test_a_fall_back_is_offered_its_own_terms() -> None:
-    maker, prices = OfferMaker(FactsBook(), InputEstimates()), PriceBook(OVERRIDES)
+    maker, prices = OfferMaker(FactsBook(), InputEstimates(), UsualAnswers()), PriceBook(OVERRIDES)
     call = call_of()
     other = Target(replace(OPENAI, name="own"), "long", WIRE, "/chat/completions")
     for _ in range(2):
-        first, second = (maker.offer(call, target, prices, AT_NS, is_strict=False) for target in (call.target, other))
-        assert (first.estimate_key.provider, second.estimate_key.provider) == ("openai", "own")
+        first, second = (maker.offer(call, target, prices, AT_NS, is_strict=False) for target in (None, other))
+        assert (first.provider.name, second.provider.name) == ("openai", "own")
         assert rates_of(second) == [1_000_000, 3_000_000]
         assert rates_of(first) != rates_of(second)

@@ -24,7 +24,7 @@ from bursar.config.load import Flags, from_environment
 from bursar.config.settings import Settings, StoreKind
 from bursar.config.values import timezone
 from bursar.errors import NotFound, UsageError
-from bursar.wiring.ledger import StoreClock, open_ledger
+from bursar.wiring.ledger import open_ledger, store_clock
 
 __all__ = [
     "TENANT",
@@ -176,4 +176,4 @@ def acting(ledger: OpenLedger) -> By:
 
 def now(ledger: OpenLedger) -> int:
     """Tell the time as the ledger knows it: never behind what it has seen."""
-    return StoreClock(ledger.latest_ns())()
+    return store_clock(ledger.latest_ns())()

@@ -75,7 +75,7 @@ def estimate(request: Mapping[str, Any], /, *, provider: str = "", api: str = ""
     quote = _quote(engine, _call(engine, request, provider, api, around()))
     offer = quote.offers[0]
     if not offer.cards:
-        raise UnknownPrice(f"no price for model {offer.target.model!r} of provider {offer.target.provider.name!r}")
+        raise UnknownPrice(f"no price for model {offer.model!r} of provider {offer.provider.name!r}")
     cover, low = quote.reservation.cover, quote.reservation.ask.at_least
     most = quote.terms.cap_most if quote.terms.cap_most is not None else MAXIMUM_UNKNOWN
     high = max(low, quote.reservation.ask.at_most, most if low else 0)
@@ -86,8 +86,8 @@ def estimate(request: Mapping[str, Any], /, *, provider: str = "", api: str = ""
         cover.input_tokens,
         cheap.output_tokens,
         dear.output_tokens,
-        offer.target.provider.name,
-        offer.target.model,
+        offer.provider.name,
+        offer.model,
     )
 
 

@@ -16,7 +16,7 @@ from bursar.core.hold import Verb
 from bursar.core.value import value
 from bursar.core.window import FOREVER_NS, NS
 
-__all__ = ["Close", "Cut", "Extend", "MeteredCall", "Phase", "Send", "Terms"]
+__all__ = ["Close", "Cut", "Extend", "MeteredCall", "Phase", "Terms"]
 
 OVERRUN = 4
 """A provider that shows this many times its cap does not honour it: the stream is cut (bytes only estimate tokens)."""
@@ -59,13 +59,6 @@ class Terms:
 
 
 @value
-class Send:
-    """Send the request with this output cap (None: as the client wrote it, since nothing is held against it)."""
-
-    cap: int | None
-
-
-@value
 class Extend:
     """Ask the store to cover more: between `at_least` and `at_most` tokens in all."""
 
@@ -94,20 +87,20 @@ class MeteredCall:
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
         self.phase = _ASKED
-        self.tokens = 0
+        self.tokens = self._sent_ns = self._visible = self._retry_from = self._calm_ns = 0
         self.cap: int | None = None
-        self._sent_ns = 0
-        self._visible = 0
-        self._retry_from = 0
-        self._calm_visible, self._calm_ns = -1, 0
+        """The output cap to send; None: as the client wrote it, since nothing is held against it."""
+        self._calm_visible = -1
 
-    def granted(self, tokens: int, room: int) -> Send:
+    def granted(self, tokens: int, room: int) -> int | None:
         """Take the store's grant and fix the cap: what is held, or for an extendable stream what there is room for."""
         assert self.phase is _ASKED and 0 <= tokens <= room
         self.phase, self.tokens = _HELD, tokens
-        most = self.terms.cap_most
-        self.cap = tokens if not self.terms.is_extendable else room if most is None else min(room, most)
-        return Send(self.cap)
+        self.cap = tokens
+        if self.terms.is_extendable:
+            most = self.terms.cap_most
+            self.cap = room if most is None else min(room, most)
+        return self.cap
 
     def uncap(self) -> None:
         """Leave the client's cap as it is: no limit on output stands behind this grant."""
@@ -132,7 +125,7 @@ class MeteredCall:
         """Note that the request may have reached the provider from now on."""
         assert self.phase is _HELD
         self.phase, self._sent_ns = _SENT, at_ns
-        self._stir()
+        self._calm_visible = -1
 
     def unsent(self) -> None:
         """Note that this attempt was refused before any output; another may be sent inside the same hold."""

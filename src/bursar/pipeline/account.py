@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field, replace
 
 from bursar.core.admission import UNBOUNDED, Balance, Line
@@ -17,21 +18,20 @@ from bursar.core.budget import Budget
 from bursar.core.charge import ZERO, Amounts, Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, Note, Refused
-from bursar.core.meter import Close, Cut, Extend, MeteredCall, Phase
+from bursar.core.meter import Cut, Extend, MeteredCall, Phase
 from bursar.errors import HoldConflict, NotFound, StoreUnavailable
 from bursar.guards.board import RunBoard
-from bursar.metering.estimate import InputEstimates
-from bursar.metering.usual import UsualAnswers
+from bursar.pipeline.attempts import NONE_BEFORE, Before
 from bursar.pipeline.call import Call
+from bursar.pipeline.heads import call_headers
 from bursar.pipeline.offer import Offer
 from bursar.pipeline.ports import Clock, Store, Waiting
 from bursar.pipeline.quote import Quote
-from bursar.pipeline.ratelimit import part_left, ratelimit_headers, tightest
-from bursar.pipeline.refusals import balance_headers, plain_usd
+from bursar.pipeline.ratelimit import part_left
 from bursar.pipeline.settlement import estimated, told, told_so_far
 from bursar.pipeline.shortened import OnShort, tell_capped, tell_short
 from bursar.pipeline.telling import closed_record
-from bursar.pipeline.unclosed import Unclosed
+from bursar.pipeline.unclosed import Unclosed, close_unseen
 from bursar.pipeline.watch import RunWatch
 from bursar.pricing.facts import FactsBook
 from bursar.telemetry.record import Observer, tell
@@ -43,9 +43,9 @@ __all__ = ["Account", "Accounts", "Unclosed"]
 UNCLOSED_MAX = 100_000
 RESPONSE_ID_LENGTH_MAX = 256
 """A longer name of an answer is not remembered: nobody can continue it."""
-WITHOUT_LIMIT = 2**62
-"""A limit that no sum of the ledger can pass."""
-SETTLE = Close(Verb.SETTLE)
+_SETTLE, _ASKED, _CLOSED = Verb.SETTLE, Phase.ASKED, Phase.CLOSED
+_watching = threading.Lock()
+"""A watch is made once, whichever thread asks for it first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,6 @@ class Accounts:
     store: Store
     waiting: Waiting
     facts: FactsBook
-    estimates: InputEstimates
-    usuals: UsualAnswers
     clock: Clock
     observers: tuple[Observer, ...] = ()
     held: dict[str, Account] = field(default_factory=dict)
@@ -71,22 +69,13 @@ class Accounts:
         return Account(self, call, quote)
 
     async def close(self, unclosed: Unclosed) -> Closed | None:
-        """Close a hold; None when the store cannot take it now and it is kept for later.
-
-        A hold that the store never saw (it was down, and a setting let the call through) is recorded first, without
-        limits, a budget's or a run's: truth beats policy.
-        """
-        asked = unclosed.asked
-        args = (asked.id, unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note)
+        """Close a hold; None when the store cannot take it now and it is kept for later."""
+        verb, at_ns, charge, note = unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note
         try:
             try:
-                return await self.store.close(*args)
+                return await self.store.close(unclosed.asked.id, verb, at_ns, charge, note)
             except NotFound:
-                if unclosed.verb is Verb.RELEASE:
-                    return None
-                lines = tuple(line._replace(limit=WITHOUT_LIMIT) for line in asked.lines)
-                await self.store.reserve(replace(asked, lines=lines, run=None))
-                return await self.store.close(*args)
+                return await close_unseen(self.store, unclosed)
         except StoreUnavailable:
             self.unclosed.append(unclosed)
             return None
@@ -113,26 +102,35 @@ class Account:
         self._call = call
         self._quote = quote
         self._offer = quote.offers[0]
-        self._machine = MeteredCall(quote.terms)
+        self.machine = MeteredCall(quote.terms)
+        """What is sent, and what is to be done next."""
         self._balances: tuple[Balance, ...] = ()
-        self._attempts, self._earlier, self._earlier_tokens = 1, ZERO, 0
+        self._before = NONE_BEFORE
         self._is_reserving = False
         self.reserves = 0
         """How often the store was asked: more than once when the call had to wait."""
         self._charge: Charge | None = None
         self._granted: Granted | None = None
         self._answer_tokens, self._response_id = 0, ""
-        self.watch = RunWatch()
-        self._started_ns = quote.reservation.at_ns
-
-    @property
-    def cap(self) -> int | None:
-        """The output cap to send; None leaves the client's own."""
-        return self._machine.cap
+        self._watch: RunWatch | None = None
 
     @property
     def is_closed(self) -> bool:
-        return self._machine.phase is Phase.CLOSED
+        return self.machine.phase is _CLOSED
+
+    @property
+    def watch(self) -> RunWatch:
+        """What ends its answer beside money; most calls never need one."""
+        if self._watch is None:
+            with _watching:
+                return self._made_watch()
+        return self._watch
+
+    def _made_watch(self) -> RunWatch:
+        """Give the one watch; under the lock."""
+        if self._watch is None:
+            self._watch = RunWatch()
+        return self._watch
 
     @property
     def call(self) -> Call:
@@ -143,13 +141,10 @@ class Account:
         """What it came to, once it is settled."""
         return self._charge
 
-    @property
-    def _lines(self) -> tuple[Line, ...]:
-        return self._quote.reservation.lines
-
     async def reserve(self) -> Granted | Refused:
         """Ask the store once for the hold."""
-        self._is_reserving, self.reserves = True, self.reserves + 1
+        self._is_reserving = True
+        self.reserves += 1
         try:
             verdict = await self._accounts.store.reserve(self._quote.reservation)
         except StoreUnavailable:
@@ -161,213 +156,228 @@ class Account:
         return verdict
 
     def _take(self, granted: Granted) -> None:
-        self._accounts.held[self._call.id] = self
+        accounts, asked, machine = self._accounts, self._quote.reservation, self.machine
         self._granted, self._balances = granted, granted.balances
-        self.watch.enter(granted.run, self._quote.reservation.run)
-        self._accounts.board.note(granted.run, self._lines, granted.balances)
-        self._machine.granted(granted.tokens, granted.room)
-        if granted.room >= UNBOUNDED:
-            self._machine.uncap()
+        if granted.run is not None:
+            self._watch = RunWatch()
+            self._watch.enter(granted.run, asked.run)
+            if accounts.board.is_read:
+                accounts.board.note(granted.run, asked.lines, granted.balances)
+        room = granted.room
+        machine.granted(granted.tokens, room)
+        if room >= UNBOUNDED:
+            machine.uncap()
+        accounts.held[asked.id] = self
 
     def trust(self) -> Granted:
         """Go on without the store, by the setting `on_store_down: allow`; it is told afterwards."""
         self._take(granted := Granted(self._quote.reservation.ask.at_least, UNBOUNDED, ()))
         return granted
 
-    def sent(self) -> None:
-        self._machine.sent(self._accounts.clock())
-
     def learn_maximum(self, maximum: int) -> bool:
         """Take the model's true maximum from its refusal; True when sending again with it makes sense."""
-        is_lower = self._machine.cap is None or maximum < self._machine.cap
-        if is_lower:
-            target = self._offer.target
-            self._accounts.facts.learn_maximum(target.provider.name, target.model, maximum, self._call.tenant)
+        if self.machine.cap is None or maximum < self.machine.cap:
+            offer = self._offer
+            self._accounts.facts.learn_maximum(offer.provider.name, offer.model, maximum, self._call.tenant)
         return self.lower_cap(maximum)
 
     def lower_cap(self, most: int) -> bool:
         """Take what a refusal says the answer has room for; True when sending again with it makes sense."""
-        return self._machine.lower_cap(most)
+        return self.machine.lower_cap(most)
 
     async def again(self, *, is_billed: bool) -> bool:
         """Make room for one more attempt inside this hold; one that may have been billed stays counted."""
         if not is_billed:
-            self._machine.unsent()
+            self.machine.unsent()
             return True
-        spent = self._machine.tokens
-        covered = self._earlier_tokens + spent
-        least = covered + min(self._quote.terms.usual, spent)
-        extension = await self._extend(least, covered + spent, self._attempts + 1)
+        spent = self.machine.tokens
+        before = self._before.and_one(self._offer.cover, spent)
+        least = before.tokens + min(self._quote.terms.usual, spent)
+        extension = await self._extend(least, before.tokens + spent, before)
         if not extension.is_granted:
             return False
-        self._attempts += 1
-        self._earlier += self._offer.cover.amounts(spent)
-        self._earlier_tokens += spent
-        self._machine.retried(extension.tokens - self._earlier_tokens)
+        self._before = before
+        self.machine.retried(extension.tokens - before.tokens)
         return True
 
     def turn_to(self, offer: Offer) -> None:
         """Let another provider be asked from now on: what follows is counted and learnt on its terms."""
         self._offer = offer
         if offer.maximum is not None:
-            self._machine.bound_cap(offer.maximum)
+            self.machine.bound_cap(offer.maximum)
 
     def is_cut(self, visible: int) -> bool:
         """Tell whether something else than money ends the answer here; then it is charged as a cut stream is."""
-        if not self.watch.is_over(self._accounts.clock()):
+        watch = self._watch
+        if watch is None or not watch.is_over(self._accounts.clock()):
             return False
-        self._machine.see(visible)
-        self._machine.cut()
-        tell_short(self._accounts.on_short, self._call, self._quote, None, self.watch.row)
+        self.machine.see(visible)
+        self.machine.cut()
+        tell_short(self._accounts.on_short, self._call, self._quote, None, watch.row)
         return True
 
     def is_calm(self, visible: int) -> bool:
         """Take what a stream shows so far; True when nothing is due, as with nearly every piece."""
-        now_ns = self._accounts.clock()
-        return not self.watch.is_over(now_ns) and self._machine.is_calm(visible, now_ns)
+        now_ns, watch = self._accounts.clock(), self._watch
+        return (watch is None or not watch.is_over(now_ns)) and self.machine.is_calm(visible, now_ns)
 
     async def progress(self, visible: int) -> bool:
         """Take what a stream shows so far (tokens over all choices); True when it must be cut."""
         if self.is_cut(visible):
             return True
-        command = self._machine.progress(visible, self._accounts.clock())
+        command = self.machine.progress(visible, self._accounts.clock())
         while isinstance(command, Extend):
-            earlier = self._earlier_tokens
-            extension = await self._extend(command.at_least + earlier, command.at_most + earlier, self._attempts)
+            earlier = self._before.tokens
+            extension = await self._extend(command.at_least + earlier, command.at_most + earlier, self._before)
             now = self._accounts.clock()
-            stop = self._machine.extended(extension.tokens - earlier, now, is_granted=extension.is_granted)
+            stop = self.machine.extended(extension.tokens - earlier, now, is_granted=extension.is_granted)
             if isinstance(stop, Cut):
                 tell_short(self._accounts.on_short, self._call, self._quote, extension.line)
-            command = stop or self._machine.progress(visible, now)
+            command = stop or self.machine.progress(visible, now)
         return isinstance(command, Cut)
 
-    async def _extend(self, at_least: int, at_most: int, attempts: int) -> Extension:
+    async def _extend(self, at_least: int, at_most: int, before: Before) -> Extension:
         try:
-            return await self._accounts.store.extend(self._quote.reservation, at_least, at_most, attempts)
+            return await self._accounts.store.extend(self._quote.reservation, at_least, at_most, before.count + 1)
         except (StoreUnavailable, NotFound):
             return Extension(0, is_granted=False)
 
     def tick_s(self) -> float | None:
         """Give the seconds until time alone makes something due: an extension, or the end; None when it never does."""
-        due_ns = self.watch.sooner(self._machine.tick_ns())
+        due_ns = self.machine.tick_ns()
+        if self._watch is not None:
+            due_ns = self._watch.sooner(due_ns)
         return None if due_ns is None else max(0, due_ns - self._accounts.clock()) / 1e9
 
-    async def settle(self, answer: Answer, *, status: int) -> None:
+    def settle(self, answer: Answer, *, status: int) -> Awaitable[None]:
         """Close with the provider's word; what it did not tell is estimated from what was visible."""
-        self._machine.see(answer.visible_tokens)
-        self.watch.hear(answer)
+        if answer.tool_calls or answer.asked:
+            self.watch.hear(answer)
+        machine, offer, usage = self.machine, self._offer, answer.usage
         self._response_id = answer.response_id if len(answer.response_id) <= RESPONSE_ID_LENGTH_MAX else ""
-        card, cover = self._offer.card(answer.service_tier), self._offer.cover
-        if answer.usage is None:
-            charge = estimated(card, cover, self._machine.ended(self._accounts.clock()).tokens)
+        card = offer.card(answer.service_tier, self._quote.reservation.at_ns)
+        if usage is None:
+            machine.see(answer.visible_tokens)
+            charge = estimated(card, offer.cover, machine.ended(self._accounts.clock()).tokens)
         else:
             try:
-                charge = told(answer, answer.usage, card, cover)
+                charge = told(answer, usage, card, offer.cover)
             except ValueError:
                 # Counts that no ledger can add up are no truth.
-                await self.lose(status=status)
-                return
+                machine.see(answer.visible_tokens)
+                return self.lose(status=status)
             self._learn(answer, charge.amounts)
-            self._machine.answered()
-        if answer.is_capped:
-            now_ns = self._accounts.clock()
-            tell_capped(self._accounts.on_short, self._call, self._quote, self._granted, self.cap, now_ns)
-        await self._close(SETTLE, charge, status, "capped" if answer.is_capped else "complete")
+            machine.answered()
+        if not answer.is_capped:
+            return self._close(_SETTLE, charge, status, "complete")
+        now_ns = self._accounts.clock()
+        tell_capped(self._accounts.on_short, self._call, self._quote, self._granted, machine.cap, now_ns)
+        return self._close(_SETTLE, charge, status, "capped")
 
     async def lose(self, answer: Answer | None = None, *, status: int = 0, ended: str = "lost") -> None:
         """Close without the provider's last word; `answer` is what a stream had told by then."""
-        close = self._machine.lost(self._accounts.clock(), is_streaming=answer is not None)
-        self.watch.hear(answer)
+        close = self.machine.lost(self._accounts.clock(), is_streaming=answer is not None)
+        if answer is not None and (answer.tool_calls or answer.asked):
+            self.watch.hear(answer)
         charge = None
-        if close.verb is Verb.SETTLE:
-            card = self._offer.card(answer.service_tier if answer else "")
+        if close.verb is _SETTLE:
+            card = self._offer.card(answer.service_tier if answer else "", self._quote.reservation.at_ns)
             charge = told_so_far(answer, card, self._offer.cover, close.tokens)
             if ended == "cut" and answer is not None:
-                self._learn_usual(answer.visible_tokens, is_ours=True)
+                self._answer_tokens = -(-answer.visible_tokens // self._call.request.choices) * 2
+                self._offer.recent.learn(self._answer_tokens)
             if ended in ("cut", "hangup"):
                 charge = replace(charge, flags=charge.flags | {ended})
-        await self._close(close, charge, status, ended)
+        await self._close(close.verb, charge, status, ended)
 
     async def close_error(self, status: int, *, is_billed: bool) -> None:
         """Close after a refusal by the provider: released when it is the provider's own, before any output."""
         if is_billed:
             await self.lose(status=status, ended="error")
         else:
-            await self._close(self._machine.refused(), None, status, "error")
+            await self._close(self.machine.refused().verb, None, status, "error")
 
     async def abandon(self) -> None:
         """Close whatever is still open: the last resort of a `finally`, harmless when all is done."""
-        if self.is_closed or (self._machine.phase is Phase.ASKED and not self._is_reserving):
+        phase = self.machine.phase
+        if phase is _CLOSED or (phase is _ASKED and not self._is_reserving):
             return
         await self.lose()
 
-    async def _close(self, close: Close, charge: Charge | None, status: int, ended: str) -> None:
-        verb = close.verb
-        if verb is Verb.RELEASE and self._earlier != ZERO:
-            verb, charge = Verb.SETTLE, Charge(ZERO, frozenset({"estimated"}))
-        if charge is not None and self._earlier != ZERO:
-            flags = charge.flags | {"attempts", "estimated"}
-            charge = replace(charge, amounts=charge.amounts + self._earlier, flags=flags)
-        at_ns, self._charge = self._accounts.clock(), charge
+    async def _close(self, verb: Verb, charge: Charge | None, status: int, ended: str) -> None:
+        accounts, asked = self._accounts, self._quote.reservation
+        if self._before is not NONE_BEFORE:
+            verb, charge = self._before.added(verb, charge)
+        at_ns = accounts.clock()
+        self._charge = charge
         note = self._note(status, ended, at_ns)
-        unclosed = Unclosed(self._quote.reservation, verb, at_ns, charge, note)
         try:
-            closed = await self._accounts.close(unclosed)
+            closed = await accounts.close(Unclosed(asked, verb, at_ns, charge, note))
             if closed is not None:
                 self._balances = closed.balances
-            added = charge.amounts if closed is None and charge is not None else ZERO
-            self._accounts.board.note(self.watch.row, self._lines, self._balances, added)
+            if self._watch is not None and accounts.board.is_read:
+                added = charge.amounts if closed is None and charge is not None else ZERO
+                accounts.board.note(self._watch.row, asked.lines, self._balances, added)
         finally:
-            self._accounts.waiting.freed(self._lines)
-            self._accounts.held.pop(self._call.id, None)
-            if self._accounts.observers:
+            accounts.waiting.freed(asked.lines)
+            accounts.held.pop(asked.id, None)
+            if accounts.observers:
                 told = charge or (self._presumed() if verb is Verb.PRESUME else Charge(ZERO))
-                record = closed_record(self._call, self._offer.target, verb, told, note, at_ns)
-                tell(self._accounts.observers, self.watch.told(record))
+                record = closed_record(self._call, self._offer, verb, told, note, at_ns)
+                tell(accounts.observers, record if self._watch is None else self._watch.told(record))
 
     def _presumed(self) -> Charge:
         """Say what the ledger charges where nobody told the truth: all that is held."""
-        held = self._quote.reservation.cover.amounts(self._earlier_tokens + self._machine.tokens, self._attempts)
+        tokens, attempts = self._before.tokens + self.machine.tokens, self._before.count + 1
+        held = self._quote.reservation.cover.amounts(tokens, attempts)
         return Charge(held, frozenset({"estimated"}))
 
     def _learn(self, answer: Answer, amounts: Amounts) -> None:
         """Let the next call's estimate and usual answer know this one's truth."""
-        request = self._call.request
-        shown = max(0, amounts.input_tokens - self._call.earlier_tokens)
-        self._accounts.estimates.learn(self._offer.estimate_key, request.anatomy.total, shown)
-        cap = self._machine.cap
-        is_ours = answer.is_capped and cap is not None and (request.cap is None or cap < request.cap)
-        self._learn_usual(amounts.output_tokens, is_ours=is_ours)
-
-    def _learn_usual(self, output_tokens: int, *, is_ours: bool) -> None:
-        """Learn an answer's length; one that our own cap ended would have been longer, and counts twice."""
-        self._answer_tokens = -(-output_tokens // self._call.request.choices) * (2 if is_ours else 1)
-        self._accounts.usuals.learn(self._offer.usual_key, self._answer_tokens)
+        request, offer = self._call.request, self._offer
+        anatomy = request.anatomy
+        text_bytes = anatomy.system + anatomy.tools + anatomy.history + anatomy.user
+        offer.shape.learn(text_bytes, max(0, amounts.input_tokens - self._call.earlier_tokens))
+        tokens = -(-amounts.output_tokens // request.choices)
+        if answer.is_capped:
+            cap = self.machine.cap
+            if cap is not None and (request.cap is None or cap < request.cap):
+                tokens *= 2  # One that our own cap ended would have been longer, and counts twice.
+        self._answer_tokens = tokens
+        offer.recent.learn(tokens)
 
     def _note(self, status: int, ended: str, at_ns: int) -> Note:
-        anatomy = self._call.request.anatomy
+        call, watch = self._call, self._watch
+        request = call.request
+        anatomy = request.anatomy
+        offer, said = self._offer, call.labels.pairs.get("provider")
+        answered_by = "" if offer.provider.name == said and offer.target is None else self._answered_by
         return Note(
-            *(anatomy.system, anatomy.tools, anatomy.history, anatomy.user),
+            anatomy.system,
+            anatomy.tools,
+            anatomy.history,
+            anatomy.user,
             status,
             ended,
-            (at_ns - self._started_ns) // 1_000_000,
-            self._machine.cap or 0,
-            self._call.request.shape_key,
+            (at_ns - self._quote.reservation.at_ns) // 1_000_000,
+            self.machine.cap or 0,
+            request.shape_key,
             self._answer_tokens,
-            self._answered_by,
+            answered_by,
             self._response_id,
-            self._call.earlier_tokens,
-            self.watch.tool_calls,
-            self._call.seen,
+            call.earlier_tokens,
+            0 if watch is None else watch.tool_calls,
+            call.seen,
         )
 
     @property
     def _answered_by(self) -> str:
         """Name who was asked in the end, where that is not who the labels name."""
-        target = self._offer.target
+        provider = self._offer.provider.name
         # What continues a response of a fall-back is sent there at once.
-        is_named = self._offer is self._quote.offers[0] and target.provider.name == self._call.labels["provider"]
-        return "" if is_named else f"{target.provider.name}/{target.model}"
+        if self._offer.target is None and provider == self._call.labels.pairs.get("provider"):
+            return ""
+        return f"{provider}/{self._offer.model}"
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -377,7 +387,7 @@ class Account:
     @property
     def tightest(self) -> Line | None:
         """The line that has the least left, as a part of its limit; None where no budget counts the call."""
-        pairs = list(zip(self._lines, self._balances, strict=False))
+        pairs = list(zip(self._quote.reservation.lines, self._balances, strict=False))
         return min(pairs, key=part_left)[0] if pairs else None
 
     def head(self, given: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -386,15 +396,5 @@ class Account:
 
     def headers(self) -> list[tuple[str, str]]:
         """Tell the client what this call came to and what its tightest budget has left."""
-        headers = {"x-bursar-call": self._call.id, **self.watch.headers()}
-        if self._answered_by:
-            headers["x-bursar-answered-by"] = self._answered_by
-        if self._charge is not None:
-            headers["x-bursar-cost-usd"] = plain_usd(self._charge.amounts.cost_nano)
-        if self._call.request.dropped:
-            headers["x-bursar-dropped"] = ", ".join(self._call.request.dropped)
-        told = tightest(zip(self._lines, self._balances, strict=False))
-        if told:
-            headers |= balance_headers(*told[0])
-            headers |= ratelimit_headers(told, self._accounts.clock())
-        return list(headers.items())
+        standing = list(zip(self._quote.reservation.lines, self._balances, strict=False))
+        return call_headers(self._call, self._watch, self._answered_by, self._charge, standing, self._accounts.clock())

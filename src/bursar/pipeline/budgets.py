@@ -34,9 +34,6 @@ class Counted(NamedTuple):
     """One of the budgets is strict."""
 
 
-NOT_COUNTED = Counted(0, FOREVER_NS, (), (), is_strict=False)
-
-
 class _Lines(NamedTuple):
     """What a call of one scope counts against in one budget, as long as its window lasts."""
 
@@ -63,19 +60,21 @@ class Budgets:
         for top_up in top_ups:
             self._top_ups.setdefault((top_up.tenant, top_up.identity), []).append(top_up)
         self._lines: dict[tuple[str, str, str, str], _Lines] = {}
-        self._counted: dict[tuple[str | None, ...], Counted] = {}
+        self._counted: dict[tuple[str | int | None, ...], Counted] = {}
 
-    def counted(self, tenant: str, labels: Labels, at_ns: int) -> Counted:
-        """Give the budgets that count a call taken at an instant, with their lines."""
-        named = self._named.get(tenant)
-        if named is None:
-            return NOT_COUNTED
-        key = (tenant, *map(labels.pairs.get, named))
+    def counted(self, tenant: str, labels: Labels, at_ns: int, brought: tuple[Budget, ...] = ()) -> Counted:
+        """Give the budgets that count a call taken at an instant, with their lines; `brought` are the call's own."""
+        named = self._named.get(tenant, ())
+        key: tuple[str | int | None, ...] = (tenant, *map(labels.pairs.get, named), *map(id, brought))
         known = self._counted.get(key)
         if known is None or not known.starts_ns <= at_ns < known.ends_ns:
-            if len(self._counted) >= LINES_MAX:
-                self._counted.clear()
-            known = self._counted[key] = self._count(self.matching(tenant, labels), labels, at_ns)
+            known = self._count((*self.matching(tenant, labels), *brought), labels, at_ns)
+            # What is remembered holds on to the budgets, so that no other has the same address meanwhile. The labels
+            # by which those of a call are split are no part of its key.
+            if not any(budget.split for budget in brought):
+                if len(self._counted) >= LINES_MAX:
+                    self._counted.clear()
+                self._counted[key] = known
         return known
 
     def _count(self, budgets: tuple[Budget, ...], labels: Labels, at_ns: int) -> Counted:

@@ -6,13 +6,14 @@ drives it. Everything before the hold is free to fail; everything after it ends 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import field, replace
 
+from bursar import failpoints
 from bursar.core.budget import Policy
 from bursar.core.ledger import Granted, Refused
 from bursar.core.value import value
 from bursar.errors import StoreUnavailable, TooLarge, UpstreamFailed
-from bursar.failpoints import failpoint
 from bursar.pipeline.account import Account, Accounts
 from bursar.pipeline.call import Call, Next, Reply
 from bursar.pipeline.earlier import with_earlier
@@ -33,6 +34,8 @@ NEVER_BILLED = frozenset(range(300, 500)) - {408, 499}
 """A redirect or a refusal of the request, whoever wrote its body; 408 and 499 tell of a time-out."""
 BUSY = frozenset({408, 429})
 """Refusals that say nothing of the request: another provider may take it."""
+WINDOWS_MAX = 2
+"""In so many windows of a line a call is tried: who has waited over the end of one may have room in the next."""
 
 
 @value
@@ -47,7 +50,13 @@ class HoldStage:
     answer_bytes_max: int
     patience: Patience = field(default_factory=AsyncioPatience)
 
-    async def __call__(self, call: Call, following: Next | None = None) -> Reply:
+    def __call__(self, call: Call, following: Next | None = None) -> Awaitable[Reply]:
+        if call.request.previous_id or self.quoter.in_force.pauses:
+            return self._looked_at(call)
+        return self._held(call)
+
+    async def _looked_at(self, call: Call) -> Reply:
+        """Refuse what somebody paused, and what continues a response that is not known."""
         stopped = self.quoter.in_force.stopped(call.tenant, call.labels)
         if stopped is not None:
             return self._refuse(call, stopped)
@@ -59,14 +68,7 @@ class HoldStage:
             if isinstance(known, Refusal):
                 return self._refuse(call, known)
             call = known
-        reply = await self._enter(call)
-        if reply is None:
-            # It has waited over the end of a window: the next one may have room.
-            reply = await self._enter(call)
-        if reply is None:
-            refusal = Refusal(429, "contended", "the budget's window ended while this call waited", retry_after_s=1)
-            return self._refuse(call, refusal)
-        return reply
+        return await self._held(call)
 
     def _refuse(self, call: Call, refusal: Refusal, budget: str = "") -> Reply:
         """Refuse a call for which nothing is held, and tell the observers."""
@@ -74,32 +76,58 @@ class HoldStage:
             tell(self.accounts.observers, refused_record(call, refusal, self.accounts.clock(), budget))
         return refuse(call, refusal)
 
-    async def _enter(self, call: Call) -> Reply | None:
-        """Quote, hold, send; None when the window of the refusing line ended while the call waited."""
-        quote = self.quoter.quote(call)
-        if isinstance(quote, Refusal):
-            return self._refuse(call, quote)
-        account = self.accounts.open(call, quote)
-        is_kept = False
-        try:
-            verdict = await self._admit(call, quote, account)
-            if isinstance(verdict, Refused):
-                if verdict.line.ends_ns <= self.accounts.clock():
-                    return None
-                refusal = refuse_verdict(quote.budgets, quote.reservation, verdict, self.quoter.in_force.link)
-                return self._refuse(call, refusal, verdict.line.budget)
-            failpoint("after_hold")
-            unwanted = self._unwanted(call) if account.reserves > 1 else None
-            if unwanted is not None:
-                return self._refuse(call, unwanted)
-            reply = await self._attempts(call, quote, account)
-            is_kept = not isinstance(reply.body, bytes)
-            return reply
-        except StoreUnavailable as error:
-            return self._refuse(call, refuse_store_down(error))
-        finally:
-            if not is_kept and not account.is_closed:
-                await account.abandon()
+    async def _held(self, call: Call) -> Reply:
+        """Quote, hold, send; once more where the window of the refusing line ended while the call waited."""
+        for _ in range(WINDOWS_MAX):
+            quote = self.quoter.quote(call)
+            if isinstance(quote, Refusal):
+                return self._refuse(call, quote)
+            account = self.accounts.open(call, quote)
+            is_over = False
+            try:
+                try:
+                    verdict = await self.waiting.admit(quote.reservation.lines, account.reserve, call.is_gone)
+                except StoreUnavailable as error:
+                    verdict = _trusting(quote, account, error)
+                if isinstance(verdict, Refused):
+                    reply = self._refused_hold(call, quote, verdict)
+                else:
+                    reply = await self._asking(call, quote, account)
+                    is_over = reply is not None  # The call is closed, or the reader of its stream will close it.
+            except StoreUnavailable as error:
+                reply = self._refuse(call, refuse_store_down(error))
+            finally:
+                if not is_over:
+                    await account.abandon()
+            if reply is not None:
+                return reply
+        refusal = Refusal(429, "contended", "the budget's window ended while this call waited", retry_after_s=1)
+        return self._refuse(call, refusal)
+
+    def _refused_hold(self, call: Call, quote: Quote, verdict: Refused) -> Reply | None:
+        """Tell what had no room; None when the window of that line has ended meanwhile: the next one may have some."""
+        if verdict.line.ends_ns <= self.accounts.clock():
+            return None
+        refusal = refuse_verdict(quote.budgets, quote.reservation, verdict, self.quoter.in_force.link)
+        return self._refuse(call, refusal, verdict.line.budget)
+
+    def _asking(self, call: Call, quote: Quote, account: Account) -> Awaitable[Reply | None]:
+        """Ask who may be asked; at the end the call is closed, or the reader of its stream closes it."""
+        if failpoints.armed:
+            failpoints.failpoint("after_hold")
+        if account.reserves > 1:
+            return self._ask_late(call, quote, account)
+        if len(quote.offers) > 1:
+            return self._ask_each(call, quote, account)
+        return self._ask(call, account, is_last=True)
+
+    async def _ask_late(self, call: Call, quote: Quote, account: Account) -> Reply:
+        """Ask for a call that has waited, if that is still wanted."""
+        unwanted = self._unwanted(call)
+        if unwanted is None:
+            return await self._ask_each(call, quote, account)
+        await account.abandon()
+        return self._refuse(call, unwanted)
 
     def _unwanted(self, call: Call) -> Refusal | None:
         """Say why a call that has waited is not to be sent any more."""
@@ -107,22 +135,11 @@ class HoldStage:
             return Refusal(499, "client_gone", "the client went away while it waited")
         return self.quoter.in_force.stopped(call.tenant, call.labels)
 
-    async def _admit(self, call: Call, quote: Quote, account: Account) -> Granted | Refused:
-        """Reserve, waiting while the money is only in flight; by setting, go on without a ledger that is down."""
-        lines = quote.reservation.lines
-        try:
-            verdict = await self.waiting.admit(lines, account.reserve, call.is_gone)
-        except StoreUnavailable:
-            if not quote.budgets or any(budget.on_store_down is Policy.DENY for budget in quote.budgets):
-                raise
-            return account.trust()
-        return verdict
-
-    async def _attempts(self, call: Call, quote: Quote, account: Account) -> Reply:
+    async def _ask_each(self, call: Call, quote: Quote, account: Account) -> Reply:
         """Ask the provider, then each fall-back while it fails; all inside the one hold."""
         served = call
         for offer in quote.offers:
-            if offer is not quote.offers[0]:
+            if offer.target is not None:
                 account.turn_to(offer)
                 served = call.towards(offer.target)
             reply = await self._ask(served, account, is_last=offer is quote.offers[-1])
@@ -136,15 +153,16 @@ class HoldStage:
         is_adjusted = False
         while True:
             left -= 1
-            answer = await self._send(call, account)
-            if answer is None:
-                return await self._ended(call, account)
-            if isinstance(answer, UpstreamFailed):
-                if (left > 0 or not is_last) and await account.again(is_billed=answer.is_sent):
+            try:
+                answer = await self._sent(call, account)
+            except UpstreamFailed as error:
+                if (left > 0 or not is_last) and await account.again(is_billed=error.is_sent):
                     if left > 0:
                         continue
                     return None
-                return await self._failed(call, account, answer)
+                return await self._failed(call, account, error)
+            if answer is None:
+                return await self._ended(call, account)
             if answer.status < 300:
                 return await self._answered(call, account, answer)
             refused = await self._refused_body(answer)
@@ -160,19 +178,18 @@ class HoldStage:
                 return None
             return await self._refused(call, account, answer, refused, is_billed=not is_free)
 
-    async def _send(self, call: Call, account: Account) -> Answering | UpstreamFailed | None:
+    def _sent(self, call: Call, account: Account) -> Awaitable[Answering | None]:
         """Send, and wait for the head of the answer; None when the money ended before it came."""
-        body = call.wire.encode(call.request, model=call.model, cap=account.cap)
-        headers = authorize(call.headers, call.provider, call.wire.name)
-        try:
-            failpoint("before_send")
-            account.sent()
-            upstream = call.upstream or self.upstream
-            assert upstream is not None, "a call brings a way to the provider along where the stage has none"
-            sending = upstream.send(call.provider, "POST", call.path, headers, body)
-            return await self.patience.paid_for(account, sending, lambda answer: answer.abort())
-        except UpstreamFailed as error:
-            return error
+        provider, wire, machine = call.provider, call.wire, account.machine
+        body = wire.encode(call.request, model=call.model, cap=machine.cap)
+        headers = authorize(call.headers, provider, wire.name)
+        if failpoints.armed:
+            failpoints.failpoint("before_send")
+        machine.sent(self.accounts.clock())
+        upstream = call.upstream or self.upstream
+        assert upstream is not None, "a call brings a way to the provider along where the stage has none"
+        sending = upstream.send(provider, "POST", call.path, headers, body)
+        return self.patience.paid_for(account, sending, _abort)
 
     async def _refused(
         self, call: Call, account: Account, answer: Answering, refused: bytes, *, is_billed: bool
@@ -215,9 +232,9 @@ class HoldStage:
         return refuse(call, Refusal(status, "upstream_failed", error.message, headers=headers))
 
     async def _answered(self, call: Call, account: Account, answer: Answering) -> Reply:
-        if call.request.is_stream and _is_events(answer):
-            stream = MeteredStream(call, account, answer)
-            return Reply(answer.status, account.head(answer.headers), stream)
+        request, wire, status = call.request, call.wire, answer.status
+        if request.is_stream and _is_events(answer):
+            return Reply(status, account.head(answer.headers), MeteredStream(call, account, answer))
         try:
             body = await self.patience.paid_for(account, answer.body(self.answer_bytes_max), bytes)
         except (UpstreamFailed, TooLarge) as error:
@@ -228,15 +245,27 @@ class HoldStage:
             answer.abort()
             return await self._ended(call, account)
         answer.finish()
-        failpoint("before_settle")
-        told = call.wire.read_whole(call.request, body)
-        if told is None and call.wire.is_provider_error(answer.status, body):
-            await account.close_error(answer.status, is_billed=False)
-        elif told is None:
-            await account.lose(status=answer.status)
+        if failpoints.armed:
+            failpoints.failpoint("before_settle")
+        told = wire.read_whole(request, body)
+        if told is not None:
+            await account.settle(told, status=status)
+        elif wire.is_provider_error(status, body):
+            await account.close_error(status, is_billed=False)
         else:
-            await account.settle(told, status=answer.status)
-        return Reply(answer.status, account.head(answer.headers), body)
+            await account.lose(status=status)
+        return Reply(status, account.head(answer.headers), body)
+
+
+def _trusting(quote: Quote, account: Account, error: StoreUnavailable) -> Granted:
+    """Go on without a ledger that is down, where every budget of the call says so. Raises the error elsewhere."""
+    if not quote.budgets or any(budget.on_store_down is Policy.DENY for budget in quote.budgets):
+        raise error
+    return account.trust()
+
+
+def _abort(answer: Answering) -> None:
+    answer.abort()
 
 
 def _is_events(answer: Answering) -> bool:

@@ -7,13 +7,16 @@ its truth is learnt. A call has one offer for the provider that was asked for an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import field
 from typing import NamedTuple
 
 from bursar.core.admission import Cover
+from bursar.core.labels import NONE
+from bursar.core.provider import Provider
 from bursar.core.rates import Card
 from bursar.core.value import value
-from bursar.metering.estimate import EstimateKey, InputEstimates
-from bursar.metering.usual import UsualKey
+from bursar.metering.estimate import EstimateKey, InputEstimates, Shape
+from bursar.metering.usual import RecentAnswers, UsualAnswers, UsualKey
 from bursar.pipeline.call import Call, Target
 from bursar.pricing.book import PriceBook
 from bursar.pricing.bound import Asked, Bound, Rising, rising
@@ -30,29 +33,37 @@ PLACES_MAX = 4_096
 class Offer:
     """One provider's terms for a call."""
 
-    target: Target
+    provider: Provider
+    model: str
+    target: Target | None
+    """Where a fall-back is asked; None for the one that the call itself names."""
     cards: dict[str, Card]
     """By service tier; empty when nobody knows the price."""
     cover: Cover
     """What one attempt there can cost."""
-    estimate_key: EstimateKey
-    usual_key: UsualKey
+    input_most: int
+    """The most input that a pass is expected to have, in tokens."""
+    shape: Shape = field(compare=False)
+    """Learns how much input such a request has."""
+    recent: RecentAnswers = field(compare=False)
+    """Learns how long such an answer is."""
     maximum: int | None
     """The most output tokens that the model gives, where that is known."""
     top_speed: int | None
     """Output tokens per second and answer that it never exceeds; None when unknown."""
     has_unpriced_searches: bool
-
     prices: PriceBook
-    at_ns: int
-    """The moment of the request: so a tier that nobody asked for is looked up as of then."""
 
-    def card(self, tier: str) -> Card | None:
-        """Give the card of the tier that was billed; where it is not known, the dearest that was asked for."""
+    def card(self, tier: str, at_ns: int) -> Card | None:
+        """Give the card of the tier that was billed; where it is not known, the dearest that was asked for.
+
+        A tier that nobody asked for is looked up as of the moment of the request.
+        """
         found = self.cards.get(tier)
-        if found is None and self.cards:
-            found = self.prices.priced(self.target.provider.name, self.target.model, tier, self.at_ns).card
-        if found is None and self.cards:
+        if found is not None or not self.cards:
+            return found
+        found = self.prices.priced(self.provider.name, self.model, tier, at_ns).card
+        if found is None:
             found = max(self.cards.values(), key=lambda card: card.tiers[-1].rates.output_most)
         return found
 
@@ -76,42 +87,107 @@ class _Place(NamedTuple):
         return self.prices is prices and self.lessons == lessons and self.from_ns <= at_ns < self.until_ns
 
 
+class _Kind:
+    """What calls share that agree in their shape and in whose they are as well."""
+
+    __slots__ = ("estimate_key", "is_new", "latest", "place", "recent", "shape", "usual_key")
+
+    def __init__(self, place: _Place, estimate_key: EstimateKey, usual_key: UsualKey) -> None:
+        self.place = place
+        self.estimate_key, self.usual_key = estimate_key, usual_key
+
+    def look_up(self, estimates: InputEstimates, usuals: UsualAnswers) -> None:
+        """Find what was learnt of such calls; as long as that is nothing, it is looked for again at each call."""
+        shape, recent = estimates.shape(self.estimate_key), usuals.recent(self.usual_key)
+        self.shape, self.recent = shape, recent
+        self.is_new = shape.is_new or recent.is_new
+        self.latest: Offer | None = None
+        """What the last of them was offered."""
+
+
 class OfferMaker:
     """Makes offers from prices, facts and what was learnt of earlier calls. Safe from several threads."""
 
-    def __init__(self, facts: FactsBook, estimates: InputEstimates) -> None:
+    def __init__(self, facts: FactsBook, estimates: InputEstimates, usuals: UsualAnswers) -> None:
         self._facts = facts
         self._estimates = estimates
+        self._usuals = usuals
+        self._prices: PriceBook | None = None
         self._places: dict[tuple[object, ...], _Place] = {}
+        self._kinds: dict[tuple[object, ...], _Kind] = {}
 
-    def offer(self, call: Call, target: Target, prices: PriceBook, at_ns: int, *, is_strict: bool) -> Offer:
-        request, model = call.request, target.model
-        place = self._place(call, target, prices, at_ns)
-        wire = call.wire.name
-        estimate_key = EstimateKey(call.tenant, target.provider.name, wire, model, request.shape_key)
-        input_most = self._input_most(request, estimate_key, place.facts, is_strict=is_strict) + call.earlier_tokens
-        most = place.rising.at(input_most)
-        return Offer(
-            target,
-            place.cards,
-            _cover(request, most, input_most),
-            estimate_key,
-            UsualKey(call.tenant, call.labels["agent"], model, wire),
-            place.facts.max_output_tokens,
-            place.top_speed,
-            most.has_unpriced_searches,
-            prices,
-            at_ns,
-        )
-
-    def _place(self, call: Call, target: Target, prices: PriceBook, at_ns: int) -> _Place:
-        """Give what calls like this one are offered. Like are those that agree in all that is looked at here."""
-        request, provider = call.request, target.provider
+    def offer(self, call: Call, target: Target | None, prices: PriceBook, at_ns: int, *, is_strict: bool) -> Offer:
+        """Offer a call the terms of one that it may fall back on, or, for None, of the provider that it names."""
+        request = call.request
+        asked = call if target is None else target
+        provider = asked.provider
         key = (
             call.tenant,
             provider.name,
             provider.top_speed,
-            target.model,
+            asked.model,
+            asked.wire.name,
+            call.labels.pairs.get("agent", NONE),
+            request.shape_key,
+            request.service_tiers,
+            request.choices,
+            request.searches_most,
+            request.has_cache_write,
+            request.has_cache_write_1h,
+            request.output_beyond_cap,
+            request.passes_most,
+        )
+        kind = self._kinds.get(key)
+        if kind is None or not kind.place.is_so(prices, self._facts.lessons, at_ns):
+            kind = self._new_kind(key, call, asked, prices, at_ns)
+        elif kind.is_new:
+            kind.look_up(self._estimates, self._usuals)
+        anatomy = request.anatomy
+        text_bytes = anatomy.system + anatomy.tools + anatomy.history + anatomy.user
+        if is_strict:
+            expected = InputEstimates.ceiling(text_bytes, kind.place.facts.tool_overhead_tokens)
+        else:
+            expected = kind.shape.estimate(text_bytes)
+        input_most = expected + request.images_tokens_most + call.earlier_tokens
+        latest = kind.latest
+        if latest is not None and latest.input_most == input_most and latest.provider is provider and target is None:
+            return latest
+        offer = _offered(kind, asked, target, request, input_most)
+        if target is None:
+            kind.latest = offer
+        return offer
+
+    def _new_kind(
+        self, key: tuple[object, ...], call: Call, asked: Call | Target, prices: PriceBook, at_ns: int
+    ) -> _Kind:
+        if prices is not self._prices:
+            # With the prices all that was made of the old ones goes, so that no book of them is kept.
+            self._prices = prices
+            self._places.clear()
+            self._kinds.clear()
+        place = self._place(call, asked, prices, at_ns)
+        model, wire = asked.model, asked.wire.name
+        shape_key, agent = call.request.shape_key, call.labels["agent"]
+        kind = _Kind(
+            place,
+            EstimateKey(call.tenant, asked.provider.name, wire, model, shape_key),
+            UsualKey(call.tenant, agent, model, wire),
+        )
+        kind.look_up(self._estimates, self._usuals)
+        if place.from_ns < place.until_ns:
+            if len(self._kinds) >= PLACES_MAX:
+                self._kinds.clear()
+            self._kinds[key] = kind
+        return kind
+
+    def _place(self, call: Call, asked: Call | Target, prices: PriceBook, at_ns: int) -> _Place:
+        """Give what calls like this one are offered. Like are those that agree in all that is looked at here."""
+        request, provider = call.request, asked.provider
+        key = (
+            call.tenant,
+            provider.name,
+            provider.top_speed,
+            asked.model,
             request.service_tiers,
             request.choices,
             request.searches_most,
@@ -120,18 +196,16 @@ class OfferMaker:
         )
         place = self._places.get(key)
         if place is None or not place.is_so(prices, self._facts.lessons, at_ns):
-            # With the prices all that was made of the old ones goes, so that no book of them is kept.
-            is_old = place is not None and place.prices is not prices
-            place = self._found(call, target, prices, at_ns)
+            place = self._found(call, asked, prices, at_ns)
             # What holds for no time is of a name that no model has, and such names are without end.
             if place.from_ns < place.until_ns:
-                if is_old or len(self._places) >= PLACES_MAX:
+                if len(self._places) >= PLACES_MAX:
                     self._places.clear()
                 self._places[key] = place
         return place
 
-    def _found(self, call: Call, target: Target, prices: PriceBook, at_ns: int) -> _Place:
-        request, name, model = call.request, target.provider.name, target.model
+    def _found(self, call: Call, asked: Call | Target, prices: PriceBook, at_ns: int) -> _Place:
+        request, name, model = call.request, asked.provider.name, asked.model
         # Read before the facts: what is learned in between makes this place out of date, not this lesson unheard.
         lessons = self._facts.lessons
         facts = self._facts.facts(name, model, call.tenant)
@@ -147,20 +221,34 @@ class OfferMaker:
             cards,
             _rising(request, cards, facts),
             facts,
-            self._top_speed(target, facts),
+            self._top_speed(asked, facts),
         )
 
-    def _input_most(self, request: Request, key: EstimateKey, facts: ModelFacts, *, is_strict: bool) -> int:
-        text_bytes = request.anatomy.total
-        if is_strict:
-            return InputEstimates.ceiling(text_bytes, facts.tool_overhead_tokens) + request.images_tokens_most
-        return self._estimates.estimate(key, text_bytes) + request.images_tokens_most
-
-    def _top_speed(self, target: Target, facts: ModelFacts) -> int | None:
-        provider = target.provider
-        return self._facts.stated_speed(provider.name, target.model) or (
+    def _top_speed(self, asked: Call | Target, facts: ModelFacts) -> int | None:
+        provider = asked.provider
+        return self._facts.stated_speed(provider.name, asked.model) or (
             provider.top_speed and max(provider.top_speed, facts.top_speed_tokens_per_s)
         )
+
+
+def _offered(kind: _Kind, asked: Call | Target, target: Target | None, request: Request, input_most: int) -> Offer:
+    """Make the offer for this much input."""
+    place = kind.place
+    most = place.rising.at(input_most)
+    return Offer(
+        asked.provider,
+        asked.model,
+        target,
+        place.cards,
+        _cover(request, most, input_most),
+        input_most,
+        kind.shape,
+        kind.recent,
+        place.facts.max_output_tokens,
+        place.top_speed,
+        most.has_unpriced_searches,
+        place.prices,
+    )
 
 
 def dearest(covers: Sequence[Cover]) -> Cover:

@@ -12,9 +12,9 @@ from bursar.core.ledger import Reservation
 from bursar.core.meter import Terms
 from bursar.core.value import value
 from bursar.metering.estimate import InputEstimates
-from bursar.metering.plan import Wish, plan
+from bursar.metering.plan import plan
 from bursar.metering.usual import UsualAnswers
-from bursar.pipeline.call import Call, Target
+from bursar.pipeline.call import Call
 from bursar.pipeline.in_force import InForce
 from bursar.pipeline.offer import Offer, OfferMaker, dearest, speed
 from bursar.pipeline.ports import Clock
@@ -49,56 +49,56 @@ class Quoter:
     _maker: OfferMaker = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_maker", OfferMaker(self.facts, self.estimates))
+        object.__setattr__(self, "_maker", OfferMaker(self.facts, self.estimates, self.usuals))
 
     def quote(self, call: Call) -> Quote | Refusal:
-        at_ns = self.clock()
-        prices, budgets = self.in_force.prices, self.in_force.budgets
-        _, _, matched, lines, is_strict = budgets.counted(call.tenant, call.labels, at_ns)
-        if call.budgets:
-            matched += call.budgets
-            lines += budgets.lines(call.budgets, call.labels, at_ns)
-            for budget in call.budgets:
-                is_strict = is_strict or budget.is_strict
-        first = self._maker.offer(call, call.target, prices, at_ns, is_strict=is_strict)
-        refusal = _refuse_unpriced(call, matched, first)
-        if refusal is not None:
-            return refusal
-        offers: tuple[Offer, ...] = (first,)
-        for target in _fallbacks(call):
-            offer = self._maker.offer(call, target, prices, at_ns, is_strict=is_strict)
-            # A fall-back that no budget could count is none; the call itself is no worse for it.
-            if _refuse_unpriced(call, matched, offer) is None:
-                offers += (offer,)
-        if not call.request.takes_cap and first.maximum is None:
+        at_ns, in_force, request = self.clock(), self.in_force, call.request
+        _, _, matched, lines, is_strict = in_force.budgets.counted(call.tenant, call.labels, at_ns, call.budgets)
+        first = self._maker.offer(call, None, in_force.prices, at_ns, is_strict=is_strict)
+        if not first.cards or first.has_unpriced_searches:
+            refusal = _refuse_unpriced(call, matched, first)
+            if refusal is not None:
+                return refusal
+        if first.maximum is None and not request.takes_cap:
             message = f"the output of {call.model!r} cannot be limited here, and its maximum is not known"
             return Refusal(400, "bad_request", f"{message}: state max_output_tokens under models:", param="model")
-        ask, terms = plan(self._wish(call, offers, is_strict=is_strict))
-        cover = first.cover if len(offers) == 1 else dearest([offer.cover for offer in offers])
+        offers: tuple[Offer, ...] = (first,)
+        cover, top_speed = first.cover, first.top_speed
+        # What an earlier response holds is at its own provider alone.
+        if call.fallbacks and not request.previous_id:
+            offers = self._with_fallbacks(call, first, matched, at_ns, is_strict=is_strict)
+            cover, top_speed = dearest([offer.cover for offer in offers]), speed(offers)
+        # A plain tuple, as which plans are remembered; see `Wish` for what is what.
+        ask, terms = plan(
+            (
+                request.cap,
+                request.cap_least,
+                first.maximum,
+                first.recent.usual,
+                request.is_stream,
+                is_strict,
+                top_speed if call.is_interruptible else None,
+                request.choices,
+                request.has_output,
+                request.takes_cap,
+            )
+        )
         reservation = Reservation(
             call.id, call.tenant, self.process, at_ns, call.labels.pairs, cover, ask, lines, call.run
         )
         return Quote(reservation, terms, matched, offers)
 
-    def _wish(self, call: Call, offers: tuple[Offer, ...], *, is_strict: bool) -> Wish:
-        request = call.request
-        return Wish(
-            request.cap,
-            request.cap_least,
-            offers[0].maximum,
-            self.usuals.usual(offers[0].usual_key),
-            request.is_stream,
-            is_strict,
-            speed(offers) if call.is_interruptible else None,
-            request.choices,
-            request.has_output,
-            request.takes_cap,
-        )
-
-
-def _fallbacks(call: Call) -> tuple[Target, ...]:
-    """Give who may be asked next. What an earlier response holds is at its own provider alone."""
-    return () if call.request.previous_id else call.fallbacks
+    def _with_fallbacks(
+        self, call: Call, first: Offer, matched: tuple[Budget, ...], at_ns: int, *, is_strict: bool
+    ) -> tuple[Offer, ...]:
+        """Give the offers of all who may be asked, in their order."""
+        offers = [first]
+        for target in call.fallbacks:
+            offer = self._maker.offer(call, target, self.in_force.prices, at_ns, is_strict=is_strict)
+            # A fall-back that no budget could count is none; the call itself is no worse for it.
+            if _refuse_unpriced(call, matched, offer) is None:
+                offers.append(offer)
+        return tuple(offers)
 
 
 def _has_usd(budgets: tuple[Budget, ...]) -> bool:

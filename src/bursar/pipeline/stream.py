@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from bursar import failpoints
 from bursar.core.usage import Usage
 from bursar.errors import TooLarge, UpstreamFailed
-from bursar.failpoints import failpoint
 from bursar.pipeline.account import Account
 from bursar.pipeline.call import Call
 from bursar.pipeline.ports import Answering
@@ -78,7 +78,8 @@ class MeteredStream:
             out = self._reader.feed(piece)
         except (TooLarge, UpstreamFailed) as error:
             return await self._break(error.message)
-        failpoint("mid_stream")
+        if failpoints.armed:
+            failpoints.failpoint("mid_stream")
         if self._reader.is_finished:
             await self._settle()
             return out
@@ -133,7 +134,8 @@ class MeteredStream:
         """The API's last event has passed: settle, and wait only a moment for the connection's own end."""
         if self._account.is_closed:
             return
-        failpoint("before_settle")
+        if failpoints.armed:
+            failpoints.failpoint("before_settle")
         await self._account.settle(self._reader.answer(), status=self._status)
         self._due = None
         self._ends = min(self._ends, time.monotonic() + AFTER_END_S)

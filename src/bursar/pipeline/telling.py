@@ -8,7 +8,8 @@ from __future__ import annotations
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Note
-from bursar.pipeline.call import Call, Target
+from bursar.pipeline.call import Call
+from bursar.pipeline.offer import Offer
 from bursar.telemetry.record import PRESUMED, REFUSED, RELEASED, SETTLED, CallRecord
 from bursar.wire.base import Refusal
 
@@ -17,14 +18,14 @@ __all__ = ["closed_record", "refused_record"]
 STATES = {Verb.SETTLE: SETTLED, Verb.RELEASE: RELEASED, Verb.PRESUME: PRESUMED, Verb.CORRECT: SETTLED}
 
 
-def closed_record(call: Call, target: Target, verb: Verb, charge: Charge, note: Note, at_ns: int) -> CallRecord:
+def closed_record(call: Call, offer: Offer, verb: Verb, charge: Charge, note: Note, at_ns: int) -> CallRecord:
     """Tell of a call whose hold was closed: who was asked in the end, and what is charged, true or presumed."""
     return CallRecord(
         call.id,
         call.tenant,
         call.labels.pairs,
-        target.provider.name,
-        target.model,
+        offer.provider.name,
+        offer.model,
         call.wire.name,
         STATES[verb],
         at_ns,

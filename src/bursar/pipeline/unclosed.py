@@ -1,13 +1,21 @@
-"""A close that the store could not take yet. Owns its shape; who keeps it is `account.py`."""
+"""A close that is to be written. Owns its shape, and how it is written where the store never saw the hold; who keeps
+one that cannot be written yet is `account.py`.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
-from bursar.core.ledger import Note, Reservation
+from bursar.core.ledger import Closed, Note, Reservation
 from bursar.core.value import value
+from bursar.pipeline.ports import Store
 
-__all__ = ["Unclosed"]
+__all__ = ["Unclosed", "close_unseen"]
+
+WITHOUT_LIMIT = 2**62
+"""A limit that no sum of the ledger can pass."""
 
 
 @value
@@ -19,3 +27,16 @@ class Unclosed:
     at_ns: int
     charge: Charge | None
     note: Note
+
+
+async def close_unseen(store: Store, unclosed: Unclosed) -> Closed | None:
+    """Record a hold that the store never saw (it was down, and a setting let the call through), and close it.
+
+    Without limits, a budget's or a run's: truth beats policy. None where there is nothing to record.
+    """
+    if unclosed.verb is Verb.RELEASE:
+        return None
+    asked = unclosed.asked
+    lines = tuple(line._replace(limit=WITHOUT_LIMIT) for line in asked.lines)
+    await store.reserve(replace(asked, lines=lines, run=None))
+    return await store.close(asked.id, unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note)

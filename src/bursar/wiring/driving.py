@@ -24,9 +24,6 @@ class Way(Enum):
     FOREIGN = auto()
     """In another event loop: the provider is awaited there, the ledger is asked at once, nothing else is waited for."""
 
-    # Every call looks its way up, and an enum's own hash is computed in Python.
-    __hash__ = object.__hash__
-
 
 def drive(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine over blocking ports to its end, in this thread. It never suspends."""

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 from bursar.config.settings import Settings
 from bursar.errors import StoreUnavailable
+from bursar.guards.board import RunBoard
 from bursar.guards.loops.watch import Loops
 from bursar.jobs.upkeep import Upkeep
 from bursar.pipeline.account import Accounts
 from bursar.pipeline.call import Call, Next, Reply
 from bursar.pipeline.hold import HoldStage
+from bursar.pipeline.ports import Clock
 from bursar.pipeline.shortened import OnShort
 from bursar.pipeline.stages import StageParts, chained, stages
 from bursar.pipeline.waiting import WaitingRoom
@@ -24,7 +26,6 @@ from bursar.upstream.choice import ProviderChoice
 from bursar.upstream.http import HttpUpstream
 from bursar.wiring.control import LiveControl
 from bursar.wiring.ending import Ending
-from bursar.wiring.ledger import StoreClock
 from bursar.wiring.parts import UpkeepStore, open_loops, open_parts
 from bursar.wiring.retarget import Retarget
 from bursar.wiring.runs import StoredRuns
@@ -46,7 +47,7 @@ class Engine:
     choice: ProviderChoice = field(init=False)
     upstream: HttpUpstream = field(init=False)
     ledger: SqliteLedger | MemoryLedger = field(init=False)
-    clock: StoreClock = field(init=False)
+    clock: Clock = field(init=False)
     control: LiveControl = field(init=False)
     scraper: Scraper = field(init=False)
     _stage: HoldStage = field(init=False)
@@ -82,9 +83,9 @@ class Engine:
         await self.upstream.start()
         loops = open_loops(settings)
         observers = (*telemetry.observers, *((loops,) if loops else ()))
-        learnt = (parts.facts, parts.estimates, parts.usuals)
+        board = RunBoard()
         accounts = self._accounts = Accounts(
-            self._face, waiting, *learnt, self.clock, observers, on_short=self.on_short
+            self._face, waiting, parts.facts, self.clock, observers, board=board, on_short=self.on_short
         )
         self.scraper = Scraper(
             telemetry,

@@ -34,7 +34,7 @@ from bursar.pipeline.budgets import Budgets
 from bursar.pipeline.call import Call, Reply, Stage
 from bursar.pipeline.hold import HoldStage
 from bursar.pipeline.patience import AsyncioPatience, PlainPatience
-from bursar.pipeline.ports import Waiting
+from bursar.pipeline.ports import Clock, Waiting
 from bursar.pipeline.quote import Quote, Quoter
 from bursar.pipeline.shortened import OnShort
 from bursar.pipeline.stages import StageParts, chained, stages
@@ -56,7 +56,7 @@ from bursar.wiring.ending import Ending
 from bursar.wiring.events import open_events
 from bursar.wiring.handed import Handed, handed
 from bursar.wiring.keeper import Keeper
-from bursar.wiring.ledger import TENANT, StoreClock
+from bursar.wiring.ledger import TENANT
 from bursar.wiring.parts import Parts, UpkeepStore, open_loops, open_parts
 from bursar.wiring.retarget import Retarget
 from bursar.wiring.runs import StoredRuns
@@ -109,7 +109,7 @@ class LocalEngine:
     wires: Wires = field(init=False)
     choice: ProviderChoice = field(init=False)
     control: LiveControl = field(init=False)
-    clock: StoreClock = field(init=False)
+    clock: Clock = field(init=False)
     _parts: Parts = field(init=False)
     _face: InlineStore | DirectStore = field(init=False)
     """How the engine's own thread, and asyncio's loops, reach the ledger."""
@@ -162,7 +162,7 @@ class LocalEngine:
         unclosed = self._unwritten = Unwritten(self.settings)
         on_short = _to_run(handed())
 
-        learnt = (parts.facts, parts.estimates, parts.usuals, parts.clock)
+        learnt = (parts.facts, parts.clock)
         queue = self._face
         direct = JoinedStore(queue) if isinstance(queue, InlineStore) else queue
 

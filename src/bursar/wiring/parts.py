@@ -19,13 +19,14 @@ from bursar.metering.estimate import InputEstimates
 from bursar.metering.usual import UsualAnswers
 from bursar.metering.warm import CALLS_MOST, learn_from
 from bursar.pipeline.in_force import InForce
+from bursar.pipeline.ports import Clock
 from bursar.pipeline.quote import Quoter
 from bursar.pricing.facts import FactsBook
 from bursar.processes import process_name
 from bursar.stores.memory import MemoryLedger
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import DirectStore, ThreadedStore
-from bursar.wiring.ledger import StoreClock, open_ledger
+from bursar.wiring.ledger import open_ledger, store_clock
 from bursar.wiring.prices import open_facts
 
 __all__ = ["Parts", "UpkeepStore", "open_loops", "open_parts"]
@@ -41,7 +42,7 @@ class Parts:
     """One process's part in a ledger, and what it has learnt."""
 
     ledger: SqliteLedger | MemoryLedger
-    clock: StoreClock
+    clock: Clock
     process: str
     facts: FactsBook
     estimates: InputEstimates
@@ -59,7 +60,7 @@ def open_parts(settings: Settings) -> Parts:
     """
     arm(settings.failpoint)
     ledger = open_ledger(settings)
-    clock = StoreClock(ledger.latest_ns())
+    clock = store_clock(ledger.latest_ns())
     ahead_ns = clock() - time.time_ns()
     if ahead_ns > AHEAD_MOST_NS:
         log.error("the ledger is %d s ahead of this clock: windows stand still until then", ahead_ns // NS)
