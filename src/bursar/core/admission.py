@@ -6,7 +6,7 @@ exhausted) that every store makes with it inside one atomic act. Pure, so that a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, assert_never
 
@@ -16,10 +16,25 @@ from bursar.core.money import ceil_nano
 from bursar.core.value import value
 from bursar.errors import BadRequest
 
-__all__ = ["UNBOUNDED", "Ask", "Balance", "Cover", "Denial", "Grant", "Line", "admit", "room_for"]
+__all__ = [
+    "UNBOUNDED",
+    "Ask",
+    "Balance",
+    "Cover",
+    "Denial",
+    "Grant",
+    "Line",
+    "admit",
+    "free_of",
+    "grant_within",
+    "room_for",
+]
 
 UNBOUNDED = 2**53
 """More output tokens than any answer has: the room of a line that output does not touch."""
+_PICO_COUNTABLE_MAX = AMOUNT_COUNTABLE_MAX * 1000
+_USD = Unit.USD
+_made = tuple.__new__
 
 
 @value
@@ -36,21 +51,14 @@ class Cover:
     choices: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.fixed_pico, self.output_pico, self.input_tokens) < 0 or self.choices < 1:
+        if self.fixed_pico < 0 or self.output_pico < 0 or self.input_tokens < 0 or self.choices < 1:
             raise ValueError("a cover is not negative and has at least one choice")
 
     def amounts(self, tokens: int, attempts: int = 1) -> Amounts:
         """Say what is covered by a cap of `tokens` in all (the sum over attempts), in every unit."""
-        # By position: every call makes two of these, and names would be the dearer half of it.
-        return Amounts(
-            ceil_nano(attempts * self.fixed_pico + tokens * self.output_pico),
-            attempts * self.input_tokens,
-            0,
-            0,
-            tokens * self.choices,
-            0,
-            attempts,
-        )
+        cost_nano = ceil_nano(attempts * self.fixed_pico + tokens * self.output_pico)
+        # Every call makes two of these, and the class itself makes them in Python.
+        return _made(Amounts, (cost_nano, attempts * self.input_tokens, 0, 0, tokens * self.choices, 0, attempts))
 
     def slope(self, unit: Unit, attempts: int = 1) -> Slope:
         """Say how the amount in `unit` rises with the cap."""
@@ -185,26 +193,42 @@ def admit(cover: Cover, ask: Ask, lines: Sequence[Line], balances: Sequence[Bala
     An exhausted line is named before a contended one, since waiting would not help. Raises BadRequest for a call that
     no row of the ledger could record.
     """
-    countable = cover.tokens_countable()
-    least, share = ask.at_least, ask.share
-    if countable < least:
-        raise BadRequest("this call could cost more than a ledger can count: it cannot be held")
-    # More room never takes fewer tokens, so of all lines in a unit only the one with the least room decides.
+    granted = grant_within(cover, ask, free_of([(line.unit, line.limit) for line in lines], balances))
+    return _denial(cover, ask.at_least, lines, balances) if granted is None else granted
+
+
+def free_of(limits: Sequence[tuple[Unit, int]], sums: Sequence[Sequence[int]]) -> dict[Unit, int]:
+    """Say what is left in each unit, where the limits have taken these sums (settled, presumed, held).
+
+    More room never takes fewer tokens, so of all lines in a unit only the one with the least room decides.
+    """
     free: dict[Unit, int] = {}
-    for line, (settled, presumed, held) in zip(lines, balances, strict=True):
-        left, unit = line.limit - settled - presumed - held, line.unit
+    for (unit, limit), each in zip(limits, sums, strict=True):
+        left = limit - each[0] - each[1] - each[2]
         if unit not in free or left < free[unit]:
             free[unit] = left
+    return free
+
+
+def grant_within(cover: Cover, ask: Ask, free: Mapping[Unit, int]) -> Grant | None:
+    """Decide by what is left in each unit; None where not even the least fits. Raises BadRequest as `admit` does."""
+    least, most, share = ask.at_least, ask.at_most, ask.share
+    fixed_pico, output_pico = cover.fixed_pico, cover.output_pico
+    countable = most
+    if fixed_pico + most * output_pico > _PICO_COUNTABLE_MAX or (
+        cover.input_tokens + most * cover.choices > AMOUNT_COUNTABLE_MAX
+    ):
+        countable = cover.tokens_countable()
+        if countable < least:
+            raise BadRequest("this call could cost more than a ledger can count: it cannot be held")
     room = share_room = UNBOUNDED
     for unit, left in free.items():
-        slope = cover.slope(unit)
-        fits = _tokens_within(slope, left)
-        if fits < room:
-            room = fits
+        slope = (fixed_pico, output_pico, 1000) if unit is _USD else cover.slope(unit)
+        room = min(room, _tokens_within(slope, left))
         if share > 1:
             share_room = min(share_room, _tokens_within(slope, left // share))
     if room < least:
-        return _denial(cover, least, lines, balances)
+        return None
     return Grant(min(ask.choose(room, share_room), countable), room)
 
 

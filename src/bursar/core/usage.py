@@ -36,9 +36,10 @@ class Usage:
     web_searches: int = 0
 
     def __post_init__(self) -> None:
-        for at, count in enumerate(_counts(self)):
-            if type(count) is not int or not 0 <= count <= COUNT_MAX:
-                raise ValueError(f"{LEAVES[at]} is {count!r}: a whole number from 0 to 2^63-1 is needed")
+        counts = _counts(self)
+        # The types first, since what is no number need not have an order.
+        if set(map(type, counts)) != _INTS or min(counts) < 0 or max(counts) > COUNT_MAX:
+            raise ValueError(_uncountable(counts))
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -70,3 +71,11 @@ class Usage:
 LEAVES = tuple(each.name for each in fields(Usage))
 """The names of all counts, in their order."""
 _counts = attrgetter(*LEAVES)
+_INTS = {int}
+
+
+def _uncountable(counts: tuple[int, ...]) -> str:
+    """Name the first of the counts that no answer can have."""
+    pairs = zip(LEAVES, counts, strict=True)
+    name, count = next(pair for pair in pairs if type(pair[1]) is not int or not 0 <= pair[1] <= COUNT_MAX)
+    return f"{name} is {count!r}: a whole number from 0 to 2^63-1 is needed"
