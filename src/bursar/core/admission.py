@@ -94,10 +94,10 @@ def _tokens_within(slope: Slope, room: int) -> int:
     left = room * scale - fixed
     if left < 0:
         return -1
-    if not rate:
-        return UNBOUNDED
-    tokens = left // rate
-    return min(UNBOUNDED, tokens)
+    tokens = left // rate if rate else UNBOUNDED
+    if tokens < UNBOUNDED:
+        return tokens
+    return UNBOUNDED
 
 
 class Line(NamedTuple):
@@ -144,7 +144,7 @@ class Ask:
 
     def choose(self, room: int, share_room: int) -> int:
         """Pick the grant from the room there is (`room` >= at_least) and the room of one share of it."""
-        if self.at_most <= (room if self.share == 1 else min(room, share_room)):
+        if self.at_most <= room and (self.share == 1 or self.at_most <= share_room):
             return self.at_most
         if self.share == 1:
             return self.at_least
@@ -193,18 +193,19 @@ def admit(cover: Cover, ask: Ask, lines: Sequence[Line], balances: Sequence[Bala
     An exhausted line is named before a contended one, since waiting would not help. Raises BadRequest for a call that
     no row of the ledger could record.
     """
-    granted = grant_within(cover, ask, free_of([(line.unit, line.limit) for line in lines], balances))
+    places = [(line.unit, line.limit, balance) for line, balance in zip(lines, balances, strict=True)]
+    granted = grant_within(cover, ask, free_of(places))
     return _denial(cover, ask.at_least, lines, balances) if granted is None else granted
 
 
-def free_of(limits: Sequence[tuple[Unit, int]], sums: Sequence[Sequence[int]]) -> dict[Unit, int]:
-    """Say what is left in each unit, where the limits have taken these sums (settled, presumed, held).
+def free_of(places: Sequence[tuple[Unit, int, Sequence[int]]]) -> dict[Unit, int]:
+    """Say what is left in each unit, by the limits and what was taken of each (settled, presumed, held).
 
     More room never takes fewer tokens, so of all lines in a unit only the one with the least room decides.
     """
     free: dict[Unit, int] = {}
-    for (unit, limit), each in zip(limits, sums, strict=True):
-        left = limit - each[0] - each[1] - each[2]
+    for unit, limit, sums in places:
+        left = limit - sums[0] - sums[1] - sums[2]
         if unit not in free or left < free[unit]:
             free[unit] = left
     return free
@@ -224,12 +225,19 @@ def grant_within(cover: Cover, ask: Ask, free: Mapping[Unit, int]) -> Grant | No
     room = share_room = UNBOUNDED
     for unit, left in free.items():
         slope = (fixed_pico, output_pico, 1000) if unit is _USD else cover.slope(unit)
-        room = min(room, _tokens_within(slope, left))
+        fits = _tokens_within(slope, left)
+        if fits < room:
+            room = fits
         if share > 1:
-            share_room = min(share_room, _tokens_within(slope, left // share))
+            fits = _tokens_within(slope, left // share)
+            if fits < share_room:
+                share_room = fits
     if room < least:
         return None
-    return Grant(min(ask.choose(room, share_room), countable), room)
+    tokens = ask.choose(room, share_room)
+    if tokens > countable:
+        tokens = countable
+    return Grant(tokens, room)
 
 
 def _denial(cover: Cover, least: int, lines: Sequence[Line], balances: Sequence[Balance]) -> Denial:

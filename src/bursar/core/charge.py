@@ -29,7 +29,6 @@ FLAGS = (
     "corrected",  # a person corrected it
 )
 _FLAGS = frozenset(FLAGS)
-_INTS = {int}
 _made = tuple.__new__
 """Makes Amounts at half the price: the class itself does so in Python, and a call makes several."""
 _USD, _TOKENS, _REQUESTS, _INPUT_TOKENS = Unit.USD, Unit.TOKENS, Unit.REQUESTS, Unit.INPUT_TOKENS
@@ -55,10 +54,12 @@ class Amounts(NamedTuple):
     @classmethod
     def of(cls, cost_nano: Nano, usage: Usage, requests: int = 1) -> Amounts:
         """Sum the leaves of a usage beside its cost."""
-        fresh, read, write, write_1h, audio, read_audio, output, reasoning, output_audio, _ = usage.counts
-        cached, written = read + read_audio, write + write_1h
-        summed = (fresh + audio + cached + written, cached, written, output + reasoning + output_audio, reasoning)
-        return _made(cls, (cost_nano, *summed, requests))
+        cached = usage.cache_read_tokens + usage.cache_read_audio_tokens
+        written = usage.cache_write_tokens + usage.cache_write_1h_tokens
+        read = usage.input_tokens + usage.input_audio_tokens + cached + written
+        reasoning = usage.reasoning_tokens
+        output = usage.output_tokens + usage.output_audio_tokens + reasoning
+        return _made(cls, (cost_nano, read, cached, written, output, reasoning, requests))
 
     def amount(self, unit: Unit) -> int:
         """Count this in one unit of a limit."""
@@ -115,10 +116,14 @@ class Charge:
     price: str = ""
 
     def __post_init__(self) -> None:
-        amounts = self.amounts
-        # The types first, since what is no number need not have an order.
-        if set(map(type, amounts)) != _INTS or min(amounts) < 0 or max(amounts) > AMOUNT_COUNTABLE_MAX:
-            raise ValueError(_uncountable(amounts))
+        total = 0
+        for amount in self.amounts:
+            if type(amount) is not int or amount < 0:
+                raise ValueError(_uncountable(self.amounts))
+            total += amount
+        # None of them is more than all together.
+        if total > AMOUNT_COUNTABLE_MAX < max(self.amounts):
+            raise ValueError(_uncountable(self.amounts))
         if self.flags and not self.flags <= _FLAGS:
             raise ValueError(f"unknown flags {sorted(self.flags - _FLAGS)}")
 

@@ -36,10 +36,25 @@ class Usage:
     web_searches: int = 0
 
     def __post_init__(self) -> None:
-        counts = _counts(self)
-        # The types first, since what is no number need not have an order.
-        if set(map(type, counts)) != _INTS or min(counts) < 0 or max(counts) > COUNT_MAX:
-            raise ValueError(_uncountable(counts))
+        total = 0
+        for count in (
+            self.input_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+            self.cache_write_1h_tokens,
+            self.input_audio_tokens,
+            self.cache_read_audio_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+            self.output_audio_tokens,
+            self.web_searches,
+        ):
+            if type(count) is not int or count < 0:
+                raise ValueError(_uncountable(self.counts))
+            total += count
+        # None of them is more than all together.
+        if total > COUNT_MAX < max(self.counts):
+            raise ValueError(_uncountable(self.counts))
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -71,7 +86,6 @@ class Usage:
 LEAVES = tuple(each.name for each in fields(Usage))
 """The names of all counts, in their order."""
 _counts = attrgetter(*LEAVES)
-_INTS = {int}
 
 
 def _uncountable(counts: tuple[int, ...]) -> str:

@@ -130,7 +130,7 @@ class SqliteLedger(SqliteRuns):
         entry = None if asked.run is None else self.look_up_run(asked)
         if entry is not None and entry.denial is not None:
             return None
-        free = free_of(counted.limits, self.sums_of(counted))
+        free = free_of(self.places_of(counted))
         verdict = grant_within(asked.cover, asked.ask, free)
         if verdict is None:
             return None
@@ -151,7 +151,7 @@ class SqliteLedger(SqliteRuns):
         if isinstance(verdict, Denial):
             return Refused(asked.lines[verdict.index], balances[verdict.index], verdict.is_exhausted)
         counted = self.open_counted(asked.tenant, asked.lines)
-        return self._hold(asked, verdict, counted, free_of(counted.limits, self.sums_of(counted)), entry)
+        return self._hold(asked, verdict, counted, free_of(self.places_of(counted)), entry)
 
     def _hold(
         self, asked: Reservation, verdict: Grant, counted: Counted, free: Mapping[Unit, int], entry: RunEntry | None
@@ -169,7 +169,7 @@ class SqliteLedger(SqliteRuns):
         else:
             self.pending.insert_hold(row)
         after, last, amount = [], None, 0
-        for unit, sums in zip(counted.units, counted.sums, strict=True):
+        for unit, _, sums in counted.places:
             if unit is not last:
                 last = unit
                 amount = held.amount(unit)
@@ -234,9 +234,10 @@ class SqliteLedger(SqliteRuns):
                 return Extension(hold.tokens, is_granted=False, line=line)
             longer = replace(hold, tokens=min(room, max(at_least, at_most)), attempts=attempts)
             more = longer.held - held
-            self._refuse_beyond(free_of([(line.unit, line.limit) for line in lines], balances), more)
-            for line, sums in zip(lines, self.sums_of(counted), strict=True):
-                sums[2] += more.amount(line.unit)
+            places = [(line.unit, line.limit, each) for line, each in zip(lines, balances, strict=True)]
+            self._refuse_beyond(free_of(places), more)
+            for unit, _, sums in self.places_of(counted):
+                sums[2] += more.amount(unit)
             self.pending.move(counted.ids, counted.moved)
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)
             if hold.id in self._open_holds:
@@ -289,7 +290,7 @@ class SqliteLedger(SqliteRuns):
         if not effect.is_change:
             return effect
         last, held, settled, presumed = None, 0, 0, 0
-        for unit, sums in zip(counted.units, self.sums_of(counted), strict=True):
+        for unit, _, sums in self.places_of(counted):
             if unit is not last:
                 last = unit
                 held, settled, presumed = effect.move(unit)
@@ -312,17 +313,18 @@ class SqliteLedger(SqliteRuns):
             raise NotFound(f"no call {hold_id}")
         hold = Hold(hold_id, State(row[0]), Cover(*row[1:5]), row[5], row[6], Amounts(*row[7:14]))
         ids = _numbers(row[14])
-        return _Open(hold, Counted(tuple(ids), tuple(map(self.unit_of, ids)), row[14]), *row[15:20])
+        return _Open(hold, Counted(tuple(ids), tuple(map(self.unit_of, ids)), (0,) * len(ids), row[14]), *row[15:20])
 
     def _record(self, effect: Effect, known: _Open, at_ns: int, note: Note | None) -> None:
         hold_id, flags, price, entries = known.hold.id, known.flags, known.price, []
         for posting in effect.postings:
-            bits = flag_bits(posting.flags) if posting.flags else 0
-            flags, price = flags | bits, posting.price or price
-            entries.append((hold_id, str(posting.book), at_ns, *posting.amounts, bits, posting.price))
-        written = known.note if note is None else encode(note.as_list())
+            book, amounts, names, posted = posting
+            bits = flag_bits(names) if names else 0
+            flags, price = flags | bits, posted or price
+            entries.append((hold_id, str(book), at_ns, *amounts, bits, posted))
+        written, response_id = (known.note, "") if note is None else (encode(note.as_list()), note.response_id)
         row = (hold_id, int(effect.state), at_ns, *effect.settled, flags, price, written)
-        self.pending.close_hold(row, entries, note.response_id if note is not None else "")
+        self.pending.close_hold(row, entries, response_id)
         self._open_holds.pop(hold_id, None)
 
     def beat(self, process: str, at_ns: int) -> None:

@@ -30,30 +30,30 @@ _made = tuple.__new__
 class Counted:
     """The balances that a call counts against, in the order of its lines."""
 
-    __slots__ = ("ids", "limits", "memory", "moved", "packed", "sums", "units")
+    __slots__ = ("ids", "limits", "memory", "moved", "packed", "places", "units")
 
-    def __init__(self, ids: tuple[int, ...], units: tuple[Unit, ...], packed: str) -> None:
+    def __init__(self, ids: tuple[int, ...], units: tuple[Unit, ...], limits: tuple[int, ...], packed: str) -> None:
         self.ids = ids
         self.units = units
         self.packed = packed
         """The ids as the row of a hold keeps them."""
-        self.limits: list[tuple[Unit, int]] = []
-        """The most that each may come to, in its unit, by the lines that were asked for; empty where none were."""
-        self.sums: list[Sums] = []
+        self.limits = limits
+        """The most that each may come to, by the lines that were asked for; 0 where nobody has asked."""
+        self.places: list[tuple[Unit, int, Sums]] = []
+        """Unit, limit and sums of each."""
         self.moved: list[Sums] = []
-        """The same, each once."""
+        """The sums, those of each balance once."""
         self.memory: object = None
         """The memory in which the sums were found; they are no longer true where it is not the ledger's any more."""
 
 
 def counted_in(ids: tuple[int, ...], lines: Sequence[Line]) -> Counted:
     """Say which balances these lines count in."""
-    counted = Counted(ids, tuple(line.unit for line in lines), ",".join(map(str, ids)))
-    counted.limits = [(line.unit, line.limit) for line in lines]
-    return counted
+    packed = ",".join(map(str, ids))
+    return Counted(ids, tuple(line.unit for line in lines), tuple(line.limit for line in lines), packed)
 
 
-NOTHING = Counted((), (), "")
+NOTHING = Counted((), (), (), "")
 
 
 class SqliteBalances(SqliteBook):
@@ -80,21 +80,22 @@ class SqliteBalances(SqliteBook):
         self._last = ("", (), NOTHING)
         self._rows.clear()
 
-    def sums_of(self, counted: Counted) -> list[Sums]:
+    def places_of(self, counted: Counted) -> list[tuple[Unit, int, Sums]]:
         """Read the sums of a call's balances. Only within a transaction: what was read in an earlier one is remembered
         as long as nobody else writes, and what is pending is remembered until it is written."""
         if counted.memory is not self._sums:
-            counted.sums = self._read_sums(counted.ids)
-            counted.moved = list({each[-1]: each for each in counted.sums}.values())
+            sums = self._read_sums(counted.ids)
+            counted.places = list(zip(counted.units, counted.limits, sums, strict=True))
+            counted.moved = list({each[-1]: each for each in sums}.values())
             counted.memory = self._sums
-        return counted.sums
+        return counted.places
 
     def balances_of(self, counted: Counted) -> tuple[Balance, ...]:
-        """Read a call's balances; within a transaction, as `sums_of`."""
-        return tuple([_made(Balance, each[:3]) for each in self.sums_of(counted)])
+        """Read a call's balances; within a transaction, as `places_of`."""
+        return tuple([_made(Balance, sums[:3]) for _, _, sums in self.places_of(counted)])
 
     def read_balances(self, found: Sequence[int | None]) -> list[Balance]:
-        """Read balances by their rows, as `sums_of` does; one that is not opened yet (None) is at zero."""
+        """Read balances by their rows, as `places_of` does; one that is not opened yet (None) is at zero."""
         read = iter(self._read_sums([number for number in found if number is not None]))
         return [Balance() if number is None else Balance(*next(read)[:3]) for number in found]
 

@@ -37,6 +37,7 @@ class Pending:
         "_entries",
         "_holds",
         "_moved",
+        "_of_one",
         "_opened",
         "_queries",
         "_responses",
@@ -52,6 +53,7 @@ class Pending:
         """One for all that every call does: the connection makes a new one for every statement."""
         self._queries = queries
         self._texts: dict[tuple[str, int], str] = {}
+        self._of_one: dict[str, str] = {}
         self.count = 0
         self.clear()
 
@@ -122,7 +124,7 @@ class Pending:
         if self._runs:
             counted = [_run_counts(was, now) for was, now in self._runs.values()]
             self._runs = {}
-            if self._run_one_by_one("run_count", counted) != len(counted):
+            if self.cursor.executemany(self._queries["run_count"], counted).rowcount != len(counted):
                 raise StoreUnavailable(f"{where}: a run is not what was decided on, the ledger is inconsistent")
         if self._closed:
             self._run_each("hold_close", "hold_close_all", self._closed)
@@ -135,9 +137,11 @@ class Pending:
             self._responses = []
 
     def _write_sums(self, where: Path) -> None:
-        moved = list(self._moved.values())
+        if len(self._moved) == 1:
+            (rows,) = self._moved.values()
+        else:
+            rows = list({row[-1]: row for moved in self._moved.values() for row in moved}.values())
         self._moved = {}
-        rows = moved[0] if len(moved) == 1 else list({row[-1]: row for rows in moved for row in rows}.values())
         if rows and self._run_each("balance_put", "balance_put_all", rows) != len(rows):
             raise StoreUnavailable(f"{where}: a balance is not what was decided on, the ledger is inconsistent")
         for row in rows:
@@ -145,17 +149,18 @@ class Pending:
 
     def _run_each(self, one: str, all_: str, rows: Sequence[Row]) -> int:
         """Run a statement for each of a few rows, or one for many; gives how many rows of the table it changed."""
-        return self._run_one_by_one(one, rows) if len(rows) <= EACH_MAX else self.run_all(all_, rows)
-
-    def _run_one_by_one(self, query: str, rows: Sequence[Row]) -> int:
-        if len(rows) == 1:
-            return self.cursor.execute(self._queries[query], rows[0]).rowcount
-        return self.cursor.executemany(self._queries[query], rows).rowcount
+        count = len(rows)
+        if count == 1:
+            return self.cursor.execute(self._queries[one], rows[0]).rowcount
+        if count <= EACH_MAX:
+            return self.cursor.executemany(self._queries[one], rows).rowcount
+        return self.run_all(all_, rows)
 
     def run_all(self, query: str, rows: Sequence[Row]) -> int:
         """Run a query over `:rows` at once, whatever is pending; gives how many rows of the table it changed."""
         if len(rows) == 1:
-            return self.cursor.execute(self._text(query, 1, len(rows[0])), rows[0]).rowcount
+            row = rows[0]
+            return self.cursor.execute(self._of_one.get(query) or self._text(query, 1, len(row)), row).rowcount
         changed = 0
         for start in range(0, len(rows), ROWS_MAX):
             some = rows[start : start + ROWS_MAX]
@@ -168,6 +173,8 @@ class Pending:
         if text is None:
             row = f"({', '.join('?' * width)})"
             text = self._texts[query, count] = self._queries[query].replace(":rows", ", ".join([row] * count))
+            if count == 1:
+                self._of_one[query] = text
         return text
 
 
