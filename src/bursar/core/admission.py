@@ -204,10 +204,14 @@ def free_of(places: Sequence[tuple[Unit, int, Sequence[int]]]) -> dict[Unit, int
     More room never takes fewer tokens, so of all lines in a unit only the one with the least room decides.
     """
     free: dict[Unit, int] = {}
+    last, least = None, 0
     for unit, limit, sums in places:
         left = limit - sums[0] - sums[1] - sums[2]
-        if unit not in free or left < free[unit]:
-            free[unit] = left
+        if unit is not last:
+            last = unit
+            least = free.setdefault(unit, left)
+        if left < least:
+            least = free[unit] = left
     return free
 
 

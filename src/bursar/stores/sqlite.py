@@ -134,10 +134,13 @@ class SqliteLedger(SqliteRuns):
         verdict = grant_within(asked.cover, asked.ask, free)
         if verdict is None:
             return None
+        held = asked.cover.amounts(verdict.tokens)
+        self._refuse_beyond(free, held)
         try:
-            return self._hold(asked, verdict, counted, free, entry)
+            self._insert(asked, verdict.tokens, counted, entry)
         except sqlite3.IntegrityError:
             return None
+        return self._inserted(asked, verdict, counted, held, entry)
 
     def _reserve(self, asked: Reservation) -> Granted | Refused:
         """Hold under an id that nobody has asked for before."""
@@ -151,23 +154,23 @@ class SqliteLedger(SqliteRuns):
         if isinstance(verdict, Denial):
             return Refused(asked.lines[verdict.index], balances[verdict.index], verdict.is_exhausted)
         counted = self.open_counted(asked.tenant, asked.lines)
-        return self._hold(asked, verdict, counted, free_of(self.places_of(counted)), entry)
+        held = asked.cover.amounts(verdict.tokens)
+        self._refuse_beyond(free_of(self.places_of(counted)), held)
+        self._insert(asked, verdict.tokens, counted, entry)
+        return self._inserted(asked, verdict, counted, held, entry)
 
-    def _hold(
-        self, asked: Reservation, verdict: Grant, counted: Counted, free: Mapping[Unit, int], entry: RunEntry | None
-    ) -> Granted:
-        """Write the row of a new hold, and count it in its balances and its run.
-
-        Raises IntegrityError, and nothing is written, when its id has a row already; in a batch at the end.
-        """
-        tokens = verdict.tokens
-        held = asked.cover.amounts(tokens)
-        self._refuse_beyond(free, held)
+    def _insert(self, asked: Reservation, tokens: int, counted: Counted, entry: RunEntry | None) -> None:
+        """Write the row of a new hold. Raises IntegrityError when its id has one already; in a batch at the end."""
         row = _hold_values(asked, tokens, counted.packed, "" if entry is None else entry.row.run)
         if self.is_batch:
             self.pending.open_hold(row)
         else:
             self.pending.insert_hold(row)
+
+    def _inserted(
+        self, asked: Reservation, verdict: Grant, counted: Counted, held: Amounts, entry: RunEntry | None
+    ) -> Granted:
+        """Count a hold whose row is written in its balances and its run."""
         after, last, amount = [], None, 0
         for unit, _, sums in counted.places:
             if unit is not last:
@@ -177,9 +180,9 @@ class SqliteLedger(SqliteRuns):
             after.append(_made(Balance, (sums[0], sums[1], sums[2])))
         self.pending.move(counted.ids, counted.moved)
         run = None if entry is None else self.enter_run(entry)
-        hold = Hold(asked.id, _OPEN, asked.cover, tokens)
+        hold = Hold(asked.id, _OPEN, asked.cover, verdict.tokens)
         self._remember_open(_made(_Open, (hold, counted, asked.tenant, "" if run is None else run.run, 0, "", "")))
-        return Granted(tokens, verdict.room, tuple(after), run)
+        return Granted(verdict.tokens, verdict.room, tuple(after), run)
 
     def _refuse_beyond(self, free: Mapping[Unit, int], more: Amounts) -> None:
         """Raise StoreUnavailable where more is to be held than is left: the last guard, whatever was computed."""

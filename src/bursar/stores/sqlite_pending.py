@@ -145,7 +145,7 @@ class Pending:
         if rows and self._run_each("balance_put", "balance_put_all", rows) != len(rows):
             raise StoreUnavailable(f"{where}: a balance is not what was decided on, the ledger is inconsistent")
         for row in rows:
-            row[3:6] = row[:3]
+            row[3], row[4], row[5] = row[0], row[1], row[2]
 
     def _run_each(self, one: str, all_: str, rows: Sequence[Row]) -> int:
         """Run a statement for each of a few rows, or one for many; gives how many rows of the table it changed."""
