@@ -18,7 +18,7 @@ from bursar.core.ledger import Granted, Note, Refused, Reservation
 from bursar.core.run import Guard, RunAsk, RunChange, RunLimit, RunRow, RunState, RunVerb
 from bursar.errors import HoldConflict, NotFound, StoreUnavailable
 from bursar.stores import sqlite_balances, sqlite_run
-from bursar.stores.compact import encode, encode_labels
+from bursar.stores.compact import encode, encode_labels, encode_note
 from bursar.stores.sqlite import SqliteLedger
 from bursar.testing.clock import START_NS
 
@@ -195,6 +195,13 @@ def test_a_memory_that_is_full_begins_anew(two: Two, monkeypatch: pytest.MonkeyP
 )
 def test_labels_are_written_as_any_other_value(labels: Mapping[str, Any]) -> None:
     assert [encode_labels(labels) for _ in range(2)] == [encode(dict(labels))] * 2
+
+
+@pytest.mark.parametrize("text", ["", "complete", 'a"b\\', "é\n\u2028\x00", "\ud800"])
+def test_a_note_is_written_as_the_list_of_its_fields(text: str) -> None:
+    note = Note(1, 2, 3, 4, 5, text, 7, 2**60, f"{text}1", 10, f"{text}2", f"2{text}", 13, 14, f"{text}{text}")
+    assert encode_note(note) == encode(note.as_list())
+    assert encode_note(Note()) == encode(Note().as_list())
 
 
 def test_the_lines_that_were_asked_for_last_count_for_each_tenant_by_itself_and_anew_after_a_failure(two: Two) -> None:

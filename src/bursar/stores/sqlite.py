@@ -35,7 +35,7 @@ from bursar.core.hold import Effect, Hold, State, Verb, apply
 from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation, refuse_run
 from bursar.core.run import RunEntry
 from bursar.errors import BursarError, HoldConflict, NotFound, StoreUnavailable
-from bursar.stores.compact import encode, encode_labels
+from bursar.stores.compact import encode_labels, encode_note
 from bursar.stores.sqlite_balances import Counted
 from bursar.stores.sqlite_book import IDS_MAX
 from bursar.stores.sqlite_define import begin_budgets, declare_budgets, finish_budgets
@@ -325,7 +325,7 @@ class SqliteLedger(SqliteRuns):
             bits = flag_bits(names) if names else 0
             flags, price = flags | bits, posted or price
             entries.append((hold_id, str(book), at_ns, *amounts, bits, posted))
-        written, response_id = (known.note, "") if note is None else (encode(note.as_list()), note.response_id)
+        written, response_id = (known.note, "") if note is None else (encode_note(note), note.response_id)
         row = (hold_id, int(effect.state), at_ns, *effect.settled, flags, price, written)
         self.pending.close_hold(row, entries, response_id)
         self._open_holds.pop(hold_id, None)
