@@ -79,7 +79,8 @@ async def test_a_call_may_be_held_and_closed_in_one_transaction_and_its_balance_
 async def test_a_balance_that_is_not_what_was_read_stops_the_whole_transaction(house: House) -> None:
     await forgotten(house, "warm")
     with house.ledger._lock:
-        house.ledger._balances = {number: Balance(held=5) for number in house.ledger._balances}
+        for remembered in house.ledger._sums.values():
+            remembered[:6] = [0, 0, 5] * 2
     results = await house.together(*(house.store.reserve(call(line(limit=100), id=id_)) for id_ in "ab"))
     # What was remembered wrongly is forgotten with the transaction; each is then done by itself, on what is there.
     assert all(isinstance(each, Granted) for each in results)

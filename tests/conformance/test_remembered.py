@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,12 +12,13 @@ import pytest
 from tests.conformance.kit import call, charge, line, sums
 
 from bursar.core.admission import Ask, Balance, Cover
+from bursar.core.charge import Amounts
 from bursar.core.hold import State, Verb
 from bursar.core.ledger import Granted, Note, Refused, Reservation
 from bursar.core.run import Guard, RunAsk, RunChange, RunLimit, RunRow, RunState, RunVerb
-from bursar.errors import HoldConflict, StoreUnavailable
+from bursar.errors import HoldConflict, NotFound, StoreUnavailable
 from bursar.stores import sqlite_balances, sqlite_run
-from bursar.stores.compact import encode, encode_labels
+from bursar.stores.compact import encode, encode_labels, encode_note
 from bursar.stores.sqlite import SqliteLedger
 from bursar.testing.clock import START_NS
 
@@ -193,3 +195,62 @@ def test_a_memory_that_is_full_begins_anew(two: Two, monkeypatch: pytest.MonkeyP
 )
 def test_labels_are_written_as_any_other_value(labels: Mapping[str, Any]) -> None:
     assert [encode_labels(labels) for _ in range(2)] == [encode(dict(labels))] * 2
+
+
+@pytest.mark.parametrize("text", ["", "complete", 'a"b\\', "é\n\u2028\x00", "\ud800"])
+def test_a_note_is_written_as_the_list_of_its_fields(text: str) -> None:
+    note = Note(1, 2, 3, 4, 5, text, 7, 2**60, f"{text}1", 10, f"{text}2", f"2{text}", 13, 14, f"{text}{text}")
+    assert encode_note(note) == encode(note.as_list())
+    assert encode_note(Note()) == encode(Note().as_list())
+
+
+def test_the_lines_that_were_asked_for_last_count_for_each_tenant_by_itself_and_anew_after_a_failure(two: Two) -> None:
+    asked = call(line(limit=5), id="a")
+
+    def fail() -> None:
+        with two.mine.transaction():
+            two.mine.reserve(asked)
+            two.mine.reserve(replace(asked, id="b"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    two.other.reserve(call(line("another", 5), id="d"))
+    for tenant in ("one", "two"):
+        granted = two.mine.reserve(replace(asked, id=tenant, tenant=tenant))
+        assert isinstance(granted, Granted)
+        assert granted.balances == (Balance(held=1),)
+    assert sums(two.other) == {("another", "", "requests"): Balance(held=1)}
+
+
+def test_a_limit_that_was_raised_counts_from_the_next_call_on(two: Two) -> None:
+    for limit, id_ in ((1, "a"), (1, "b"), (2, "c"), (2, "d")):
+        verdict = two.mine.reserve(call(line(limit=limit), id=id_))
+        assert isinstance(verdict, Granted) is (id_ in "ac")
+
+
+def test_a_balance_that_a_call_names_twice_counts_twice_and_is_written_once(two: Two) -> None:
+    two.mine.reserve(call(line(), line(), id="a"))
+    assert sums(two.other) == {("all", "", "requests"): Balance(held=2)}
+    two.mine.reserve(call(line(), line(), id="b"))
+    end(two.mine, "a")
+    assert sums(two.other) == {("all", "", "requests"): Balance(settled=2, held=2)}
+
+
+@pytest.mark.parametrize("is_batch", [False, True], ids=["alone", "in a batch"])
+def test_an_end_that_nobody_asks_about_is_a_close(two: Two, is_batch: bool) -> None:
+    two.mine.reserve(call(line(limit=5), id="a"))
+    two.mine.reserve(call(line(limit=5), id="b"))
+    with two.mine.batch() if is_batch else nullcontext():
+        two.mine.end("a", Verb.SETTLE, START_NS, charge(), Note(response_id="r"))
+        two.mine.end("a", Verb.SETTLE, START_NS, charge())
+        with pytest.raises(HoldConflict, match="use correct"):
+            two.mine.end("a", Verb.SETTLE, START_NS, replace(charge(), amounts=Amounts(7)))
+        with pytest.raises(HoldConflict, match="open"):
+            two.mine.end("b", Verb.CORRECT, START_NS, charge())
+        with pytest.raises(NotFound):
+            two.mine.end("c", Verb.RELEASE, START_NS)
+    row = two.other.response("default", "r")
+    assert row is not None
+    assert row.state is State.SETTLED
+    assert sums(two.other) == {("all", "", "requests"): Balance(settled=1, held=1)}

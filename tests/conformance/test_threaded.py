@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,29 @@ from bursar.core.ledger import Granted
 from bursar.errors import HoldConflict, NotFound, StoreUnavailable
 from bursar.stores import threaded
 from bursar.stores.sqlite import SqliteLedger
+from bursar.stores.sqlite_pending import Pending, Row
 from bursar.stores.threaded import ThreadedStore
 from bursar.testing.clock import START_NS
+
+
+class Torn(Pending):
+    """Rows of which one cannot be followed by the rest of its call."""
+
+    def __init__(self, db: sqlite3.Connection, queries: Mapping[str, str], error: Exception) -> None:
+        super().__init__(db, queries)
+        self._error = error
+
+    def open_hold(self, row: Row) -> None:
+        super().open_hold(row)
+        self._tear(row)
+
+    def insert_hold(self, row: Row) -> None:
+        super().insert_hold(row)
+        self._tear(row)
+
+    def _tear(self, row: Row) -> None:
+        if row[0] == "bad":
+            raise self._error
 
 
 class House:
@@ -33,14 +54,7 @@ class House:
 
     def break_inserts(self, error: Exception) -> None:
         """Fail a call named `bad` after its own row is written and before its balances are moved."""
-        hold = self.ledger._inserted
-
-        def broken(asked: Any, *rest: Any) -> Any:
-            if asked.id == "bad":
-                raise error
-            return hold(asked, *rest)
-
-        self.ledger._inserted = broken  # type: ignore[assignment, method-assign]
+        self.ledger.pending = Torn(self.ledger.db, self.ledger.q, error)
 
     async def together(self, *work: Any) -> list[Any]:
         """Queue all of it before the thread may begin, so that it makes one batch; give what each came to."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,14 +81,3 @@ def test_the_least_recently_used_key_goes_first() -> None:
     usuals.usual(keys[0])
     usuals.learn(keys[2], 2000)
     assert [usuals.usual(key) for key in keys] == [2000, UNKNOWN, 2000]
-
-
-def test_a_key_that_another_thread_lets_go_meanwhile_is_read_all_the_same() -> None:
-    class Forgetful(OrderedDict[Any, Any]):
-        def get(self, key: Any, default: Any = None) -> Any:
-            return self.pop(key, default)
-
-    usuals = UsualAnswers()
-    usuals.learn(KEY, 2000)
-    usuals._recent = Forgetful(usuals._recent)
-    assert usuals.usual(KEY) == 2000

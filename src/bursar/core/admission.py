@@ -6,7 +6,7 @@ exhausted) that every store makes with it inside one atomic act. Pure, so that a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, assert_never
 
@@ -16,10 +16,25 @@ from bursar.core.money import ceil_nano
 from bursar.core.value import value
 from bursar.errors import BadRequest
 
-__all__ = ["UNBOUNDED", "Ask", "Balance", "Cover", "Denial", "Grant", "Line", "admit", "room_for"]
+__all__ = [
+    "UNBOUNDED",
+    "Ask",
+    "Balance",
+    "Cover",
+    "Denial",
+    "Grant",
+    "Line",
+    "admit",
+    "free_of",
+    "grant_within",
+    "room_for",
+]
 
 UNBOUNDED = 2**53
 """More output tokens than any answer has: the room of a line that output does not touch."""
+_PICO_COUNTABLE_MAX = AMOUNT_COUNTABLE_MAX * 1000
+_USD = Unit.USD
+_made = tuple.__new__
 
 AMPLE = 2**20
 """More output tokens than any model writes in one answer."""
@@ -39,21 +54,14 @@ class Cover:
     choices: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.fixed_pico, self.output_pico, self.input_tokens) < 0 or self.choices < 1:
+        if self.fixed_pico < 0 or self.output_pico < 0 or self.input_tokens < 0 or self.choices < 1:
             raise ValueError("a cover is not negative and has at least one choice")
 
     def amounts(self, tokens: int, attempts: int = 1) -> Amounts:
         """Say what is covered by a cap of `tokens` in all (the sum over attempts), in every unit."""
-        # By position: every call makes two of these, and names would be the dearer half of it.
-        return Amounts(
-            ceil_nano(attempts * self.fixed_pico + tokens * self.output_pico),
-            attempts * self.input_tokens,
-            0,
-            0,
-            tokens * self.choices,
-            0,
-            attempts,
-        )
+        cost_nano = ceil_nano(attempts * self.fixed_pico + tokens * self.output_pico)
+        # Every call makes two of these, and the class itself makes them in Python.
+        return _made(Amounts, (cost_nano, attempts * self.input_tokens, 0, 0, tokens * self.choices, 0, attempts))
 
     def slope(self, unit: Unit, attempts: int = 1) -> Slope:
         """Say how the amount in `unit` rises with the cap."""
@@ -89,10 +97,10 @@ def _tokens_within(slope: Slope, room: int) -> int:
     left = room * scale - fixed
     if left < 0:
         return -1
-    if not rate:
-        return UNBOUNDED
-    tokens = left // rate
-    return min(UNBOUNDED, tokens)
+    tokens = left // rate if rate else UNBOUNDED
+    if tokens < UNBOUNDED:
+        return tokens
+    return UNBOUNDED
 
 
 class Line(NamedTuple):
@@ -144,7 +152,7 @@ class Ask:
 
     def choose(self, room: int, share_room: int) -> int:
         """Pick the grant from the room there is (`room` >= at_least) and the room of one share of it."""
-        if self.at_most <= (room if self.share == 1 else min(room, share_room)):
+        if self.at_most <= room and (self.share == 1 or self.at_most <= share_room):
             return self.at_most
         if self.share == 1:
             return self.at_least
@@ -193,27 +201,55 @@ def admit(cover: Cover, ask: Ask, lines: Sequence[Line], balances: Sequence[Bala
     An exhausted line is named before a contended one, since waiting would not help. Raises BadRequest for a call that
     no row of the ledger could record.
     """
-    countable = cover.tokens_countable()
-    least, share = ask.at_least, ask.share
-    if countable < least:
-        raise BadRequest("this call could cost more than a ledger can count: it cannot be held")
-    # More room never takes fewer tokens, so of all lines in a unit only the one with the least room decides.
+    places = [(line.unit, line.limit, balance) for line, balance in zip(lines, balances, strict=True)]
+    granted = grant_within(cover, ask, free_of(places))
+    return _denial(cover, ask.at_least, lines, balances) if granted is None else granted
+
+
+def free_of(places: Sequence[tuple[Unit, int, Sequence[int]]]) -> dict[Unit, int]:
+    """Say what is left in each unit, by the limits and what was taken of each (settled, presumed, held).
+
+    More room never takes fewer tokens, so of all lines in a unit only the one with the least room decides.
+    """
     free: dict[Unit, int] = {}
-    for line, (settled, presumed, held) in zip(lines, balances, strict=True):
-        left, unit = line.limit - settled - presumed - held, line.unit
-        if unit not in free or left < free[unit]:
-            free[unit] = left
+    last, least = None, 0
+    for unit, limit, sums in places:
+        left = limit - sums[0] - sums[1] - sums[2]
+        if unit is not last:
+            last = unit
+            least = free.setdefault(unit, left)
+        if left < least:
+            least = free[unit] = left
+    return free
+
+
+def grant_within(cover: Cover, ask: Ask, free: Mapping[Unit, int]) -> Grant | None:
+    """Decide by what is left in each unit; None where not even the least fits. Raises BadRequest as `admit` does."""
+    least, most, share = ask.at_least, ask.at_most, ask.share
+    fixed_pico, output_pico = cover.fixed_pico, cover.output_pico
+    countable = most
+    if fixed_pico + most * output_pico > _PICO_COUNTABLE_MAX or (
+        cover.input_tokens + most * cover.choices > AMOUNT_COUNTABLE_MAX
+    ):
+        countable = cover.tokens_countable()
+        if countable < least:
+            raise BadRequest("this call could cost more than a ledger can count: it cannot be held")
     room = share_room = UNBOUNDED
     for unit, left in free.items():
-        slope = cover.slope(unit)
+        slope = (fixed_pico, output_pico, 1000) if unit is _USD else cover.slope(unit)
         fits = _tokens_within(slope, left)
         if fits < room:
             room = fits
         if share > 1:
-            share_room = min(share_room, _tokens_within(slope, left // share))
+            fits = _tokens_within(slope, left // share)
+            if fits < share_room:
+                share_room = fits
     if room < least:
-        return _denial(cover, least, lines, balances)
-    return Grant(min(ask.choose(room, share_room), countable), room)
+        return None
+    tokens = ask.choose(room, share_room)
+    if tokens > countable:
+        tokens = countable
+    return Grant(tokens, room)
 
 
 def _denial(cover: Cover, least: int, lines: Sequence[Line], balances: Sequence[Balance]) -> Denial:

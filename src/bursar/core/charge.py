@@ -29,6 +29,8 @@ FLAGS = (
     "corrected",  # a person corrected it
 )
 _FLAGS = frozenset(FLAGS)
+_made = tuple.__new__
+"""Makes Amounts at half the price: the class itself does so in Python, and a call makes several."""
 _USD, _TOKENS, _REQUESTS, _INPUT_TOKENS = Unit.USD, Unit.TOKENS, Unit.REQUESTS, Unit.INPUT_TOKENS
 assert set(Unit) == {_USD, _TOKENS, _REQUESTS, _INPUT_TOKENS, Unit.OUTPUT_TOKENS}
 """Names of their own: an enum finds its members in Python, and every balance of a call asks for some."""
@@ -52,15 +54,12 @@ class Amounts(NamedTuple):
     @classmethod
     def of(cls, cost_nano: Nano, usage: Usage, requests: int = 1) -> Amounts:
         """Sum the leaves of a usage beside its cost."""
-        return cls(
-            cost_nano,
-            usage.input_total,
-            usage.cache_read_tokens + usage.cache_read_audio_tokens,
-            usage.cache_write_tokens + usage.cache_write_1h_tokens,
-            usage.output_total,
-            usage.reasoning_tokens,
-            requests,
-        )
+        cached = usage.cache_read_tokens + usage.cache_read_audio_tokens
+        written = usage.cache_write_tokens + usage.cache_write_1h_tokens
+        read = usage.input_tokens + usage.input_audio_tokens + cached + written
+        reasoning = usage.reasoning_tokens
+        output = usage.output_tokens + usage.output_audio_tokens + reasoning
+        return _made(cls, (cost_nano, read, cached, written, output, reasoning, requests))
 
     def amount(self, unit: Unit) -> int:
         """Count this in one unit of a limit."""
@@ -117,9 +116,21 @@ class Charge:
     price: str = ""
 
     def __post_init__(self) -> None:
-        for at, amount in enumerate(self.amounts):
-            if type(amount) is not int or not 0 <= amount <= AMOUNT_COUNTABLE_MAX:
-                name = Amounts._fields[at]
-                raise ValueError(f"{name} of a charge is {amount!r}: a whole number from 0 to 2^53 is needed")
-        if not self.flags <= _FLAGS:
+        total = 0
+        for amount in self.amounts:
+            if type(amount) is not int or amount < 0:
+                raise ValueError(_uncountable(self.amounts))
+            total += amount
+        # None of them is more than all together.
+        if total > AMOUNT_COUNTABLE_MAX < max(self.amounts):
+            raise ValueError(_uncountable(self.amounts))
+        if self.flags and not self.flags <= _FLAGS:
             raise ValueError(f"unknown flags {sorted(self.flags - _FLAGS)}")
+
+
+def _uncountable(amounts: Amounts) -> str:
+    """Name the first of the amounts that no charge can have."""
+    pairs = zip(Amounts._fields, amounts, strict=True)
+    wrong = (pair for pair in pairs if type(pair[1]) is not int or not 0 <= pair[1] <= AMOUNT_COUNTABLE_MAX)
+    name, amount = next(wrong)
+    return f"{name} of a charge is {amount!r}: a whole number from 0 to 2^53 is needed"

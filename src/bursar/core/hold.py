@@ -114,16 +114,20 @@ class Book(StrEnum):
 
 _SETTLED = Book.SETTLED
 _BY_TRUTH: Final = Outcome.SETTLED
+_IS_OPEN: Final = State.OPEN
+_IS_SETTLED: Final = State.SETTLED
 """Names of their own: an enum finds its members in Python, and every close asks for these."""
+_made = tuple.__new__
+"""Makes a named tuple at half the price: the class itself does so in Python, and every close makes some."""
+_NO_FLAGS: frozenset[str] = frozenset()
 
 
-@value
-class Posting:
+class Posting(NamedTuple):
     """One entry to be written: signed amounts on one side of the balances."""
 
     book: Book
     amounts: Amounts
-    flags: frozenset[str] = frozenset()
+    flags: frozenset[str] = _NO_FLAGS
     price: str = ""
 
 
@@ -135,13 +139,20 @@ class Move(NamedTuple):
     presumed: int
 
 
-@value
-class Effect:
-    """What a verb does: the hold as it is afterwards, the amounts no longer held, and the entries to write."""
+class Effect(NamedTuple):
+    """What a verb does to a hold: its state and true amounts afterwards, the amounts no longer held, and the entries to
+    write."""
 
-    hold: Hold
+    was: Hold
+    state: State
+    settled: Amounts = ZERO
     freed: Amounts = ZERO
     postings: tuple[Posting, ...] = ()
+
+    @property
+    def hold(self) -> Hold:
+        """The hold as it is afterwards."""
+        return replace(self.was, state=self.state, settled=self.settled)
 
     @property
     def is_change(self) -> bool:
@@ -155,7 +166,7 @@ class Effect:
                 settled += posting.amounts.amount(unit)
             else:
                 presumed += posting.amounts.amount(unit)
-        return Move(-self.freed.amount(unit), settled, presumed)
+        return _made(Move, (-self.freed.amount(unit), settled, presumed))
 
 
 def apply(hold: Hold, verb: Verb, charge: Charge | None = None) -> Effect:
@@ -168,20 +179,20 @@ def apply(hold: Hold, verb: Verb, charge: Charge | None = None) -> Effect:
         return _settle(hold, verb, charge)
     match outcome:
         case Outcome.SAME:
-            return Effect(hold)
+            return Effect(hold, hold.state, hold.settled)
         case Outcome.ONLY_SAME:
             assert charge is not None, f"{verb} needs a charge"
             if any(charge.amounts.amount(unit) != hold.settled.amount(unit) for unit in Unit):
                 raise HoldConflict(f"hold {hold.id} is settled with other amounts: the first stands; use correct")
-            return Effect(hold)
+            return Effect(hold, hold.state, hold.settled)
         case Outcome.REFUSED:
             raise HoldConflict(f"hold {hold.id} is {hold.state.name.lower()}: {verb} is refused")
         case Outcome.RELEASED:
-            return Effect(replace(hold, state=State.RELEASED), freed=hold.held)
+            return Effect(hold, State.RELEASED, freed=hold.held)
         case Outcome.PRESUMED:
             held = hold.held
             posting = Posting(Book.PRESUMED, held, frozenset({"estimated"}))
-            return Effect(replace(hold, state=State.PRESUMED), freed=held, postings=(posting,))
+            return Effect(hold, State.PRESUMED, freed=held, postings=(posting,))
         case _:
             assert_never(outcome)
 
@@ -191,21 +202,20 @@ def _settle(hold: Hold, verb: Verb, charge: Charge | None) -> Effect:
         # A release of what was presumed: it was never billed.
         assert verb is Verb.RELEASE, f"{verb} needs a charge"
         charge = _NEVER_BILLED
-    held, truth, flags = hold.held, charge.amounts, charge.flags
-    if verb is Verb.CORRECT:
-        flags |= {"corrected"}
-    if hold.state is State.RELEASED:
-        flags |= {"late"}
+    held, truth, flags, state = hold.cover.amounts(hold.tokens, hold.attempts), charge.amounts, charge.flags, hold.state
     if truth.cost_nano > held.cost_nano or truth.output_tokens > held.output_tokens:
         flags |= {"bound_violation"}
-    settled = Hold(hold.id, State.SETTLED, hold.cover, hold.tokens, hold.attempts, truth)
-    amounts = truth - hold.settled if hold.state is State.SETTLED else truth
-    posting = Posting(Book.SETTLED, amounts, flags, charge.price)
-    if hold.state is State.OPEN:
-        return Effect(settled, held, (posting,))
-    if hold.state is State.PRESUMED:
-        return Effect(settled, ZERO, (Posting(Book.PRESUMED, -held), posting))
-    return Effect(settled, ZERO, (posting,))
+    if state is _IS_OPEN:
+        posting = _made(Posting, (_SETTLED, truth, flags, charge.price))
+        return _made(Effect, (hold, _IS_SETTLED, truth, held, (posting,)))
+    if verb is Verb.CORRECT:
+        flags |= {"corrected"}
+    if state is State.RELEASED:
+        flags |= {"late"}
+    amounts = truth - hold.settled if state is _IS_SETTLED else truth
+    posting = Posting(_SETTLED, amounts, flags, charge.price)
+    postings = (Posting(Book.PRESUMED, -held), posting) if state is State.PRESUMED else (posting,)
+    return Effect(hold, _IS_SETTLED, truth, postings=postings)
 
 
 _NEVER_BILLED = Charge(ZERO)

@@ -6,8 +6,7 @@ Owns the shapes only. The contract of the verbs stands in `pipeline/ports.py`, i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
+from dataclasses import dataclass, field
 
 from bursar.core.admission import Ask, Balance, Cover, Line
 from bursar.core.budget import Unit
@@ -149,10 +148,23 @@ class Note:
 
     def as_list(self) -> list[int | str]:
         """Give the fields in their order, as rows keep them."""
-        return list(_NOTE_FIELDS(self))
-
-
-_NOTE_FIELDS = attrgetter(*(each.name for each in fields(Note)))
+        return [
+            self.system_bytes,
+            self.tools_bytes,
+            self.history_bytes,
+            self.user_bytes,
+            self.status,
+            self.ended,
+            self.duration_ms,
+            self.cap,
+            self.shape_key,
+            self.answer_tokens,
+            self.answered_by,
+            self.response_id,
+            self.earlier_tokens,
+            self.tool_calls,
+            self.seen,
+        ]
 
 
 @value

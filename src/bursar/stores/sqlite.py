@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import get_ident
 from typing import Any, Final, NamedTuple
 
 from bursar.core.admission import (
@@ -23,6 +24,8 @@ from bursar.core.admission import (
     Grant,
     Line,
     admit,
+    free_of,
+    grant_within,
     line_without_room,
     room_for,
 )
@@ -31,8 +34,8 @@ from bursar.core.charge import FLAGS, Amounts, Charge
 from bursar.core.hold import Effect, Hold, State, Verb, apply
 from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation, refuse_run
 from bursar.core.run import RunEntry
-from bursar.errors import HoldConflict, NotFound, StoreUnavailable
-from bursar.stores.compact import encode, encode_labels
+from bursar.errors import BursarError, HoldConflict, NotFound, StoreUnavailable
+from bursar.stores.compact import encode_labels, encode_note
 from bursar.stores.sqlite_balances import Counted
 from bursar.stores.sqlite_book import IDS_MAX
 from bursar.stores.sqlite_define import begin_budgets, declare_budgets, finish_budgets
@@ -42,7 +45,7 @@ __all__ = ["SqliteLedger"]
 
 _OPEN: Final = State.OPEN
 _made = tuple.__new__
-"""Makes a Balance at half the price: the class itself does so in Python, and a call makes a dozen of them."""
+"""Makes a named tuple at half the price: the class itself does so in Python, and a call makes half a dozen of them."""
 
 
 class _Open(NamedTuple):
@@ -100,13 +103,19 @@ class SqliteLedger(SqliteRuns):
             finish_budgets(self, budgets)
 
     def reserve(self, asked: Reservation) -> Granted | Refused:
+        if self.inside == get_ident():
+            granted, count = None, self.pending.count
+            try:
+                granted = self._hold_new(asked)
+            except BursarError as error:
+                self._refuse_torn(error, count)
+                raise
+            if granted is not None:
+                return granted
         with self.transaction():
-            counted = self.find_counted(asked.tenant, asked.lines)
-            is_known = asked.id in self._open_holds or self.pending.has_hold(asked.id)
-            if counted is not None and not is_known:
-                granted = self._hold_new(asked, counted)
-                if granted is not None:
-                    return granted
+            granted = self._hold_new(asked)
+            if granted is not None:
+                return granted
             known = self._asked(asked.id)
             return self._reserve(asked) if known is None else self._again(known, asked)
 
@@ -117,34 +126,36 @@ class SqliteLedger(SqliteRuns):
         in full after these closes.
         """
         with self.transaction():
-            counted = self.find_counted(asked.tenant, asked.lines)
-            if counted is None or asked.id in self._open_holds:
-                return None
-            return self._hold_new(asked, counted, is_ample=True)
+            return self._hold_new(asked, is_ample=True)
 
     def is_covered(self, hold_id: str, amounts: Amounts) -> bool:
         """Tell whether a hold of this process is open and covers these amounts, as far as is remembered. Any thread."""
         known = self._open_holds.get(hold_id)
         return known is not None and known.hold.is_enough(amounts)
 
-    def _hold_new(self, asked: Reservation, counted: Counted, *, is_ample: bool = False) -> Granted | None:
+    def _hold_new(self, asked: Reservation, *, is_ample: bool = False) -> Granted | None:
         """Hold without a look whether the id is known; None, and nothing written, where it is or nothing is granted.
 
         A second row of an id cannot be written. In a batch that shows at its end, and it is done again one by one.
         `is_ample`: only with all that it would like to have.
         """
-        entry = self.look_up_run(asked)
+        counted = self.find_counted(asked.tenant, asked.lines)
+        if counted is None or asked.id in self._open_holds or self.pending.has_hold(asked.id):
+            return None
+        entry = None if asked.run is None else self.look_up_run(asked)
         if entry is not None and entry.denial is not None:
             return None
-        before = self.read_balances(counted.ids)
-        verdict = admit(asked.cover, asked.ask, asked.lines, before)
-        if isinstance(verdict, Denial) or (is_ample and not asked.ask.is_ample(verdict)):
+        free = free_of(self.places_of(counted))
+        verdict = grant_within(asked.cover, asked.ask, free)
+        if verdict is None or (is_ample and not asked.ask.is_ample(verdict)):
             return None
+        held = asked.cover.amounts(verdict.tokens)
+        self._refuse_beyond(free, held)
         try:
             self._insert(asked, verdict.tokens, counted, entry)
         except sqlite3.IntegrityError:
             return None
-        return self._inserted(asked, verdict, counted, before, entry)
+        return self._inserted(asked, verdict, counted, held, entry)
 
     def _reserve(self, asked: Reservation) -> Granted | Refused:
         """Hold under an id that nobody has asked for before."""
@@ -153,13 +164,15 @@ class SqliteLedger(SqliteRuns):
             self.trip_run(entry)
             return refuse_run(asked, entry.denial)
         found = [self.find_balance(asked.tenant, line) for line in asked.lines]
-        balances = self._read_found(found)
+        balances = self.read_balances(found)
         verdict = admit(asked.cover, asked.ask, asked.lines, balances)
         if isinstance(verdict, Denial):
             return Refused(asked.lines[verdict.index], balances[verdict.index], verdict.is_exhausted)
         counted = self.open_counted(asked.tenant, asked.lines)
+        held = asked.cover.amounts(verdict.tokens)
+        self._refuse_beyond(free_of(self.places_of(counted)), held)
         self._insert(asked, verdict.tokens, counted, entry)
-        return self._inserted(asked, verdict, counted, self.read_balances(counted.ids), entry)
+        return self._inserted(asked, verdict, counted, held, entry)
 
     def _insert(self, asked: Reservation, tokens: int, counted: Counted, entry: RunEntry | None) -> None:
         """Write the row of a new hold. Raises IntegrityError when its id has one already; in a batch at the end."""
@@ -167,44 +180,37 @@ class SqliteLedger(SqliteRuns):
         if self.is_batch:
             self.pending.open_hold(row)
         else:
-            self.pending.run_all("hold_insert", (row,))
+            self.pending.insert_hold(row)
 
     def _inserted(
-        self, asked: Reservation, verdict: Grant, counted: Counted, before: Sequence[Balance], entry: RunEntry | None
+        self, asked: Reservation, verdict: Grant, counted: Counted, held: Amounts, entry: RunEntry | None
     ) -> Granted:
         """Count a hold whose row is written in its balances and its run."""
-        hold = Hold(asked.id, _OPEN, asked.cover, verdict.tokens)
-        after = self._hold(counted.ids, before, hold.held, asked.lines)
+        after, last, amount = [], None, 0
+        for unit, _, sums in counted.places:
+            if unit is not last:
+                last = unit
+                amount = held.amount(unit)
+            sums[2] += amount
+            after.append(_made(Balance, (sums[0], sums[1], sums[2])))
+        self.pending.move(counted.ids, counted.moved)
         run = None if entry is None else self.enter_run(entry)
-        self._remember_open(_Open(hold, counted, asked.tenant, "" if run is None else run.run))
+        hold = Hold(asked.id, _OPEN, asked.cover, verdict.tokens)
+        self._remember_open(_made(_Open, (hold, counted, asked.tenant, "" if run is None else run.run, 0, "", "")))
         return Granted(verdict.tokens, verdict.room, tuple(after), run)
+
+    def _refuse_beyond(self, free: Mapping[Unit, int], more: Amounts) -> None:
+        """Raise StoreUnavailable where more is to be held than is left: the last guard, whatever was computed."""
+        for unit, left in free.items():
+            amount = more.amount(unit)
+            if amount and amount > left:
+                raise StoreUnavailable(f"{self.path}: no room for what was admitted, the ledger is inconsistent")
 
     def _asked(self, hold_id: str) -> tuple[Any, ...] | None:
         """Read what was asked for under an id before; of what is still pending it is written first."""
         find = self.run if self.pending.has_hold(hold_id) else self.run_aside
         row: tuple[Any, ...] | None = find("hold_asked", id=hold_id).fetchone()
         return row
-
-    def _read_found(self, found: list[int | None]) -> list[Balance]:
-        """Read balances; one that is not opened yet is at zero."""
-        read = iter(self.read_balances([number for number in found if number is not None]))
-        return [Balance() if number is None else next(read) for number in found]
-
-    def _hold(
-        self, ids: Sequence[int], before: Sequence[Balance], held: Amounts, lines: Sequence[Line]
-    ) -> list[Balance]:
-        """Hold amounts; gives the balances as they are then. The last guard, whatever was computed before."""
-        after, unit, amount = [], None, 0
-        for line, (settled, presumed, was_held) in zip(lines, before, strict=True):
-            if line.unit is not unit:
-                unit = line.unit
-                amount = held.amount(unit)
-            now_held = was_held + amount
-            if amount and settled + presumed + now_held > line.limit:
-                raise StoreUnavailable(f"{self.path}: no room for what was admitted, the ledger is inconsistent")
-            after.append(_made(Balance, (settled, presumed, now_held)))
-        self.put_balances(ids, before, after)
-        return after
 
     def _remember_open(self, known: _Open) -> None:
         """Remember an open hold, so that its close need not read it."""
@@ -227,25 +233,30 @@ class SqliteLedger(SqliteRuns):
     def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
         with self.transaction():
             known = self._find(asked.id)
-            hold, ids = known.hold, known.counted.ids
+            hold, counted = known.hold, known.counted
             if hold.state is not State.OPEN:
                 return Extension(hold.tokens, is_granted=False)
             if hold.covers(at_least, attempts):
                 return Extension(hold.tokens, is_granted=True)
             # An extension never takes away what is covered already.
             at_least, attempts = max(at_least, hold.tokens), max(attempts, hold.attempts)
-            lines = (*asked.lines, *(self._line(number) for number in ids[len(asked.lines) :]))
-            held = hold.held
+            lines = (*asked.lines, *(self._line(number) for number in counted.ids[len(asked.lines) :]))
+            held, balances = hold.held, self.balances_of(counted)
             others = [
                 balance._replace(held=balance.held - held.amount(line.unit))
-                for line, balance in zip(lines, self.read_balances(ids), strict=True)
+                for line, balance in zip(lines, balances, strict=True)
             ]
             room = room_for(hold.cover, lines, others, attempts)
             if room < at_least:
                 line = line_without_room(hold.cover, lines, others, at_least, attempts)
                 return Extension(hold.tokens, is_granted=False, line=line)
             longer = replace(hold, tokens=min(room, max(at_least, at_most)), attempts=attempts)
-            self._hold(ids, self.read_balances(ids), longer.held - held, lines)
+            more = longer.held - held
+            places = [(line.unit, line.limit, each) for line, each in zip(lines, balances, strict=True)]
+            self._refuse_beyond(free_of(places), more)
+            for unit, _, sums in self.places_of(counted):
+                sums[2] += more.amount(unit)
+            self.pending.move(counted.ids, counted.moved)
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)
             if hold.id in self._open_holds:
                 self._remember_open(known._replace(hold=longer))
@@ -259,17 +270,57 @@ class SqliteLedger(SqliteRuns):
     def close(
         self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None
     ) -> Closed:
+        if self.inside == get_ident() and hold_id in self._open_holds:
+            return self._closed(*self._close_inside(hold_id, verb, at_ns, charge, note))
         with self.transaction():
             known = self._find(hold_id)
-            effect = apply(known.hold, verb, charge)
-            closed, before = effect.hold, self.read_balances(known.counted.ids)
-            if not effect.is_change:
-                return Closed(closed.state, closed.settled, False, tuple(before))
-            after = self._move(known.counted, effect, before)
-            self._record(effect, known, at_ns, note)
-            if known.run and known.hold.state is _OPEN:
-                self.leave_run(known.tenant, known.run, closed.state, at_ns, note)
-            return Closed(closed.state, closed.settled, True, tuple(after))
+            return self._closed(known, self._close(known, verb, at_ns, charge, note))
+
+    def end(self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None = None, note: Note | None = None) -> None:
+        """Close a hold, for one who does not ask what the balances are then."""
+        if self.inside == get_ident() and hold_id in self._open_holds:
+            self._close_inside(hold_id, verb, at_ns, charge, note)
+            return
+        with self.transaction():
+            self._close(self._find(hold_id), verb, at_ns, charge, note)
+
+    def _close_inside(
+        self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None, note: Note | None
+    ) -> tuple[_Open, Effect]:
+        """Close a hold that is known to be open, in a transaction of many verbs."""
+        known, count = self._open_holds[hold_id], self.pending.count
+        try:
+            return known, self._close(known, verb, at_ns, charge, note)
+        except BursarError as error:
+            self._refuse_torn(error, count)
+            raise
+
+    def _closed(self, known: _Open, effect: Effect) -> Closed:
+        return Closed(effect.state, effect.settled, effect.is_change, self.balances_of(known.counted))
+
+    def _refuse_torn(self, error: BursarError, count: int) -> None:
+        """Take the whole transaction down with a verb that is refused after it has written (StoreUnavailable)."""
+        if self.pending.count != count and not isinstance(error, StoreUnavailable):
+            raise StoreUnavailable(f"an operation was refused after it had written: {error}") from error
+
+    def _close(self, known: _Open, verb: Verb, at_ns: int, charge: Charge | None, note: Note | None) -> Effect:
+        effect, counted = apply(known.hold, verb, charge), known.counted
+        if not effect.is_change:
+            return effect
+        last, held, settled, presumed = None, 0, 0, 0
+        for unit, _, sums in self.places_of(counted):
+            if unit is not last:
+                last = unit
+                held, settled, presumed = effect.move(unit)
+            sums[0] += settled
+            if presumed:
+                sums[1] += presumed
+            sums[2] += held
+        self.pending.move(counted.ids, counted.moved)
+        self._record(effect, known, at_ns, note)
+        if known.run and known.hold.state is _OPEN:
+            self.leave_run(known.tenant, known.run, effect.state, at_ns, note)
+        return effect
 
     def _find(self, hold_id: str) -> _Open:
         known = self._open_holds.get(hold_id)
@@ -280,28 +331,18 @@ class SqliteLedger(SqliteRuns):
             raise NotFound(f"no call {hold_id}")
         hold = Hold(hold_id, State(row[0]), Cover(*row[1:5]), row[5], row[6], Amounts(*row[7:14]))
         ids = _numbers(row[14])
-        return _Open(hold, Counted(tuple(ids), tuple(map(self.unit_of, ids)), row[14]), *row[15:20])
-
-    def _move(self, counted: Counted, effect: Effect, before: list[Balance]) -> list[Balance]:
-        """Post what a verb does to the balances of a call; gives them as they are then."""
-        after, last, held, settled, presumed = [], None, 0, 0, 0
-        for unit, (was_settled, was_presumed, was_held) in zip(counted.units, before, strict=True):
-            if unit is not last:
-                last = unit
-                held, settled, presumed = effect.move(unit)
-            after.append(_made(Balance, (was_settled + settled, was_presumed + presumed, was_held + held)))
-        self.put_balances(counted.ids, before, after)
-        return after
+        return _Open(hold, Counted(tuple(ids), tuple(map(self.unit_of, ids)), (0,) * len(ids), row[14]), *row[15:20])
 
     def _record(self, effect: Effect, known: _Open, at_ns: int, note: Note | None) -> None:
-        hold_id, flags, price, entries = effect.hold.id, known.flags, known.price, []
+        hold_id, flags, price, entries = known.hold.id, known.flags, known.price, []
         for posting in effect.postings:
-            bits = flag_bits(posting.flags) if posting.flags else 0
-            flags, price = flags | bits, posting.price or price
-            entries.append((hold_id, str(posting.book), at_ns, *posting.amounts, bits, posting.price))
-        written = known.note if note is None else encode(note.as_list())
-        row = (hold_id, int(effect.hold.state), at_ns, *effect.hold.settled, flags, price, written)
-        self.pending.close_hold(row, entries, note.response_id if note is not None else "")
+            book, amounts, names, posted = posting
+            bits = flag_bits(names) if names else 0
+            flags, price = flags | bits, posted or price
+            entries.append((hold_id, str(book), at_ns, *amounts, bits, posted))
+        written, response_id = (known.note, "") if note is None else (encode_note(note), note.response_id)
+        row = (hold_id, int(effect.state), at_ns, *effect.settled, flags, price, written)
+        self.pending.close_hold(row, entries, response_id)
         self._open_holds.pop(hold_id, None)
 
     def beat(self, process: str, at_ns: int) -> None:

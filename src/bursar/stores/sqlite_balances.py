@@ -7,31 +7,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 from bursar.core.admission import Balance, Line
 from bursar.core.budget import Unit
 from bursar.core.labels import OTHER
 from bursar.stores.sqlite_book import IDS_MAX, SqliteBook
 
-__all__ = ["Counted", "SqliteBalances", "counted_in"]
+__all__ = ["Counted", "SqliteBalances", "Sums", "counted_in"]
 
 COUNTED_MAX = 2_000
 """For how many sets of lines their balances are remembered together; beyond it the memory starts anew."""
 
 
-class Counted(NamedTuple):
+Sums: TypeAlias = list[int]
+"""One balance: settled, presumed and held as they are now, the same three as its row has them, and the row's id. What
+the query `balance_put` takes, so that nothing is made anew to write it."""
+_made = tuple.__new__
+"""Makes a Balance at half the price: the class itself does so in Python, and a call makes half a dozen of them."""
+
+
+class Counted:
     """The balances that a call counts against, in the order of its lines."""
 
-    ids: tuple[int, ...]
-    units: tuple[Unit, ...]
-    packed: str
-    """The ids as the row of a hold keeps them."""
+    __slots__ = ("ids", "limits", "memory", "moved", "packed", "places", "units")
+
+    def __init__(self, ids: tuple[int, ...], units: tuple[Unit, ...], limits: tuple[int, ...], packed: str) -> None:
+        self.ids = ids
+        self.units = units
+        self.packed = packed
+        """The ids as the row of a hold keeps them."""
+        self.limits = limits
+        """The most that each may come to, by the lines that were asked for; 0 where nobody has asked."""
+        self.places: list[tuple[Unit, int, Sums]] = []
+        """Unit, limit and sums of each."""
+        self.moved: list[Sums] = []
+        """The sums, those of each balance once."""
+        self.memory: object = None
+        """The memory in which the sums were found; they are no longer true where it is not the ledger's any more."""
 
 
 def counted_in(ids: tuple[int, ...], lines: Sequence[Line]) -> Counted:
     """Say which balances these lines count in."""
-    return Counted(ids, tuple(line.unit for line in lines), ",".join(map(str, ids)))
+    packed = ",".join(map(str, ids))
+    return Counted(ids, tuple(line.unit for line in lines), tuple(line.limit for line in lines), packed)
+
+
+NOTHING = Counted((), (), (), "")
 
 
 class SqliteBalances(SqliteBook):
@@ -41,42 +63,57 @@ class SqliteBalances(SqliteBook):
         self._ids: dict[tuple[str, str, str, int, Unit], int] = {}
         self._counted: dict[tuple[str, tuple[Line, ...]], Counted] = {}
         self._rows: dict[int, tuple[Unit, int]] = {}
-        self._balances: dict[int, Balance] = {}
+        self._sums: dict[int, Sums] = {}
+        self._last: tuple[str, tuple[Line, ...], Counted] = ("", (), NOTHING)
+        """The lines that were asked for last. Most calls of a program count in the same."""
         super().__init__(path, is_power_safe=is_power_safe, timeout_s=timeout_s)
 
     def _forget_sums(self) -> None:
         super()._forget_sums()
-        self._balances.clear()
+        # Another one, by which whoever found sums in it knows that they are true no longer.
+        self._sums = {}
 
     def forget(self) -> None:
         """Forget which row is which line."""
         self._ids.clear()
         self._counted.clear()
+        self._last = ("", (), NOTHING)
         self._rows.clear()
 
-    def read_balances(self, ids: Sequence[int]) -> list[Balance]:
-        """Read the sums of balances, in the order asked for. Only within a transaction: what was read in an earlier
-        one is remembered as long as nobody else writes, and what is pending is remembered until it is written."""
-        known = self._balances
-        try:
-            return [known[number] for number in ids]
-        except KeyError:
-            if len(known) >= IDS_MAX and self.pending.is_empty:
-                known.clear()
-            unknown = [number for number in ids if number not in known]
-            for number, *sums in self.run_list("balance_read", unknown):
-                known[number] = Balance(*sums)
-            return [known[number] for number in ids]
+    def places_of(self, counted: Counted) -> list[tuple[Unit, int, Sums]]:
+        """Read the sums of a call's balances. Only within a transaction: what was read in an earlier one is remembered
+        as long as nobody else writes, and what is pending is remembered until it is written."""
+        if counted.memory is not self._sums:
+            sums = self._read_sums(counted.ids)
+            counted.places = list(zip(counted.units, counted.limits, sums, strict=True))
+            counted.moved = list({each[-1]: each for each in sums}.values())
+            counted.memory = self._sums
+        return counted.places
 
-    def put_balances(self, ids: Sequence[int], was: Sequence[Balance], now: Sequence[Balance]) -> None:
-        """Let balances that were read in this transaction have other sums."""
-        self._balances.update(zip(ids, now, strict=True))
-        self.pending.put_balances(ids, was, now)
+    def balances_of(self, counted: Counted) -> tuple[Balance, ...]:
+        """Read a call's balances; within a transaction, as `places_of`."""
+        return tuple([_made(Balance, sums[:3]) for _, _, sums in self.places_of(counted)])
+
+    def read_balances(self, found: Sequence[int | None]) -> list[Balance]:
+        """Read balances by their rows, as `places_of` does; one that is not opened yet (None) is at zero."""
+        read = iter(self._read_sums([number for number in found if number is not None]))
+        return [Balance() if number is None else Balance(*next(read)[:3]) for number in found]
+
+    def _read_sums(self, ids: Sequence[int]) -> list[Sums]:
+        if len(self._sums) >= IDS_MAX and self.pending.is_empty:
+            self._sums = {}
+        known = self._sums
+        unknown = [number for number in dict.fromkeys(ids) if number not in known]
+        if unknown:
+            for number, *sums in self.run_list("balance_read", unknown):
+                known[number] = [*sums, *sums, number]
+        return [known[number] for number in ids]
 
     def find_counted(self, tenant: str, lines: tuple[Line, ...]) -> Counted | None:
         """Find the balances of a call's lines; None while one of them is not there."""
-        key = (tenant, lines)
-        counted = self._counted.get(key)
+        if lines is self._last[1] and tenant == self._last[0]:
+            return self._last[2]
+        counted = self._counted.get((tenant, lines))
         if counted is None:
             found = [self.find_balance(tenant, line) for line in lines]
             ids = tuple(number for number in found if number is not None)
@@ -84,7 +121,8 @@ class SqliteBalances(SqliteBook):
                 return None
             if len(self._counted) >= COUNTED_MAX:
                 self._counted.clear()
-            counted = self._counted[key] = counted_in(ids, lines)
+            counted = self._counted[tenant, lines] = counted_in(ids, lines)
+        self._last = (tenant, lines, counted)
         return counted
 
     def open_counted(self, tenant: str, lines: tuple[Line, ...]) -> Counted:

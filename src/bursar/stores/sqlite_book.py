@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 from bursar.errors import StoreUnavailable
@@ -48,7 +49,8 @@ class SqliteBook:
         self._written = 0
         self.is_batch = False
         """The transaction that runs takes a new id for new."""
-        self.is_open = False
+        self.inside = 0
+        """The thread that is inside a transaction; 0 for none."""
         self._is_lost = False
         self._has_opened = False
         self._is_seized = False
@@ -150,11 +152,12 @@ class SqliteBook:
         if self._is_lost:
             raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
         try:
+            cursor = self.pending.cursor
             if not self._is_seized:
-                self.db.execute("BEGIN IMMEDIATE")
+                cursor.execute("BEGIN IMMEDIATE")
             self._is_seized = False
-            self.is_open = True
-            (version,) = self.db.execute("PRAGMA data_version").fetchone()
+            self.inside = get_ident()
+            (version,) = cursor.execute("PRAGMA data_version").fetchone()
             if version != self._version:
                 # Another connection has written since rows were read.
                 self._forget_sums()
@@ -173,7 +176,7 @@ class SqliteBook:
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            if not self.is_open:
+            if not self.inside:
                 self.db.execute("PRAGMA busy_timeout = 0")
                 try:
                     self.db.execute("BEGIN IMMEDIATE")
@@ -203,7 +206,7 @@ class SqliteBook:
                 if not self.pending.is_empty:
                     self.pending.write(self.path)
                 failpoint("in_commit")
-                self.db.execute("COMMIT")
+                self.pending.cursor.execute("COMMIT")
                 is_committed = True
                 self.commits += 1
             elif isinstance(error, sqlite3.Error):
@@ -211,13 +214,13 @@ class SqliteBook:
         except sqlite3.Error as failed:
             raise self._unwritable(failed) from failed
         finally:
-            self.is_open = False
+            self.inside = 0
             if not is_committed:
                 self._roll_back()
 
     def _roll_back(self) -> None:
         """Undo what was not committed, and remember nothing of it."""
-        self.is_open = False
+        self.inside = 0
         # A full disk or a failing one has undone the transaction by itself.
         self.pending.clear()
         self._forget_sums()

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bursar.core.admission import Balance
 from bursar.core.run import RunRow
 from bursar.errors import StoreUnavailable
 
@@ -27,7 +26,7 @@ ROWS_MAX = 32
 EACH_MAX = 16
 """Up to so many rows, a statement for each is cheaper than one that makes a table of them first: 10 of them take 10 µs
 against 17."""
-Row = tuple[Any, ...]
+Row = Sequence[Any]
 
 
 class Pending:
@@ -35,31 +34,32 @@ class Pending:
 
     __slots__ = (
         "_closed",
-        "_cursor",
         "_entries",
         "_holds",
+        "_moved",
+        "_of_one",
         "_opened",
         "_queries",
         "_responses",
         "_runs",
-        "_sums",
-        "_sums_read",
         "_texts",
         "count",
+        "cursor",
         "is_empty",
     )
 
     def __init__(self, db: sqlite3.Connection, queries: Mapping[str, str]) -> None:
-        # One cursor for all: the connection makes a new one for every statement.
-        self._cursor = db.cursor()
+        self.cursor = db.cursor()
+        """One for all that every call does: the connection makes a new one for every statement."""
         self._queries = queries
         self._texts: dict[tuple[str, int], str] = {}
+        self._of_one: dict[str, str] = {}
         self.count = 0
         self.clear()
 
     def close(self) -> None:
         """Let go of the connection: as long as a statement of it is open, so are its files."""
-        self._cursor.close()
+        self.cursor.close()
 
     def clear(self) -> None:
         """Forget what was not written: the transaction failed."""
@@ -70,8 +70,7 @@ class Pending:
         self._responses: list[Row] = []
         self._holds: set[str] = set()
         self._runs: dict[tuple[str, str], tuple[RunRow, RunRow]] = {}
-        self._sums: dict[int, Balance] = {}
-        self._sums_read: dict[int, Balance] = {}
+        self._moved: dict[tuple[int, ...], list[list[int]]] = {}
 
     def open_hold(self, row: Row) -> None:
         """Add a row of `hold`, its columns in the order of the query."""
@@ -79,6 +78,11 @@ class Pending:
         self.is_empty = False
         self._opened.append(row)
         self._holds.add(row[0])
+
+    def insert_hold(self, row: Row) -> None:
+        """Write a row of `hold` at once. Raises IntegrityError when its id has one already."""
+        self.run_all("hold_insert", (row,))
+        self.count += 1
 
     def close_hold(self, row: Row, entries: Sequence[Row], response_id: str) -> None:
         """Say what became of a hold, with its entries and the name of its response ("" for none)."""
@@ -94,17 +98,11 @@ class Pending:
         """Tell whether the row of a hold is not yet what it is to be."""
         return hold_id in self._holds
 
-    def put_balances(self, ids: Sequence[int], was: Sequence[Balance], now: Sequence[Balance]) -> None:
-        """Let balances have other sums; each is written over what it was when it was first changed."""
+    def move(self, ids: tuple[int, ...], sums: list[list[int]]) -> None:
+        """Let balances (each once) have the sums that they have by then; each is written over what its row says."""
         self.count += 1
         self.is_empty = False
-        self._sums.update(zip(ids, now, strict=True))
-        read = self._sums_read
-        if read:
-            for number, before in zip(ids, was, strict=True):
-                read.setdefault(number, before)
-        else:
-            read.update(zip(ids, was, strict=True))
+        self._moved[ids] = sums
 
     def count_run(self, was: RunRow, now: RunRow) -> None:
         """Let a run have other counts; they are written over what they were when they were first changed."""
@@ -121,16 +119,12 @@ class Pending:
         if self._opened:
             self.run_all("hold_insert", self._opened)
             self._opened = []
-        if self._sums:
-            now = self._sums
-            moved = [now[number] + was + (number,) for number, was in self._sums_read.items() if was != now[number]]
-            self._sums, self._sums_read = {}, {}
-            if moved and self._run_each("balance_put", "balance_put_all", moved) != len(moved):
-                raise StoreUnavailable(f"{where}: a balance is not what was decided on, the ledger is inconsistent")
+        if self._moved:
+            self._write_sums(where)
         if self._runs:
             counted = [_run_counts(was, now) for was, now in self._runs.values()]
             self._runs = {}
-            if self._run_one_by_one("run_count", counted) != len(counted):
+            if self.cursor.executemany(self._queries["run_count"], counted).rowcount != len(counted):
                 raise StoreUnavailable(f"{where}: a run is not what was decided on, the ledger is inconsistent")
         if self._closed:
             self._run_each("hold_close", "hold_close_all", self._closed)
@@ -139,27 +133,39 @@ class Pending:
             self.run_all("entry_insert", self._entries)
             self._entries = []
         if self._responses:
-            self._cursor.executemany(self._queries["response_insert"], self._responses)
+            self.cursor.executemany(self._queries["response_insert"], self._responses)
             self._responses = []
+
+    def _write_sums(self, where: Path) -> None:
+        if len(self._moved) == 1:
+            (rows,) = self._moved.values()
+        else:
+            rows = list({row[-1]: row for moved in self._moved.values() for row in moved}.values())
+        self._moved = {}
+        if rows and self._run_each("balance_put", "balance_put_all", rows) != len(rows):
+            raise StoreUnavailable(f"{where}: a balance is not what was decided on, the ledger is inconsistent")
+        for row in rows:
+            row[3], row[4], row[5] = row[0], row[1], row[2]
 
     def _run_each(self, one: str, all_: str, rows: Sequence[Row]) -> int:
         """Run a statement for each of a few rows, or one for many; gives how many rows of the table it changed."""
-        return self._run_one_by_one(one, rows) if len(rows) <= EACH_MAX else self.run_all(all_, rows)
-
-    def _run_one_by_one(self, query: str, rows: Sequence[Row]) -> int:
-        if len(rows) == 1:
-            return self._cursor.execute(self._queries[query], rows[0]).rowcount
-        return self._cursor.executemany(self._queries[query], rows).rowcount
+        count = len(rows)
+        if count == 1:
+            return self.cursor.execute(self._queries[one], rows[0]).rowcount
+        if count <= EACH_MAX:
+            return self.cursor.executemany(self._queries[one], rows).rowcount
+        return self.run_all(all_, rows)
 
     def run_all(self, query: str, rows: Sequence[Row]) -> int:
         """Run a query over `:rows` at once, whatever is pending; gives how many rows of the table it changed."""
         if len(rows) == 1:
-            return self._cursor.execute(self._text(query, 1, len(rows[0])), rows[0]).rowcount
+            row = rows[0]
+            return self.cursor.execute(self._of_one.get(query) or self._text(query, 1, len(row)), row).rowcount
         changed = 0
         for start in range(0, len(rows), ROWS_MAX):
             some = rows[start : start + ROWS_MAX]
             values = [value for row in some for value in row]
-            changed += self._cursor.execute(self._text(query, len(some), len(some[0])), values).rowcount
+            changed += self.cursor.execute(self._text(query, len(some), len(some[0])), values).rowcount
         return changed
 
     def _text(self, query: str, count: int, width: int) -> str:
@@ -167,6 +173,8 @@ class Pending:
         if text is None:
             row = f"({', '.join('?' * width)})"
             text = self._texts[query, count] = self._queries[query].replace(":rows", ", ".join([row] * count))
+            if count == 1:
+                self._of_one[query] = text
         return text
 
 

@@ -17,7 +17,7 @@ __all__ = ["Transaction"]
 class Book(Protocol):
     """What a transaction needs of the file."""
 
-    is_open: bool
+    inside: int
     lock: threading.RLock
 
     @property
@@ -38,7 +38,7 @@ class Transaction:
     def __enter__(self) -> None:
         book = self._book
         book.lock.acquire()
-        if book.is_open:
+        if book.inside:
             self._is_outer = False
             self._writes = book.writes
             return
