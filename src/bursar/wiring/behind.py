@@ -51,7 +51,7 @@ class AccountsBehind(QuietAccounts):
     async def close(self, unclosed: Unclosed) -> Closed | None:
         """Queue a close; None, since what the ledger says to it comes later."""
         asked = unclosed.asked
-        work = partial(self.queue.ledger.close, asked.id, unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note)
+        work = partial(self.queue.ledger.end, asked.id, unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note)
         try:
             self.queue.later(work, partial(self._failed, unclosed), is_freeing=self._is_freeing(unclosed))
         except StoreUnavailable:
