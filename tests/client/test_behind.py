@@ -211,14 +211,14 @@ def test_a_handler_that_interrupts_the_ledgers_work_is_refused_and_harms_nothing
     with bursar.budget("$5") as budget, httpx2.Client() as client:
         client.post(home.chat_url, json=ASKED)
         ledger: Any = runtime.engine()._parts.ledger
-        hold = ledger._hold
+        hold = ledger._hold_new
 
-        def interrupted(*given: Any) -> Any:
-            ledger._hold = hold
+        def interrupted(*given: Any, **named: Any) -> Any:
+            ledger._hold_new = hold
             statuses.append(client.post(home.chat_url, json=ASKED).status_code)
-            return hold(*given)
+            return hold(*given, **named)
 
-        ledger._hold = interrupted
+        ledger._hold_new = interrupted
         assert client.post(home.chat_url, json=ASKED).status_code == 200
         assert statuses == [503]
         assert (budget.calls, budget.spent) == (2, Decimal("0.50"))
