@@ -116,21 +116,20 @@ class Charge:
     price: str = ""
 
     def __post_init__(self) -> None:
-        total = 0
-        for amount in self.amounts:
-            if type(amount) is not int or amount < 0:
-                raise ValueError(_uncountable(self.amounts))
-            total += amount
-        # None of them is more than all together.
-        if total > AMOUNT_COUNTABLE_MAX < max(self.amounts):
-            raise ValueError(_uncountable(self.amounts))
+        cost, read, cached, written, output, reasoning, requests = self.amounts
+        is_whole = type(cost) is type(read) is type(cached) is type(written) is int
+        is_whole = is_whole and type(output) is type(reasoning) is type(requests) is int
+        # One that is negative or too large shows in all of them together.
+        if (
+            not is_whole
+            or not 0 <= cost | read | cached | written | output | reasoning | requests < AMOUNT_COUNTABLE_MAX
+        ):
+            self._refuse_uncountable()
         if self.flags and not self.flags <= _FLAGS:
             raise ValueError(f"unknown flags {sorted(self.flags - _FLAGS)}")
 
-
-def _uncountable(amounts: Amounts) -> str:
-    """Name the first of the amounts that no charge can have."""
-    pairs = zip(Amounts._fields, amounts, strict=True)
-    wrong = (pair for pair in pairs if type(pair[1]) is not int or not 0 <= pair[1] <= AMOUNT_COUNTABLE_MAX)
-    name, amount = next(wrong)
-    return f"{name} of a charge is {amount!r}: a whole number from 0 to 2^53 is needed"
+    def _refuse_uncountable(self) -> None:
+        """Raise ValueError with the first of the amounts that no charge can have, if there is one."""
+        for name, amount in zip(Amounts._fields, self.amounts, strict=True):
+            if type(amount) is not int or not 0 <= amount <= AMOUNT_COUNTABLE_MAX:
+                raise ValueError(f"{name} of a charge is {amount!r}: a whole number from 0 to 2^53 is needed")

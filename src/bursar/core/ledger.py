@@ -75,7 +75,8 @@ class Reservation:
 
 @value
 class Granted:
-    """The call is held. `balances` go with the reservation's lines and include this hold.
+    """The call is held. `balances` go with the reservation's lines and include this hold; none are told where a hold
+    went ahead of closes.
 
     When the same id was asked for again, both figures are what was granted before.
     """

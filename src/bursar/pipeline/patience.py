@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from types import coroutine
 from typing import Any, Protocol, TypeVar
 
 from bursar.errors import BursarError
@@ -47,10 +48,16 @@ class AsyncioPatience:
 
     async def _in_time(self, account: Account, work: Coroutine[Any, Any, T], due_s: float) -> T | None:
         """Wait until the run is over, without a task of its own for that: nearly every answer comes long before."""
+        try:
+            waited_for = work.send(None)
+        except StopIteration as done:
+            # A small body mostly came with its head: there is nothing to wait for.
+            result: T = done.value
+            return result
         limit = asyncio.timeout(due_s)
         try:
             async with limit:
-                return await work
+                return await _resumed(work, waited_for)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -87,6 +94,22 @@ class PlainPatience:
         self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]
     ) -> Awaitable[T | None]:
         return work
+
+
+@coroutine
+def _resumed(work: Coroutine[Any, Any, T], waited_for: object) -> Generator[object, Any, T]:
+    """Go on with work that has begun and waits."""
+    try:
+        while True:
+            try:
+                heard = yield waited_for
+            except BaseException as error:  # noqa: BLE001 - the work's own matter, as with `await`
+                waited_for = work.throw(error)
+            else:
+                waited_for = work.send(heard)
+    except StopIteration as done:
+        result: T = done.value
+        return result
 
 
 async def _give_up(task: asyncio.Task[T], drop: Callable[[T], object]) -> None:

@@ -18,7 +18,6 @@ from typing import Any, Final, NamedTuple
 
 from bursar.core.admission import (
     Ask,
-    Balance,
     Cover,
     Denial,
     Grant,
@@ -33,7 +32,7 @@ from bursar.core.budget import Budget, Unit
 from bursar.core.charge import FLAGS, Amounts, Charge
 from bursar.core.hold import Effect, Hold, State, Verb, apply
 from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation, refuse_run
-from bursar.core.run import RunEntry
+from bursar.core.run import RunEntry, RunRow
 from bursar.errors import BursarError, HoldConflict, NotFound, StoreUnavailable
 from bursar.stores.compact import encode_labels, encode_note
 from bursar.stores.sqlite_balances import Counted
@@ -123,7 +122,7 @@ class SqliteLedger(SqliteRuns):
         """Hold where there is ample room, whatever closes are still to come; None, and nothing written, elsewhere.
 
         Until its close, a call counts with all that was held for it. So what is granted in full now would be granted
-        in full after these closes.
+        in full after these closes. It is not told its balances.
         """
         with self.transaction():
             return self._hold_new(asked, is_ample=True)
@@ -145,7 +144,7 @@ class SqliteLedger(SqliteRuns):
         entry = None if asked.run is None else self.look_up_run(asked)
         if entry is not None and entry.denial is not None:
             return None
-        free = free_of(self.places_of(counted))
+        free = self.free_in(counted)
         verdict = grant_within(asked.cover, asked.ask, free)
         if verdict is None or (is_ample and not asked.ask.is_ample(verdict)):
             return None
@@ -155,7 +154,9 @@ class SqliteLedger(SqliteRuns):
             self._insert(asked, verdict.tokens, counted, entry)
         except sqlite3.IntegrityError:
             return None
-        return self._inserted(asked, verdict, counted, held, entry)
+        run = self._count(asked, verdict, counted, held, entry)
+        balances = () if is_ample else self.balances_of(counted)
+        return Granted(verdict.tokens, verdict.room, balances, run)
 
     def _reserve(self, asked: Reservation) -> Granted | Refused:
         """Hold under an id that nobody has asked for before."""
@@ -170,9 +171,10 @@ class SqliteLedger(SqliteRuns):
             return Refused(asked.lines[verdict.index], balances[verdict.index], verdict.is_exhausted)
         counted = self.open_counted(asked.tenant, asked.lines)
         held = asked.cover.amounts(verdict.tokens)
-        self._refuse_beyond(free_of(self.places_of(counted)), held)
+        self._refuse_beyond(self.free_in(counted), held)
         self._insert(asked, verdict.tokens, counted, entry)
-        return self._inserted(asked, verdict, counted, held, entry)
+        run = self._count(asked, verdict, counted, held, entry)
+        return Granted(verdict.tokens, verdict.room, self.balances_of(counted), run)
 
     def _insert(self, asked: Reservation, tokens: int, counted: Counted, entry: RunEntry | None) -> None:
         """Write the row of a new hold. Raises IntegrityError when its id has one already; in a batch at the end."""
@@ -182,22 +184,19 @@ class SqliteLedger(SqliteRuns):
         else:
             self.pending.insert_hold(row)
 
-    def _inserted(
+    def _count(
         self, asked: Reservation, verdict: Grant, counted: Counted, held: Amounts, entry: RunEntry | None
-    ) -> Granted:
-        """Count a hold whose row is written in its balances and its run."""
-        after, last, amount = [], None, 0
-        for unit, _, sums in counted.places:
-            if unit is not last:
-                last = unit
-                amount = held.amount(unit)
-            sums[2] += amount
-            after.append(_made(Balance, (sums[0], sums[1], sums[2])))
+    ) -> RunRow | None:
+        """Count a hold whose row is written in its balances and its run; gives the run."""
+        for unit, places in counted.by_unit:
+            amount = held.amount(unit)
+            for _, sums in places:
+                sums[2] += amount
         self.pending.move(counted.ids, counted.moved)
         run = None if entry is None else self.enter_run(entry)
         hold = Hold(asked.id, _OPEN, asked.cover, verdict.tokens)
         self._remember_open(_made(_Open, (hold, counted, asked.tenant, "" if run is None else run.run, 0, "", "")))
-        return Granted(verdict.tokens, verdict.room, tuple(after), run)
+        return run
 
     def _refuse_beyond(self, free: Mapping[Unit, int], more: Amounts) -> None:
         """Raise StoreUnavailable where more is to be held than is left: the last guard, whatever was computed."""
@@ -307,15 +306,14 @@ class SqliteLedger(SqliteRuns):
         effect, counted = apply(known.hold, verb, charge), known.counted
         if not effect.is_change:
             return effect
-        last, held, settled, presumed = None, 0, 0, 0
-        for unit, _, sums in self.places_of(counted):
-            if unit is not last:
-                last = unit
-                held, settled, presumed = effect.move(unit)
-            sums[0] += settled
-            if presumed:
-                sums[1] += presumed
-            sums[2] += held
+        self.places_of(counted)
+        for unit, places in counted.by_unit:
+            held, settled, presumed = effect.move(unit)
+            for _, sums in places:
+                sums[0] += settled
+                if presumed:
+                    sums[1] += presumed
+                sums[2] += held
         self.pending.move(counted.ids, counted.moved)
         self._record(effect, known, at_ns, note)
         if known.run and known.hold.state is _OPEN:

@@ -30,7 +30,7 @@ _made = tuple.__new__
 class Counted:
     """The balances that a call counts against, in the order of its lines."""
 
-    __slots__ = ("ids", "limits", "memory", "moved", "packed", "places", "units")
+    __slots__ = ("by_unit", "ids", "limits", "memory", "moved", "packed", "places", "units")
 
     def __init__(self, ids: tuple[int, ...], units: tuple[Unit, ...], limits: tuple[int, ...], packed: str) -> None:
         self.ids = ids
@@ -41,6 +41,8 @@ class Counted:
         """The most that each may come to, by the lines that were asked for; 0 where nobody has asked."""
         self.places: list[tuple[Unit, int, Sums]] = []
         """Unit, limit and sums of each."""
+        self.by_unit: list[tuple[Unit, list[tuple[int, Sums]]]] = []
+        """The same, those of a unit together: limit and sums of each."""
         self.moved: list[Sums] = []
         """The sums, those of each balance once."""
         self.memory: object = None
@@ -86,9 +88,28 @@ class SqliteBalances(SqliteBook):
         if counted.memory is not self._sums:
             sums = self._read_sums(counted.ids)
             counted.places = list(zip(counted.units, counted.limits, sums, strict=True))
+            of_unit: dict[Unit, list[tuple[int, Sums]]] = {}
+            for unit, limit, each in counted.places:
+                of_unit.setdefault(unit, []).append((limit, each))
+            counted.by_unit = list(of_unit.items())
             counted.moved = list({each[-1]: each for each in sums}.values())
             counted.memory = self._sums
         return counted.places
+
+    def free_in(self, counted: Counted) -> dict[Unit, int]:
+        """Say what is left in each unit, as `free_of` does; within a transaction, as `places_of`."""
+        if counted.memory is not self._sums:
+            self.places_of(counted)
+        free: dict[Unit, int] = {}
+        for unit, places in counted.by_unit:
+            limit, sums = places[0]
+            least = limit - sums[0] - sums[1] - sums[2]
+            for limit, sums in places:
+                left = limit - sums[0] - sums[1] - sums[2]
+                if left < least:
+                    least = left
+            free[unit] = least
+        return free
 
     def balances_of(self, counted: Counted) -> tuple[Balance, ...]:
         """Read a call's balances; within a transaction, as `places_of`."""

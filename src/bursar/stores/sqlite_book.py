@@ -60,6 +60,7 @@ class SqliteBook:
         self._lists: dict[tuple[str, int], str] = {}
         self._is_power_safe = is_power_safe
         self._timeout_s = timeout_s
+        self._patient = f"PRAGMA busy_timeout = {int(timeout_s * 1000)}"
         self._connect()
 
     def _connect(self) -> None:
@@ -177,12 +178,13 @@ class SqliteBook:
             return False
         try:
             if not self.inside:
-                self.db.execute("PRAGMA busy_timeout = 0")
+                cursor = self.pending.cursor
+                cursor.execute("PRAGMA busy_timeout = 0")
                 try:
-                    self.db.execute("BEGIN IMMEDIATE")
+                    cursor.execute("BEGIN IMMEDIATE")
                     self._is_seized = True
                 finally:
-                    self.db.execute(f"PRAGMA busy_timeout = {int(self._timeout_s * 1000)}")
+                    cursor.execute(self._patient)
         except sqlite3.Error:
             pass
         if not self._is_seized:
