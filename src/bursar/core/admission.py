@@ -33,7 +33,7 @@ __all__ = [
 UNBOUNDED = 2**53
 """More output tokens than any answer has: the room of a line that output does not touch."""
 _PICO_COUNTABLE_MAX = AMOUNT_COUNTABLE_MAX * 1000
-_USD = Unit.USD
+_USD, _TOKENS, _OUTPUT_TOKENS = Unit.USD, Unit.TOKENS, Unit.OUTPUT_TOKENS
 _made = tuple.__new__
 
 AMPLE = 2**20
@@ -250,6 +250,28 @@ def grant_within(cover: Cover, ask: Ask, free: Mapping[Unit, int]) -> Grant | No
     if tokens > countable:
         tokens = countable
     return Grant(tokens, room)
+
+
+def ample(cover: Cover, ask: Ask, free: Mapping[Unit, int]) -> Amounts | None:
+    """Say what is held where a call is given all that it would like to have, and more room would give it no more.
+
+    None where that is not so, or not plain to see: then `grant_within` decides.
+    """
+    most, share = ask.at_most, ask.share
+    if ask.at_least == most:
+        return None  # It may grow as it goes, as far as there is room.
+    held, is_bounded = cover.amounts(most), False
+    if held.cost_nano > AMOUNT_COUNTABLE_MAX or held.input_tokens + held.output_tokens > AMOUNT_COUNTABLE_MAX:
+        return None
+    for unit, left in free.items():
+        if unit is _USD:
+            amount, is_bounded = held.cost_nano, is_bounded or cover.output_pico > 0
+        else:
+            amount, is_bounded = held.amount(unit), is_bounded or unit is _TOKENS or unit is _OUTPUT_TOKENS
+        if amount * share > left:
+            return None
+    # Where no limit is on output at all, the call is to hear of that.
+    return held if is_bounded else None
 
 
 def _denial(cover: Cover, least: int, lines: Sequence[Line], balances: Sequence[Balance]) -> Denial:

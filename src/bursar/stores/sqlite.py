@@ -20,9 +20,9 @@ from bursar.core.admission import (
     Ask,
     Cover,
     Denial,
-    Grant,
     Line,
     admit,
+    ample,
     free_of,
     grant_within,
     line_without_room,
@@ -144,19 +144,23 @@ class SqliteLedger(SqliteRuns):
         entry = None if asked.run is None else self.look_up_run(asked)
         if entry is not None and entry.denial is not None:
             return None
-        free = self.free_in(counted)
-        verdict = grant_within(asked.cover, asked.ask, free)
-        if verdict is None or (is_ample and not asked.ask.is_ample(verdict)):
-            return None
-        held = asked.cover.amounts(verdict.tokens)
-        self._refuse_beyond(free, held)
+        free, cover = self.free_in(counted), asked.cover
+        held = ample(cover, asked.ask, free) if is_ample else None
+        if held is not None:
+            tokens = room = asked.ask.at_most
+        else:
+            verdict = grant_within(cover, asked.ask, free)
+            if verdict is None or (is_ample and not asked.ask.is_ample(verdict)):
+                return None
+            tokens, room = verdict.tokens, verdict.room
+            held = cover.amounts(tokens)
+            self._refuse_beyond(free, held)
         try:
-            self._insert(asked, verdict.tokens, counted, entry)
+            self._insert(asked, tokens, counted, entry)
         except sqlite3.IntegrityError:
             return None
-        run = self._count(asked, verdict, counted, held, entry)
-        balances = () if is_ample else self.balances_of(counted)
-        return Granted(verdict.tokens, verdict.room, balances, run)
+        run = self._count(asked, tokens, counted, held, entry)
+        return Granted(tokens, room, () if is_ample else self.balances_of(counted), run)
 
     def _reserve(self, asked: Reservation) -> Granted | Refused:
         """Hold under an id that nobody has asked for before."""
@@ -173,7 +177,7 @@ class SqliteLedger(SqliteRuns):
         held = asked.cover.amounts(verdict.tokens)
         self._refuse_beyond(self.free_in(counted), held)
         self._insert(asked, verdict.tokens, counted, entry)
-        run = self._count(asked, verdict, counted, held, entry)
+        run = self._count(asked, verdict.tokens, counted, held, entry)
         return Granted(verdict.tokens, verdict.room, self.balances_of(counted), run)
 
     def _insert(self, asked: Reservation, tokens: int, counted: Counted, entry: RunEntry | None) -> None:
@@ -185,16 +189,12 @@ class SqliteLedger(SqliteRuns):
             self.pending.insert_hold(row)
 
     def _count(
-        self, asked: Reservation, verdict: Grant, counted: Counted, held: Amounts, entry: RunEntry | None
+        self, asked: Reservation, tokens: int, counted: Counted, held: Amounts, entry: RunEntry | None
     ) -> RunRow | None:
         """Count a hold whose row is written in its balances and its run; gives the run."""
-        for unit, places in counted.by_unit:
-            amount = held.amount(unit)
-            for _, sums in places:
-                sums[2] += amount
-        self.pending.move(counted.ids, counted.moved)
+        self.move(counted, [(held.amount(unit), 0, 0) for unit, _ in counted.by_unit])
         run = None if entry is None else self.enter_run(entry)
-        hold = Hold(asked.id, _OPEN, asked.cover, verdict.tokens)
+        hold = Hold(asked.id, _OPEN, asked.cover, tokens)
         self._remember_open(_made(_Open, (hold, counted, asked.tenant, "" if run is None else run.run, 0, "", "")))
         return run
 
@@ -253,9 +253,8 @@ class SqliteLedger(SqliteRuns):
             more = longer.held - held
             places = [(line.unit, line.limit, each) for line, each in zip(lines, balances, strict=True)]
             self._refuse_beyond(free_of(places), more)
-            for unit, _, sums in self.places_of(counted):
-                sums[2] += more.amount(unit)
-            self.pending.move(counted.ids, counted.moved)
+            self.places_of(counted)
+            self.move(counted, [(more.amount(unit), 0, 0) for unit, _ in counted.by_unit])
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)
             if hold.id in self._open_holds:
                 self._remember_open(known._replace(hold=longer))
@@ -307,14 +306,7 @@ class SqliteLedger(SqliteRuns):
         if not effect.is_change:
             return effect
         self.places_of(counted)
-        for unit, places in counted.by_unit:
-            held, settled, presumed = effect.move(unit)
-            for _, sums in places:
-                sums[0] += settled
-                if presumed:
-                    sums[1] += presumed
-                sums[2] += held
-        self.pending.move(counted.ids, counted.moved)
+        self.move(counted, [effect.move(unit) for unit, _ in counted.by_unit])
         self._record(effect, known, at_ns, note)
         if known.run and known.hold.state is _OPEN:
             self.leave_run(known.tenant, known.run, effect.state, at_ns, note)

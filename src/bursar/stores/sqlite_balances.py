@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from bursar.core.admission import Balance, Line
+from bursar.core.admission import Balance, Line, free_of
 from bursar.core.budget import Unit
 from bursar.core.labels import OTHER
 from bursar.stores.sqlite_book import IDS_MAX, SqliteBook
@@ -30,7 +30,7 @@ _made = tuple.__new__
 class Counted:
     """The balances that a call counts against, in the order of its lines."""
 
-    __slots__ = ("by_unit", "ids", "limits", "memory", "moved", "packed", "places", "units")
+    __slots__ = ("by_unit", "free", "ids", "limits", "memory", "moved", "packed", "places", "turn", "units")
 
     def __init__(self, ids: tuple[int, ...], units: tuple[Unit, ...], limits: tuple[int, ...], packed: str) -> None:
         self.ids = ids
@@ -43,6 +43,9 @@ class Counted:
         """Unit, limit and sums of each."""
         self.by_unit: list[tuple[Unit, list[tuple[int, Sums]]]] = []
         """The same, those of a unit together: limit and sums of each."""
+        self.free: dict[Unit, int] = {}
+        """What is left in each unit, as of the ledger's `turn`."""
+        self.turn = -1
         self.moved: list[Sums] = []
         """The sums, those of each balance once."""
         self.memory: object = None
@@ -66,6 +69,8 @@ class SqliteBalances(SqliteBook):
         self._counted: dict[tuple[str, tuple[Line, ...]], Counted] = {}
         self._rows: dict[int, tuple[Unit, int]] = {}
         self._sums: dict[int, Sums] = {}
+        self._turn = 0
+        """How often sums were changed or read anew."""
         self._last: tuple[str, tuple[Line, ...], Counted] = ("", (), NOTHING)
         """The lines that were asked for last. Most calls of a program count in the same."""
         super().__init__(path, is_power_safe=is_power_safe, timeout_s=timeout_s)
@@ -94,22 +99,37 @@ class SqliteBalances(SqliteBook):
             counted.by_unit = list(of_unit.items())
             counted.moved = list({each[-1]: each for each in sums}.values())
             counted.memory = self._sums
+            counted.turn = -1
         return counted.places
 
     def free_in(self, counted: Counted) -> dict[Unit, int]:
         """Say what is left in each unit, as `free_of` does; within a transaction, as `places_of`."""
-        if counted.memory is not self._sums:
-            self.places_of(counted)
-        free: dict[Unit, int] = {}
-        for unit, places in counted.by_unit:
-            limit, sums = places[0]
-            least = limit - sums[0] - sums[1] - sums[2]
-            for limit, sums in places:
-                left = limit - sums[0] - sums[1] - sums[2]
-                if left < least:
-                    least = left
-            free[unit] = least
-        return free
+        places = self.places_of(counted)
+        if counted.turn != self._turn:
+            counted.free = free_of(places)
+            counted.turn = self._turn
+        return counted.free
+
+    def move(self, counted: Counted, changes: Sequence[tuple[int, int, int]]) -> None:
+        """Add to the sums of a call's balances what goes with each unit (held, settled, presumed), in their order."""
+        free, is_known = counted.free, counted.turn == self._turn
+        for (unit, places), (held, settled, presumed) in zip(counted.by_unit, changes, strict=True):
+            if settled or presumed:
+                for _, sums in places:
+                    sums[0] += settled
+                    sums[1] += presumed
+                    sums[2] += held
+            else:
+                for _, sums in places:
+                    sums[2] += held
+            if is_known:
+                # All balances of a unit move alike, so the one with the least room stays the one.
+                free[unit] -= settled + presumed + held
+        # Whoever shares a balance with these has to look again.
+        self._turn += 1
+        if is_known:
+            counted.turn = self._turn
+        self.pending.move(counted.ids, counted.moved)
 
     def balances_of(self, counted: Counted) -> tuple[Balance, ...]:
         """Read a call's balances; within a transaction, as `places_of`."""
