@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from types import coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from bursar.errors import BursarError
 from bursar.pipeline.account import Account
+from bursar.pipeline.run_ends import RunEnds
 
 __all__ = ["AsyncioPatience", "Patience", "PlainPatience"]
 
@@ -36,6 +36,10 @@ class Patience(Protocol):
 class AsyncioPatience:
     """Await in asyncio's event loop, and end the wait when the money does."""
 
+    def __init__(self) -> None:
+        self._ends: RunEnds | None = None
+        """Those of the loop that was here last; another loop makes its own."""
+
     def paid_for(
         self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]
     ) -> Awaitable[T | None]:
@@ -48,19 +52,22 @@ class AsyncioPatience:
 
     async def _in_time(self, account: Account, work: Coroutine[Any, Any, T], due_s: float) -> T | None:
         """Wait until the run is over, without a task of its own for that: nearly every answer comes long before."""
+        ends = self._ends
+        loop = asyncio.get_running_loop()
+        if ends is None or ends.loop is not loop:
+            ends = self._ends = RunEnds(loop)
+        wait = ends.enter(due_s)
+        is_asked = False
         try:
-            waited_for = work.send(None)
-        except StopIteration as done:
-            # A small body mostly came with its head: there is nothing to wait for.
-            result: T = done.value
-            return result
-        limit = asyncio.timeout(due_s)
-        try:
-            async with limit:
-                return await _resumed(work, waited_for)
-        except TimeoutError:
-            if not limit.expired():
+            return await work
+        except asyncio.CancelledError:
+            is_asked = wait.is_over
+            if not is_asked or wait.task.uncancel() > wait.began:
                 raise
+        finally:
+            ends.leave(wait)
+            if wait.is_over and not is_asked:
+                wait.task.uncancel()
         # The loop's clock is another: by that of the run there may be a moment left.
         account.watch.end(0, is_waking=False)
         await account.progress(0)
@@ -94,22 +101,6 @@ class PlainPatience:
         self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]
     ) -> Awaitable[T | None]:
         return work
-
-
-@coroutine
-def _resumed(work: Coroutine[Any, Any, T], waited_for: object) -> Generator[object, Any, T]:
-    """Go on with work that has begun and waits."""
-    try:
-        while True:
-            try:
-                heard = yield waited_for
-            except BaseException as error:  # noqa: BLE001 - the work's own matter, as with `await`
-                waited_for = work.throw(error)
-            else:
-                waited_for = work.send(heard)
-    except StopIteration as done:
-        result: T = done.value
-        return result
 
 
 async def _give_up(task: asyncio.Task[T], drop: Callable[[T], object]) -> None:

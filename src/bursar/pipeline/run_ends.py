@@ -1,0 +1,69 @@
+"""Ending what waits in an event loop for longer than its run may take.
+
+Owns one timer for all that waits in a loop. A time-out of each would be set and taken away again with every call, and
+nearly no run ever comes to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+__all__ = ["RunEnds", "Wait"]
+
+GRAIN_S = 0.01
+"""So much later than asked for an end may come: calls of one run have the same end, but for the clocks' noise."""
+
+
+class Wait:
+    """One task that waits."""
+
+    __slots__ = ("began", "ends_s", "is_over", "task")
+
+    def __init__(self, task: asyncio.Task[Any], ends_s: float) -> None:
+        self.task = task
+        self.ends_s = ends_s
+        """By the loop's clock."""
+        self.began = task.cancelling()
+        """How often others had asked it to end when it began to wait."""
+        self.is_over = False
+        """It was cancelled because of its run; who waited takes that back by `uncancel`."""
+
+
+class RunEnds:
+    """The waits of one loop. To be used in it alone."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._waits: set[Wait] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def enter(self, due_s: float) -> Wait:
+        """Let the task that runs now be cancelled when it still waits after so many seconds."""
+        task = asyncio.current_task(self.loop)
+        assert task is not None, "a call is made by a task"
+        wait = Wait(task, self.loop.time() + due_s)
+        self._waits.add(wait)
+        if self._timer is None or wait.ends_s < self._timer.when() - GRAIN_S:
+            self._set(wait.ends_s)
+        return wait
+
+    def leave(self, wait: Wait) -> None:
+        """Let it wait no longer. The timer stays: the next call of the run has the same end."""
+        self._waits.discard(wait)
+
+    def _set(self, when_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(when_s, self._look)
+
+    def _look(self) -> None:
+        """End what is due, and come again for the rest."""
+        self._timer = None
+        now_s = self.loop.time() + GRAIN_S
+        for wait in [each for each in self._waits if each.ends_s <= now_s]:
+            self._waits.discard(wait)
+            wait.is_over = True
+            wait.task.cancel()
+        if self._waits:
+            self._set(min(each.ends_s for each in self._waits))
