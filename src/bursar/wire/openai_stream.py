@@ -174,6 +174,7 @@ def read_completion(body: Mapping[str, Any]) -> Answer | None:
         if type(usage) is not dict:
             return None
         choices = ()
+    told = openai_usage(usage)
     size, tools, is_capped = 0, 0, False
     for choice in choices:
         if type(choice) is not dict:
@@ -182,12 +183,12 @@ def read_completion(body: Mapping[str, Any]) -> Answer | None:
             is_capped = True
         message = choice.get("message")
         if type(message) is dict:
-            size += generated_bytes(message)
+            if told is None:
+                size += generated_bytes(message)
             if "tool_calls" in message or "function_call" in message:
                 calls = message.get("tool_calls")
                 tools += len(calls) if type(calls) is list else bool(message.get("function_call"))
-    told = openai_usage(usage)
-    # What a usage says that adds up need not be looked for.
+    # What a usage says that adds up need not be looked for, nor what can be seen beside it.
     output = usage["completion_tokens"] if told is not None and "output_tokens" not in usage else output_told(usage)
     model, tier = body.get("model"), body.get("service_tier")
     return Answer(
