@@ -227,3 +227,19 @@ def test_everybody_is_told_what_they_would_be_told_in_order(tmp_path: Path, seed
     assert house.ledger.verify() == []
     house.ledger.close_store()
     plain.close_store()
+
+
+def test_whoever_seizes_waits_for_nobody_and_whoever_does_not_waits_again(house: House) -> None:
+    def waits() -> int:
+        return int(house.ledger.db.execute("PRAGMA busy_timeout").fetchone()[0])
+
+    assert waits() == 50
+    with house.held_up():
+        reserve(house, asked("a"), "loop")
+        assert waits() == 0
+        reserve(house, asked("b"), "joined")
+        assert waits() == 50
+        reserve(house, asked("c"), "loop")
+        assert waits() == 0
+        house.ledger.balances("default")
+        assert waits() == 50

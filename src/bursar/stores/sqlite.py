@@ -124,8 +124,17 @@ class SqliteLedger(SqliteRuns):
         Until its close, a call counts with all that was held for it. So what is granted in full now would be granted
         in full after these closes. It is not told its balances.
         """
-        with self.transaction():
-            return self._hold_new(asked, is_ample=True)
+        with self.lock:
+            if self.inside:
+                return None  # It is for the transaction around this to say what is seen.
+            self.begin_transaction(is_batch=False)
+            try:
+                granted = self._hold_new(asked, is_ample=True)
+            except BaseException as error:
+                self.end_transaction(error)
+                raise
+            self.end_transaction(None)
+            return granted
 
     def is_covered(self, hold_id: str, amounts: Amounts) -> bool:
         """Tell whether a hold of this process is open and covers these amounts, as far as is remembered. Any thread."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any
 
+from bursar import failpoints
 from bursar.errors import StoreUnavailable
-from bursar.failpoints import failpoint
 from bursar.stores.queries import load_queries, load_script
 from bursar.stores.sqlite_pending import Pending
 from bursar.stores.sqlite_transaction import Transaction
@@ -54,6 +54,8 @@ class SqliteBook:
         self._is_lost = False
         self._has_opened = False
         self._is_seized = False
+        self._is_hasty = False
+        """A statement does not wait for others now."""
         self.commits = 0
         """How many transactions this process has written."""
         self.q = {**load_queries("queries.sql"), **load_queries("control.sql"), **load_queries("run.sql")}
@@ -74,7 +76,7 @@ class SqliteBook:
             )
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the ledger {path} cannot be opened: {error}") from error
-        self.pending = Pending(self.db, self.q)
+        self.pending, self._is_hasty = Pending(self.db, self.q), False
         try:
             self._prepare(self._is_power_safe, ends)
             found = path.stat()
@@ -155,6 +157,8 @@ class SqliteBook:
         try:
             cursor = self.pending.cursor
             if not self._is_seized:
+                if self._is_hasty:
+                    self.be_patient()
                 cursor.execute("BEGIN IMMEDIATE")
             self._is_seized = False
             self.inside = get_ident()
@@ -179,17 +183,22 @@ class SqliteBook:
         try:
             if not self.inside:
                 cursor = self.pending.cursor
-                cursor.execute("PRAGMA busy_timeout = 0")
-                try:
-                    cursor.execute("BEGIN IMMEDIATE")
-                    self._is_seized = True
-                finally:
-                    cursor.execute(self._patient)
+                if not self._is_hasty:
+                    cursor.execute("PRAGMA busy_timeout = 0")
+                    self._is_hasty = True
+                cursor.execute("BEGIN IMMEDIATE")
+                self._is_seized = True
         except sqlite3.Error:
             pass
         if not self._is_seized:
             self._lock.release()
         return self._is_seized
+
+    def be_patient(self) -> None:
+        """Wait for others again, as whoever seizes does not. A change costs a statement, so it stays till then."""
+        if self._is_hasty:
+            self._is_hasty = False
+            self.pending.cursor.execute(self._patient)
 
     def let_loose(self) -> None:
         """Let others have what was seized."""
@@ -207,7 +216,8 @@ class SqliteBook:
             if error is None:
                 if not self.pending.is_empty:
                     self.pending.write(self.path)
-                failpoint("in_commit")
+                if failpoints.armed:
+                    failpoints.failpoint("in_commit")
                 self.pending.cursor.execute("COMMIT")
                 is_committed = True
                 self.commits += 1

@@ -81,7 +81,7 @@ class Pending:
 
     def insert_hold(self, row: Row) -> None:
         """Write a row of `hold` at once. Raises IntegrityError when its id has one already."""
-        self.run_all("hold_insert", (row,))
+        self.cursor.execute(self._of_one.get("hold_insert") or self._text("hold_insert", 1, len(row)), row)
         self.count += 1
 
     def close_hold(self, row: Row, entries: Sequence[Row], response_id: str) -> None:

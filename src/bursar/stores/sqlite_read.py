@@ -43,6 +43,7 @@ class SqliteReads(SqliteFork):
     @contextmanager
     def _reading(self) -> Iterator[None]:
         try:
+            self.be_patient()
             yield
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the ledger {self.path} cannot be read: {error}") from error
