@@ -23,6 +23,8 @@ from tests.client.house import ASKED, PRICES, House, house
 import bursar
 from bursar.client.runtime import runtime
 from bursar.core.hold import State
+from bursar.stores.joined import JoinedStore
+from bursar.wiring.driving import Way
 
 QUARTER_NANO = 250_000_000
 
@@ -164,6 +166,36 @@ def test_a_ledger_that_cannot_be_written_for_a_while_gets_it_later(home: House) 
         blocked.end()
         assert [hold.state for hold in home.holds()] == [State.OPEN], "the ledger has not heard of it"
         assert budget.spent == Decimal("0.25"), "who looks lets it hear of it first"
+    home.assert_sound()
+
+
+def test_two_threads_may_tell_a_ledger_at_once_what_it_could_not_be_told(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bursar.budget("$5") as budget, httpx2.Client() as client:
+        engine = runtime.engine()
+        engine._parts.ledger._timeout_s = 0  # type: ignore[union-attr]
+        engine._parts.ledger.db.execute("PRAGMA busy_timeout = 0")  # type: ignore[union-attr]
+        for _ in range(3):
+            blocked = Blocked(home)
+            client.event_hooks = {"response": [blocked.begin]}
+            assert client.post(home.chat_url, json=ASKED).status_code == 200
+            engine._face.catch_up()  # type: ignore[union-attr]
+            blocked.end()
+        kept = engine._ports[Way.BLOCKING].written
+        close = JoinedStore.close
+
+        async def beside(*given: Any, **more: Any) -> Any:
+            monkeypatch.setattr(JoinedStore, "close", close)
+            other = threading.Thread(target=engine.catch_up)
+            other.start()
+            other.join()
+            return await close(*given, **more)
+
+        assert len(kept.unclosed) == 3
+        monkeypatch.setattr(JoinedStore, "close", beside)
+        engine.catch_up()
+        assert (budget.spent, len(kept.unclosed)) == (Decimal("0.75"), 0)
     home.assert_sound()
 
 

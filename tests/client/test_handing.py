@@ -214,6 +214,24 @@ def test_what_is_handed_on_to_another_address_is_a_call_of_its_own(home: House) 
         assert (spent.calls, home.requests) == (2, 1)
 
 
+def test_a_block_that_a_transport_opens_is_asked_for_what_is_sent_inside(home: House) -> None:
+    def inside(request: httpx2.Request) -> httpx2.Response:
+        with bursar.budget(limit) as own:
+            answer = same(request)
+        calls.append(own.calls)
+        return answer
+
+    calls: list[int] = []
+    with bursar.budget("$5") as spent, httpx2.Client(transport=httpx2.MockTransport(inside)) as client:
+        limit = "$0.0001"
+        assert client.post(home.chat_url, json=ASKED).status_code == 402
+        limit = "$1"
+        assert client.post(home.chat_url, json=ASKED).status_code == 200
+    assert (calls, home.requests) == ([0, 1], 1)
+    assert spent.spent >= Decimal("0.25")
+    home.assert_sound()
+
+
 @pytest.mark.parametrize("event", ["request", "response"])
 @pytest.mark.parametrize("transport", [httpx2.HTTPTransport, lambda: Beside(lambda _: None)], ids=["own", "other"])
 def test_the_very_same_by_another_client_in_a_hook_is_a_second_call(home: House, event: str, transport: Any) -> None:

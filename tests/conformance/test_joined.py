@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import itertools
 import sqlite3
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import pytest
@@ -25,6 +27,7 @@ from bursar.stores.sqlite import SqliteLedger
 from bursar.testing.clock import START_NS
 
 T = TypeVar("T")
+HERE = Path(joined.__file__).parent
 
 
 def done(work: Awaitable[T]) -> T:
@@ -162,6 +165,63 @@ def test_an_interrupt_forgets_nothing_that_others_asked_for(house: House) -> Non
         house.queue.catch_up()
     assert house.ledger.hold("default", "a").state is State.SETTLED
     assert house.heard == []
+
+
+def is_interrupted(number: int, work: Callable[[], object]) -> bool:
+    """Interrupt work where a handler of signals can: where a function begins, and after a call into C.
+
+    `number` says at which of these places of the ledger's; False where the work ends sooner.
+    """
+    places = itertools.count(1)
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        if event in ("call", "c_return") and Path(frame.f_code.co_filename).parent == HERE and next(places) == number:
+            raise KeyboardInterrupt
+
+    sys.setprofile(look)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(None)
+    return False
+
+
+@pytest.mark.parametrize("way", ["at once", "ahead", "behind", "in a loop", "by itself"])
+def test_an_interrupt_at_any_moment_leaves_nothing_locked_and_nothing_half_done(house: House, way: str) -> None:
+    def hold(id_: str) -> object:
+        asked = call(line(limit=10_000), id=id_)
+        return done(house.queue.reserve(asked) if way == "in a loop" else house.joined.reserve(asked))
+
+    def work(number: int) -> object:
+        if way == "by itself":
+            return done(house.joined.run(partial(house.ledger.reserve, call(line(limit=10_000), id=f"a{number}"))))
+        return hold(f"a{number}")
+
+    has_been = True
+    for number in itertools.count(1):
+        hold(f"before {number}")
+        with house.held_up():
+            if way in ("ahead", "behind"):
+                close = partial(house.ledger.close, f"before {number}", Verb.RELEASE, START_NS)
+                house.queue.later(close, house.heard.append, is_freeing=way == "ahead")
+            has_been = is_interrupted(number, partial(work, number))
+        assert not house.ledger.inside and not house.ledger.db.in_transaction
+        assert house.ledger.db.execute("PRAGMA busy_timeout").fetchone() == (50,)
+        beside = threading.Thread(target=hold, args=(f"beside {number}",))
+        beside.start()
+        beside.join(10)
+        assert not beside.is_alive(), f"a lock is held after place {number}"
+        if not has_been:
+            break
+    assert number > 10
+    house.queue.catch_up()
+    assert house.heard == []
+    (balance,) = sums(house.ledger).values()
+    # Whoever was interrupted after the commit has a hold that he does not know of; nobody has half of one.
+    least = number + (0 if way in ("ahead", "behind") else number)
+    assert least <= balance.held <= least + number
 
 
 async def test_an_interrupt_before_the_work_or_after_it_lets_nobody_wait(

@@ -3,7 +3,8 @@
 Owns the mark by which the second client knows. It is there while a transport that is not the HTTP library's own has the
 request, and counts once: for the same body to the same address by another client. The library's own transport is the
 wire, and so is a session of aiohttp or botocore: nobody hands anything on from there. So whatever else is sent
-meanwhile is a call of its own: by a hook, a signal's handler, a task that was begun there, a transport that asks twice.
+meanwhile is a call of its own: by a hook, a signal's handler, a task that was begun there, a transport that asks twice,
+or inside a block that the transport opens, whose budget has not been asked.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from bursar.client.asked import address_of
 from bursar.client.kit import Kit
+from bursar.client.scopes import budgeted_here
 from bursar.pipeline.hold import NEVER_BILLED
 
 __all__ = ["Handing", "Turn", "handed_on", "handing", "handing_async", "is_handing", "wire", "wire_async"]
@@ -27,12 +29,14 @@ T = TypeVar("T")
 class Handing:
     """A client's request while a transport of somebody else's has it: one other client may send it."""
 
-    __slots__ = ("_address", "_body", "_client", "_is_over", "_token", "_turns")
+    __slots__ = ("_address", "_body", "_budgeted", "_client", "_is_over", "_token", "_turns")
 
     def __init__(self, client: object, url: Any, body: bytes) -> None:
         self._client = client
         self._address = address_of(url)
         self._body = body
+        self._budgeted = budgeted_here()
+        """What holds it, beside the configuration. A block that the transport opens itself is not asked for it."""
         self._turns = [1]
         """What is taken from it is taken by one thread only."""
         self._is_over = False
@@ -48,7 +52,7 @@ class Handing:
     def take(self, client: object, url: Any, body: bytes) -> bool:
         """Tell whether this request may be sent as a part of that one, which can be once."""
         is_same = client is not self._client and body == self._body and address_of(url) == self._address
-        return is_same and self._took()
+        return is_same and budgeted_here() == self._budgeted and self._took()
 
     def reach(self, url: Any, body: bytes) -> bool:
         """Tell whether this is that request on its way to the wire, also if somebody's transport has changed it."""

@@ -23,6 +23,7 @@ __all__ = [
     "Around",
     "Scope",
     "around",
+    "budgeted_here",
     "close_scope",
     "labelled",
     "name_here",
@@ -207,6 +208,11 @@ def scopes_here() -> tuple[Scope, ...]:
     if len(blocks) == 1 and not _base:
         return blocks[0]
     return tuple(dict.fromkeys((*_base, *(scope for block in blocks for scope in block))))
+
+
+def budgeted_here() -> tuple[Scope, ...]:
+    """Give those scopes of this context that have a budget; equal in two places where the same are around both."""
+    return tuple([scope for scope in scopes_here() if scope.budget is not None])
 
 
 def scopes_open() -> tuple[Scope, ...]:

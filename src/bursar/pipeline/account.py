@@ -31,7 +31,7 @@ from bursar.pipeline.ratelimit import part_left
 from bursar.pipeline.settlement import estimated, told, told_so_far
 from bursar.pipeline.shortened import OnShort, tell_capped, tell_short
 from bursar.pipeline.telling import closed_record
-from bursar.pipeline.unclosed import Unclosed, close_unseen
+from bursar.pipeline.unclosed import Unclosed, close_unseen, taken
 from bursar.pipeline.watch import RunWatch
 from bursar.pricing.facts import FactsBook
 from bursar.telemetry.record import Observer, tell
@@ -86,10 +86,10 @@ class Accounts:
 
     async def close_kept(self) -> int:
         """Try the kept closes again; returns how many remain."""
-        for _ in range(len(self.unclosed)):
+        for kept in taken(self.unclosed):
             # What the ledger has heard otherwise meanwhile stands: the first word counts.
             with contextlib.suppress(HoldConflict):
-                if await self.close(self.unclosed.popleft()) is None and self.unclosed:
+                if await self.close(kept) is None and self.unclosed:
                     break
         return len(self.unclosed)
 

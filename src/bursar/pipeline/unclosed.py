@@ -4,6 +4,8 @@ one that cannot be written yet is `account.py`.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 
 from bursar.core.charge import Charge
@@ -12,7 +14,7 @@ from bursar.core.ledger import Closed, Note, Reservation
 from bursar.core.value import value
 from bursar.pipeline.ports import Store
 
-__all__ = ["Unclosed", "close_unseen"]
+__all__ = ["Unclosed", "close_unseen", "taken"]
 
 WITHOUT_LIMIT = 2**62
 """A limit that no sum of the ledger can pass."""
@@ -27,6 +29,16 @@ class Unclosed:
     at_ns: int
     charge: Charge | None
     note: Note
+
+
+def taken(kept: deque[Unclosed]) -> Iterator[Unclosed]:
+    """Take what was kept by now, one after the other; other threads take from it as well."""
+    for _ in range(len(kept)):
+        try:
+            first = kept.popleft()
+        except IndexError:
+            return
+        yield first
 
 
 async def close_unseen(store: Store, unclosed: Unclosed) -> Closed | None:

@@ -65,7 +65,11 @@ class JoinedStore(DirectStore):
     async def run(self, work: Callable[[], T]) -> T:
         """Run any other work on the ledger."""
         self._queue.catch_up()
-        return work()
+        try:
+            return work()
+        except BaseException:
+            self._queue.ledger.abandon()
+            raise
 
 
 class InlineStore(ThreadedStore):
@@ -107,7 +111,15 @@ class InlineStore(ThreadedStore):
 
     def reserve_now(self, asked: Reservation) -> Granted | Refused:
         """Hold in this thread: ahead of what is queued where there is ample room, else behind it."""
-        granted = self._hold_ahead(asked) if self._jobs and self._goes_ahead() else None
+        granted = None
+        if self._jobs and self._goes_ahead():
+            if self._worker == get_ident():
+                raise twice()
+            try:
+                granted = self._hold_ahead(asked)
+            except BaseException:
+                self.ledger.abandon()
+                raise
         return self.now(partial(self._ledger.reserve, asked)) if granted is None else granted
 
     def _goes_ahead(self) -> bool:
@@ -133,12 +145,9 @@ class InlineStore(ThreadedStore):
 
         What is queued meanwhile was asked for by another thread, beside this: neither has to be the first.
         """
-        here = get_ident()
-        if self._worker == here:
-            raise twice()
         with self._turn:
             try:
-                self._worker = here
+                self._worker = get_ident()
                 granted = self.ledger.reserve_ahead(asked)
             finally:
                 self._worker = 0
@@ -150,19 +159,24 @@ class InlineStore(ThreadedStore):
         """Hold in this thread, mostly behind what is queued; None where that would have to wait, or take long."""
         if self._worker == get_ident():
             raise twice()
-        if not self._turn.acquire(blocking=False):
-            return None
+        took: list[bool] = []
         try:
-            if len(self._jobs) > INLINE_MAX:
+            # In one step with knowing it: an interrupt of the program between the two would leave it locked for good.
+            took.extend(map(self._turn.acquire, (False,)))
+            if not took[0] or len(self._jobs) > INLINE_MAX:
                 return None
             verdict: Granted | Refused | None = None
             if self._goes_ahead():
                 verdict = self._seized(partial(self._hold_ahead, asked))
             if verdict is None:
-                verdict = self._seized(partial(self.now, partial(self._ledger.reserve, asked)))
+                verdict = self._seized(partial(self._now, partial(self._ledger.reserve, asked)))
             return verdict
+        except BaseException:
+            self.ledger.abandon()
+            raise
         finally:
-            self._turn.release()
+            if took and took[0]:
+                self._turn.release()
 
     def _seized(self, work: Callable[[], T]) -> T | None:
         """Do this where nobody else is at the ledger; else None."""

@@ -5,6 +5,7 @@ Owns `BEGIN IMMEDIATE`, the schema, and when what is remembered of rows has to b
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 import time
@@ -184,8 +185,8 @@ class SqliteBook:
             if not self.inside:
                 cursor = self.pending.cursor
                 if not self._is_hasty:
-                    cursor.execute("PRAGMA busy_timeout = 0")
                     self._is_hasty = True
+                    cursor.execute("PRAGMA busy_timeout = 0")
                 cursor.execute("BEGIN IMMEDIATE")
                 self._is_seized = True
         except sqlite3.Error:
@@ -197,8 +198,8 @@ class SqliteBook:
     def be_patient(self) -> None:
         """Wait for others again, as whoever seizes does not. A change costs a statement, so it stays till then."""
         if self._is_hasty:
-            self._is_hasty = False
             self.pending.cursor.execute(self._patient)
+            self._is_hasty = False
 
     def let_loose(self) -> None:
         """Let others have what was seized."""
@@ -208,6 +209,28 @@ class SqliteBook:
                 self._roll_back()
         finally:
             self._lock.release()
+
+    def abandon(self) -> None:
+        """Undo what this thread has begun here and was kept from ending, if anything: an interrupt of the program may
+        come between any two steps, also where a lock is taken and nobody knows it yet. Only from outside of it all."""
+        if not self._lock.acquire(blocking=False):
+            return  # Another thread's, so nothing of this one's is left.
+        try:
+            if self.inside or self._is_seized or self.db.in_transaction:
+                self._is_seized = False
+                self._roll_back()
+        except sqlite3.Error:
+            self._lock.release()  # The file is shut, maybe by this very thread.
+            return
+        except BaseException:
+            self._let_go_of_all()
+            raise
+        self._let_go_of_all()
+
+    def _let_go_of_all(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            while True:
+                self._lock.release()
 
     def end_transaction(self, error: BaseException | None) -> None:
         """Write what is pending and make it last, or undo all after an error. Raises StoreUnavailable."""

@@ -64,6 +64,10 @@ class TransactionalLedger(Ledger, Protocol):
         """Be a transaction of many verbs that may fail as a whole where one of them alone would not."""
         ...
 
+    def abandon(self) -> None:
+        """Undo what this thread was kept from ending by an interrupt. Only from outside of all transactions."""
+        ...
+
 
 class DirectStore:
     """The asynchronous face of a ledger that never blocks (memory): every verb is done before it first suspends."""
@@ -158,9 +162,16 @@ class ThreadedStore:
 
     def now(self, work: Callable[[], T]) -> T:
         """Do a verb of the ledger in this thread, behind all that is queued and in one transaction with it."""
-        here = get_ident()
-        if self._worker == here:
+        if self._worker == get_ident():
             raise twice()
+        try:
+            return self._now(work)
+        except BaseException:
+            self._ledger.abandon()
+            raise
+
+    def _now(self, work: Callable[[], T]) -> T:
+        here = get_ident()
         with self._turn:
             try:
                 self._worker = here
@@ -209,13 +220,17 @@ class ThreadedStore:
         here = get_ident()
         if self._worker == here:
             raise twice()
-        with self._turn:
-            try:
-                self._worker = here
-                while self._jobs:
-                    self._done(self._first())
-            finally:
-                self._worker = 0
+        try:
+            with self._turn:
+                try:
+                    self._worker = here
+                    while self._jobs:
+                        self._done(self._first())
+                finally:
+                    self._worker = 0
+        except BaseException:
+            self._ledger.abandon()
+            raise
 
     def stop(self) -> None:
         """Finish what is queued and end the thread. Harmless when done before."""
