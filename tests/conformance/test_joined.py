@@ -208,6 +208,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing_locked_and_nothing_half_done(
                 house.queue.later(close, house.heard.append, is_freeing=way == "ahead")
             has_been = is_interrupted(number, partial(work, number))
         assert not house.ledger.inside and not house.ledger.db.in_transaction
+        house.ledger.be_patient()
         assert house.ledger.db.execute("PRAGMA busy_timeout").fetchone() == (50,)
         beside = threading.Thread(target=hold, args=(f"beside {number}",))
         beside.start()
