@@ -214,6 +214,32 @@ def test_what_is_handed_on_to_another_address_is_a_call_of_its_own(home: House) 
         assert (spent.calls, home.requests) == (2, 1)
 
 
+def test_what_a_transport_asks_before_it_hands_on_takes_nothing_from_that(home: House) -> None:
+    def asking_first(request: httpx2.Request) -> httpx2.Response:
+        with httpx2.Client() as other:
+            other.post(str(request.url), json={**ASKED, "user": "guard"})
+        return same(request)
+
+    with bursar.budget("$5") as spent, httpx2.Client(transport=httpx2.MockTransport(asking_first)) as client:
+        assert client.post(home.chat_url, json=ASKED).status_code == 200
+        assert (spent.calls, home.requests, spent.spent) == (2, 2, Decimal("0.5"))
+    home.assert_sound()
+
+
+async def test_nor_does_it_in_a_task(home: House) -> None:
+    async def asking_first(request: httpx2.Request) -> httpx2.Response:
+        async with httpx2.AsyncClient() as other:
+            await other.post(str(request.url), json={**ASKED, "user": "guard"})
+            answer = await other.post(str(request.url), content=request.content, headers=JSON)
+        return httpx2.Response(answer.status_code, json=answer.json())
+
+    with bursar.budget("$5") as spent:
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(asking_first)) as client:
+            assert (await client.post(home.chat_url, json=ASKED)).status_code == 200
+        assert (spent.calls, home.requests, spent.spent) == (2, 2, Decimal("0.5"))
+    home.assert_sound()
+
+
 def test_a_block_that_a_transport_opens_is_asked_for_what_is_sent_inside(home: House) -> None:
     def inside(request: httpx2.Request) -> httpx2.Response:
         with bursar.budget(limit) as own:

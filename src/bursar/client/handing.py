@@ -72,6 +72,18 @@ class Handing:
         self._turns.append(1)
 
 
+class _Apart:
+    """What a client sends inside by the wire: it took the mark where it could, and what it sends takes it no more."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token: Token[Handing | None] = _here.set(None)
+
+    def __exit__(self, *_error: object) -> None:
+        _here.reset(self._token)
+
+
 class Turn:
     """One sending of a request that was handed on. Where it certainly cost nothing, there may be another."""
 
@@ -113,7 +125,10 @@ def handing(original: Callable[..., Any], kit: Kit) -> Callable[..., Any]:
     @functools.wraps(original)
     def _send_single_request(self: Any, request: Any) -> Any:
         if type(self._transport_for_url(request.url)) in wires or not _is_whole(kit, request):
-            return original(self, request)
+            if _here.get() is None:
+                return original(self, request)
+            with _Apart():
+                return original(self, request)
         with Handing(self, request.url, b"".join(request.stream)):
             return original(self, request)
 
@@ -128,10 +143,14 @@ def handing_async(original: Callable[..., Any], kit: Kit) -> Callable[..., Any]:
         with Handing(client, request.url, b"".join(request.stream)):
             return await original(client, request)
 
+    async def apart(client: Any, request: Any) -> Any:
+        with _Apart():
+            return await original(client, request)
+
     @functools.wraps(original)
     def _send_single_request(self: Any, request: Any) -> Any:
         if type(self._transport_for_url(request.url)) in wires or not _is_whole(kit, request):
-            return original(self, request)
+            return original(self, request) if _here.get() is None else apart(self, request)
         return hand(self, request)
 
     return _send_single_request
