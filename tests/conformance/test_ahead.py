@@ -63,7 +63,7 @@ def state(house: House, id_: str) -> State:
 
 
 @pytest.mark.parametrize("face", ["joined", "loop"])
-def test_with_ample_room_a_hold_goes_ahead_and_the_fourth_writes_all(house: House, face: str) -> None:
+def test_with_ample_room_a_hold_goes_ahead_and_the_eighth_writes_all(house: House, face: str) -> None:
     with house.held_up():
         for number in range(AHEAD_MAX + 1):
             assert isinstance(reserve(house, asked(str(number)), face), Granted)

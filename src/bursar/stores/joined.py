@@ -27,8 +27,8 @@ INLINE_MAX = 16
 """How many operations of others an event loop does before its own."""
 BURST_NS = 500_000
 """Holds that come sooner one after the other are handed to the thread, which makes many in one transaction."""
-AHEAD_MAX = 3
-"""Behind so few closes that nobody waits for, a hold need not queue: every fourth one writes them all."""
+AHEAD_MAX = 7
+"""Behind so few closes that nobody waits for, a hold need not queue: every eighth one writes them all."""
 SCARCE = 15
 """After a hold that found no ample room the next ones are not tried that way: a failed try is a transaction more."""
 CHECKPOINT_COMMITS = 256

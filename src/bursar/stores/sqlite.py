@@ -201,7 +201,7 @@ class SqliteLedger(SqliteRuns):
         self, asked: Reservation, tokens: int, counted: Counted, held: Amounts, entry: RunEntry | None
     ) -> RunRow | None:
         """Count a hold whose row is written in its balances and its run; gives the run."""
-        self.move(counted, [(held.amount(unit), 0, 0) for unit, _ in counted.by_unit])
+        self.hold_more(counted, held)
         run = None if entry is None else self.enter_run(entry)
         hold = Hold(asked.id, _OPEN, asked.cover, tokens)
         self._remember_open(_made(_Open, (hold, counted, asked.tenant, "" if run is None else run.run, 0, "", "")))
@@ -263,7 +263,7 @@ class SqliteLedger(SqliteRuns):
             places = [(line.unit, line.limit, each) for line, each in zip(lines, balances, strict=True)]
             self._refuse_beyond(free_of(places), more)
             self.places_of(counted)
-            self.move(counted, [(more.amount(unit), 0, 0) for unit, _ in counted.by_unit])
+            self.hold_more(counted, more)
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)
             if hold.id in self._open_holds:
                 self._remember_open(known._replace(hold=longer))

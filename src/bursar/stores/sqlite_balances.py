@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from bursar.core.admission import Balance, Line, free_of
 from bursar.core.budget import Unit
+from bursar.core.charge import Amounts
 from bursar.core.labels import OTHER
 from bursar.stores.sqlite_book import IDS_MAX, SqliteBook
 
@@ -114,22 +115,33 @@ class SqliteBalances(SqliteBook):
         """Add to the sums of a call's balances what goes with each unit (held, settled, presumed), in their order."""
         free, is_known = counted.free, counted.turn == self._turn
         for (unit, places), (held, settled, presumed) in zip(counted.by_unit, changes, strict=True):
-            if settled or presumed:
-                for _, sums in places:
-                    sums[0] += settled
-                    sums[1] += presumed
-                    sums[2] += held
-            else:
-                for _, sums in places:
-                    sums[2] += held
+            for _, sums in places:
+                sums[0] += settled
+                sums[1] += presumed
+                sums[2] += held
             if is_known:
                 # All balances of a unit move alike, so the one with the least room stays the one.
                 free[unit] -= settled + presumed + held
-        # Whoever shares a balance with these has to look again.
+        self._changed(counted, is_known=is_known)
+        self.pending.move(counted.ids, counted.moved)
+
+    def hold_more(self, counted: Counted, more: Amounts) -> None:
+        """Hold these amounts more in a call's balances, as `move` does."""
+        free, is_known = counted.free, counted.turn == self._turn
+        for unit, places in counted.by_unit:
+            amount = more.amount(unit)
+            for _, sums in places:
+                sums[2] += amount
+            if is_known:
+                free[unit] -= amount
+        self._changed(counted, is_known=is_known)
+        self.pending.hold_more(counted.ids, counted.moved)
+
+    def _changed(self, counted: Counted, *, is_known: bool) -> None:
+        """Let whoever shares a balance with these look again at what is left."""
         self._turn += 1
         if is_known:
             counted.turn = self._turn
-        self.pending.move(counted.ids, counted.moved)
 
     def balances_of(self, counted: Counted) -> tuple[Balance, ...]:
         """Read a call's balances; within a transaction, as `places_of`."""

@@ -36,6 +36,7 @@ class Pending:
         "_closed",
         "_entries",
         "_holds",
+        "_is_all_held",
         "_moved",
         "_of_one",
         "_opened",
@@ -71,6 +72,7 @@ class Pending:
         self._holds: set[str] = set()
         self._runs: dict[tuple[str, str], tuple[RunRow, RunRow]] = {}
         self._moved: dict[tuple[int, ...], list[list[int]]] = {}
+        self._is_all_held = True
 
     def open_hold(self, row: Row) -> None:
         """Add a row of `hold`, its columns in the order of the query."""
@@ -100,6 +102,11 @@ class Pending:
 
     def move(self, ids: tuple[int, ...], sums: list[list[int]]) -> None:
         """Let balances (each once) have the sums that they have by then; each is written over what its row says."""
+        self._is_all_held = False
+        self.hold_more(ids, sums)
+
+    def hold_more(self, ids: tuple[int, ...], sums: list[list[int]]) -> None:
+        """Do the same where more is held, and nothing else has changed."""
         self.count += 1
         self.is_empty = False
         self._moved[ids] = sums
@@ -144,6 +151,11 @@ class Pending:
         self._moved = {}
         if rows and self._run_each("balance_put", "balance_put_all", rows) != len(rows):
             raise StoreUnavailable(f"{where}: a balance is not what was decided on, the ledger is inconsistent")
+        if self._is_all_held:
+            for row in rows:
+                row[5] = row[2]
+            return
+        self._is_all_held = True
         for row in rows:
             row[3], row[4], row[5] = row[0], row[1], row[2]
 

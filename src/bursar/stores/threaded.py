@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 BATCH_MAX = 256
 """How many operations share one transaction at the most."""
-DOZE_S = 0.005
+DOZE_S = 0.01
 """How long what nobody waits for stays in the queue, up to twice that, for the next one who asks the ledger."""
 QUIET_MAX = 20
 """After so many looks that found nothing, the thread waits until it is woken."""
