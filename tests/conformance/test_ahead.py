@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from bursar.core.budget import Unit
 from bursar.core.charge import Charge
 from bursar.core.hold import State, Verb
 from bursar.core.ledger import Granted, Refused, Reservation
+from bursar.core.run import RunAsk, RunChange, RunVerb
 from bursar.stores.joined import AHEAD_MAX, SCARCE
 from bursar.stores.sqlite import SqliteLedger
 from bursar.testing.clock import START_NS
@@ -243,3 +245,48 @@ def test_whoever_seizes_waits_for_nobody_and_whoever_does_not_waits_again(house:
         assert waits() == 0
         house.ledger.balances("default")
         assert waits() == 50
+
+
+def test_what_another_process_has_taken_meanwhile_is_seen_before_anything_is_held(house: House) -> None:
+    other = SqliteLedger(house.ledger.path)
+    with house.held_up():
+        reserve(house, asked("a"))
+        settle(house, "a", charge(60, tokens=10, output=10))
+        other.reserve(asked("theirs", ask=Ask(99_800, 99_800)))
+        granted = reserve(house, asked("b"))
+        assert state(house, "a") is State.SETTLED, "what waits is written, and then it is looked again"
+    other.close_store()
+    assert isinstance(granted, Granted)
+    assert granted.tokens == 5, "90 nano-USD are left, and 99,940 would be without theirs"
+    assert sums(house.ledger)["all", "", "usd"] == Balance(settled=60, held=99_850 + 55)
+
+
+def test_a_run_that_another_process_has_stopped_meanwhile_is_refused(house: House) -> None:
+    def step(id_: str) -> Reservation:
+        return replace(asked(id_), run=RunAsk("r"))
+
+    other = SqliteLedger(house.ledger.path)
+    with house.held_up():
+        reserve(house, step("a"))
+        settle(house, "a", charge(60, tokens=10, output=10))
+        assert isinstance(reserve(house, step("b")), Granted)
+        other.change_run("default", "r", RunChange(RunVerb.STOP, START_NS))
+        refused = reserve(house, step("c"))
+    other.close_store()
+    assert isinstance(refused, Refused)
+    assert refused.run is not None
+
+
+def test_a_child_of_a_run_that_was_stopped_meanwhile_is_refused(house: House) -> None:
+    def step(id_: str) -> Reservation:
+        return replace(asked(id_), run=RunAsk("child", parent="r"))
+
+    other = SqliteLedger(house.ledger.path)
+    with house.held_up():
+        reserve(house, step("a"))
+        settle(house, "a", charge(60, tokens=10, output=10))
+        other.change_run("default", "r", RunChange(RunVerb.STOP, START_NS))
+        refused = reserve(house, step("b"))
+    other.close_store()
+    assert isinstance(refused, Refused)
+    assert refused.run is not None

@@ -38,6 +38,7 @@ from bursar.stores.compact import encode_labels, encode_note
 from bursar.stores.sqlite_balances import Counted
 from bursar.stores.sqlite_book import IDS_MAX
 from bursar.stores.sqlite_define import begin_budgets, declare_budgets, finish_budgets
+from bursar.stores.sqlite_pending import Otherwise
 from bursar.stores.sqlite_run import SqliteRuns
 
 __all__ = ["SqliteLedger"]
@@ -127,13 +128,17 @@ class SqliteLedger(SqliteRuns):
         with self.lock:
             if self.inside:
                 return None  # It is for the transaction around this to say what is seen.
-            self.begin_transaction(is_batch=False)
+            # To look whether others have written is a statement as well, and what was decided by is written anyway.
+            self.begin_transaction(is_batch=False, is_looking=asked.run is not None and not self.is_alone(asked))
             try:
                 granted = self._hold_new(asked, is_ample=True)
             except BaseException as error:
                 self.end_transaction(error)
                 raise
-            self.end_transaction(None)
+            try:
+                self.end_transaction(None)
+            except Otherwise:
+                return None
             return granted
 
     def is_covered(self, hold_id: str, amounts: Amounts) -> bool:

@@ -150,8 +150,12 @@ class SqliteBook:
         """
         return Transaction(self, is_batch=True)
 
-    def begin_transaction(self, *, is_batch: bool) -> None:
-        """Begin to write. Raises StoreUnavailable when the file is gone, or locked for too long."""
+    def begin_transaction(self, *, is_batch: bool, is_looking: bool = True) -> None:
+        """Begin to write. Raises StoreUnavailable when the file is gone, or locked for too long.
+
+        `is_looking`: forget what rows said if others have written since. Who does not look writes every row that it
+        decides by, and hears then that one is another (`Otherwise`).
+        """
         self._has_opened, self.is_batch = False, is_batch
         if self._is_lost:
             raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
@@ -163,6 +167,8 @@ class SqliteBook:
                 cursor.execute("BEGIN IMMEDIATE")
             self._is_seized = False
             self.inside = get_ident()
+            if not is_looking:
+                return
             (version,) = cursor.execute("PRAGMA data_version").fetchone()
             if version != self._version:
                 # Another connection has written since rows were read.

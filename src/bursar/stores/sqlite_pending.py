@@ -19,7 +19,7 @@ from typing import Any
 from bursar.core.run import RunRow
 from bursar.errors import StoreUnavailable
 
-__all__ = ["Pending"]
+__all__ = ["Otherwise", "Pending"]
 
 ROWS_MAX = 32
 """How many rows one statement writes at the most: each count is a statement of its own, prepared once."""
@@ -27,6 +27,10 @@ EACH_MAX = 16
 """Up to so many rows, a statement for each is cheaper than one that makes a table of them first: 10 of them take 10 µs
 against 17."""
 Row = Sequence[Any]
+
+
+class Otherwise(StoreUnavailable):
+    """A row is not what was decided on: another process has written it, or the ledger is inconsistent."""
 
 
 class Pending:
@@ -131,8 +135,8 @@ class Pending:
         if self._runs:
             counted = [_run_counts(was, now) for was, now in self._runs.values()]
             self._runs = {}
-            if self.cursor.executemany(self._queries["run_count"], counted).rowcount != len(counted):
-                raise StoreUnavailable(f"{where}: a run is not what was decided on, the ledger is inconsistent")
+            if self._run_one_by_one("run_count", counted) != len(counted):
+                raise Otherwise(f"{where}: a run is not what was decided on, the ledger is inconsistent")
         if self._closed:
             self._run_each("hold_close", "hold_close_all", self._closed)
             self._closed = []
@@ -150,7 +154,7 @@ class Pending:
             rows = list({row[-1]: row for moved in self._moved.values() for row in moved}.values())
         self._moved = {}
         if rows and self._run_each("balance_put", "balance_put_all", rows) != len(rows):
-            raise StoreUnavailable(f"{where}: a balance is not what was decided on, the ledger is inconsistent")
+            raise Otherwise(f"{where}: a balance is not what was decided on, the ledger is inconsistent")
         if self._is_all_held:
             for row in rows:
                 row[5] = row[2]
@@ -161,12 +165,12 @@ class Pending:
 
     def _run_each(self, one: str, all_: str, rows: Sequence[Row]) -> int:
         """Run a statement for each of a few rows, or one for many; gives how many rows of the table it changed."""
-        count = len(rows)
-        if count == 1:
-            return self.cursor.execute(self._queries[one], rows[0]).rowcount
-        if count <= EACH_MAX:
-            return self.cursor.executemany(self._queries[one], rows).rowcount
-        return self.run_all(all_, rows)
+        return self._run_one_by_one(one, rows) if len(rows) <= EACH_MAX else self.run_all(all_, rows)
+
+    def _run_one_by_one(self, query: str, rows: Sequence[Row]) -> int:
+        if len(rows) == 1:
+            return self.cursor.execute(self._queries[query], rows[0]).rowcount
+        return self.cursor.executemany(self._queries[query], rows).rowcount
 
     def run_all(self, query: str, rows: Sequence[Row]) -> int:
         """Run a query over `:rows` at once, whatever is pending; gives how many rows of the table it changed."""
@@ -202,4 +206,5 @@ def _run_counts(was: RunRow, now: RunRow) -> Row:
         was.tool_calls,
         was.in_flight,
         was.last_ns,
+        was.state,
     )
