@@ -285,8 +285,9 @@ def test_a_child_of_a_run_that_was_stopped_meanwhile_is_refused(house: House) ->
     with house.held_up():
         reserve(house, step("a"))
         settle(house, "a", charge(60, tokens=10, output=10))
+        assert isinstance(reserve(house, step("b")), Granted)
         other.change_run("default", "r", RunChange(RunVerb.STOP, START_NS))
-        refused = reserve(house, step("b"))
+        refused = reserve(house, step("c"))
     other.close_store()
     assert isinstance(refused, Refused)
     assert refused.run is not None
