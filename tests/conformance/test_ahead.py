@@ -261,33 +261,16 @@ def test_what_another_process_has_taken_meanwhile_is_seen_before_anything_is_hel
     assert sums(house.ledger)["all", "", "usd"] == Balance(settled=60, held=99_850 + 55)
 
 
-def test_a_run_that_another_process_has_stopped_meanwhile_is_refused(house: House) -> None:
-    def step(id_: str) -> Reservation:
-        return replace(asked(id_), run=RunAsk("r"))
-
+@pytest.mark.parametrize("run", [RunAsk("r"), RunAsk("child", parent="r")], ids=["the run", "the run above"])
+def test_a_run_that_another_process_has_stopped_meanwhile_is_refused(house: House, run: RunAsk) -> None:
     other = SqliteLedger(house.ledger.path)
     with house.held_up():
-        reserve(house, step("a"))
+        reserve(house, replace(asked("a"), run=run))
         settle(house, "a", charge(60, tokens=10, output=10))
-        assert isinstance(reserve(house, step("b")), Granted)
+        # Now all rows are remembered here.
+        assert isinstance(reserve(house, replace(asked("b"), run=run)), Granted)
         other.change_run("default", "r", RunChange(RunVerb.STOP, START_NS))
-        refused = reserve(house, step("c"))
-    other.close_store()
-    assert isinstance(refused, Refused)
-    assert refused.run is not None
-
-
-def test_a_child_of_a_run_that_was_stopped_meanwhile_is_refused(house: House) -> None:
-    def step(id_: str) -> Reservation:
-        return replace(asked(id_), run=RunAsk("child", parent="r"))
-
-    other = SqliteLedger(house.ledger.path)
-    with house.held_up():
-        reserve(house, step("a"))
-        settle(house, "a", charge(60, tokens=10, output=10))
-        assert isinstance(reserve(house, step("b")), Granted)
-        other.change_run("default", "r", RunChange(RunVerb.STOP, START_NS))
-        refused = reserve(house, step("c"))
+        refused = reserve(house, replace(asked("c"), run=run))
     other.close_store()
     assert isinstance(refused, Refused)
     assert refused.run is not None

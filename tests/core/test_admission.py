@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bursar.core.admission import UNBOUNDED, Ask, Balance, Cover, Denial, Grant, Line, admit, room_for
+from bursar.core.admission import UNBOUNDED, Ask, Balance, Cover, Denial, Grant, Line, admit, ample, free_of, room_for
 from bursar.core.budget import Unit
 from bursar.core.charge import AMOUNT_COUNTABLE_MAX
 from bursar.errors import BadRequest
@@ -74,6 +74,30 @@ def test_a_grant_fits_every_line_and_is_maximal_by_the_rules(
         assert not fits(ask.at_most, ask.share)
         if verdict.tokens > ask.at_least:
             assert verdict.tokens == ask.middle or not fits(verdict.tokens + 1, ask.share)
+
+
+@given(cover=covers, ask=asks(), book=books)
+@example(Cover(0, 1000, 0), Ask(1, 10, 5, 4), [(Unit.USD, 40, Balance())])
+@example(Cover(0, 1000, 0), Ask(1, 10, 5, 4), [(Unit.USD, 39, Balance())])
+@example(Cover(0, 0, 0), Ask(1, 10), [(Unit.USD, 40, Balance())])
+def test_what_is_plainly_ample_is_what_admission_grants(
+    cover: Cover, ask: Ask, book: list[tuple[Unit, int, Balance]]
+) -> None:
+    held = ample(cover, ask, free_of(book))
+    lines, balances = [line(limit, unit) for unit, limit, _ in book], [balance for _, _, balance in book]
+    if held is not None:
+        verdict = admit(cover, ask, lines, balances)
+        assert isinstance(verdict, Grant)
+        assert held == cover.amounts(verdict.tokens)
+        assert verdict.tokens == ask.at_most and verdict.room < UNBOUNDED
+        assert ask.is_ample(verdict)
+
+
+def test_ample_is_seen() -> None:
+    cover, ask = Cover(0, 1000, 0), Ask(1, 10, 5, 4)
+    assert ample(cover, ask, {Unit.USD: 40}) == cover.amounts(10)
+    assert ample(cover, ask, {Unit.USD: 39}) is None
+    assert ample(cover, ask, {Unit.USD: 40, Unit.REQUESTS: 3}) is None
 
 
 @given(cover=covers, unit=st.sampled_from(Unit), room=st.integers(-10, 10**10), attempts=st.integers(1, 4))

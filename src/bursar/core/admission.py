@@ -25,6 +25,7 @@ __all__ = [
     "Grant",
     "Line",
     "admit",
+    "ample",
     "free_of",
     "grant_within",
     "room_for",

@@ -147,26 +147,6 @@ class Note:
     seen: str = ""
     """What a guard saw in the request, in few words; empty for nothing."""
 
-    def as_list(self) -> list[int | str]:
-        """Give the fields in their order, as rows keep them."""
-        return [
-            self.system_bytes,
-            self.tools_bytes,
-            self.history_bytes,
-            self.user_bytes,
-            self.status,
-            self.ended,
-            self.duration_ms,
-            self.cap,
-            self.shape_key,
-            self.answer_tokens,
-            self.answered_by,
-            self.response_id,
-            self.earlier_tokens,
-            self.tool_calls,
-            self.seen,
-        ]
-
 
 @value
 class Closed:
