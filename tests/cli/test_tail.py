@@ -62,7 +62,7 @@ def test_only_calls_that_match_are_told_and_as_many_as_asked_for(filled: Filled)
 
 def test_no_label_moves_the_cursor(filled: Filled) -> None:
     filled.call({"agent": "evil"}, Amounts(1, requests=1))
-    filled.ledger.db.execute("UPDATE hold SET labels = replace(labels, 'evil', 'e\\u001b[2J\\u202e')")
+    filled.ledger.db.execute("UPDATE ended_hold SET labels = replace(labels, 'evil', 'e\\u001b[2J\\u202e')")
     out = run("tail", "--no-follow").stdout
     assert "\x1b" not in out and "\u202e" not in out and "e\N{REPLACEMENT CHARACTER}[2J" in out
 

@@ -327,7 +327,7 @@ def read_until(terminal: int, words: bytes, timeout_s: float = 60) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("key", [b"q", b"\x03"])
 def test_in_a_real_terminal_it_draws_takes_keys_and_leaves_the_terminal_as_it_was(filled: Filled, key: bytes) -> None:
-    filled.ledger.db.execute("UPDATE hold SET labels = replace(labels, 'support', 'sup\\u001b[5mport')")
+    filled.ledger.db.execute("UPDATE ended_hold SET labels = replace(labels, 'support', 'sup\\u001b[5mport')")
     with in_terminal("--no-color", "top") as (process, terminal):
         drawn = read_until(terminal, b"q quit")
         assert b"\x1b[?1049h" in drawn, "a screen of its own"

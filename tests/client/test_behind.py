@@ -266,7 +266,9 @@ def test_where_a_commit_waits_for_the_disk_no_loop_makes_one(tmp_path: Path, dur
             names = []
             ledger: Any = runtime.engine()._parts.ledger
             ledger.db.set_trace_callback(
-                lambda text: names.append(threading.current_thread().name) if text.startswith("INSERT INTO hold") else 0
+                lambda text: (
+                    names.append(threading.current_thread().name) if text.startswith("INSERT INTO open_hold") else 0
+                )
             )
             async with httpx2.AsyncClient() as client:
                 await client.post(home.chat_url, json=ASKED)

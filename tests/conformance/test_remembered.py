@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import astuple, replace
@@ -254,3 +255,14 @@ def test_an_end_that_nobody_asks_about_is_a_close(two: Two, is_batch: bool) -> N
     assert row is not None
     assert row.state is State.SETTLED
     assert sums(two.other) == {("all", "", "requests"): Balance(settled=1, held=1)}
+
+
+@pytest.mark.parametrize("query", ["hold_find", "hold_asked", "hold_row", "hold_list", "hold_since", "hold_of_run"])
+def test_calls_are_found_in_both_tables_by_an_index(two: Two, query: str) -> None:
+    """Open calls stand in a table of their own. A page of the latest must not sort all that there ever were."""
+    text = two.mine.q[query]
+    named = dict.fromkeys(re.findall(r":(\w+)", text), 1)
+    steps = [row[3] for row in two.mine.db.execute(f"EXPLAIN QUERY PLAN {text}", named)]
+    assert any(each.startswith("SEARCH ended_hold USING INDEX") for each in steps)
+    assert not any(each.startswith(("SCAN ended_hold", "CO-ROUTINE", "MATERIALIZE")) for each in steps)
+    assert ("MERGE (UNION ALL)" in steps) is ("ORDER BY" in text)

@@ -16,7 +16,7 @@ from bursar.core.budget import Unit
 from bursar.core.control import Change, Kind
 from bursar.core.hold import State, Verb
 from bursar.core.run import RunAsk
-from bursar.errors import StoreUnavailable
+from bursar.errors import HoldConflict, StoreUnavailable
 from bursar.stores.queries import load_script
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.sqlite_book import SCHEMA_VERSION
@@ -40,6 +40,7 @@ def old(tmp_path: Path) -> Path:
     ledger.close("a", Verb.SETTLE, START_NS, charge(7))
     ledger.close_store()
     db = sqlite3.connect(path)
+    in_one_table(db)
     # Version 1 is what is there without what later versions added.
     for kind, name in db.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall():
         if name not in first:
@@ -49,6 +50,16 @@ def old(tmp_path: Path) -> Path:
     db.commit()
     db.close()
     return path
+
+
+def in_one_table(db: sqlite3.Connection) -> None:
+    """Let open holds stand with the others, as they did until version 5."""
+    db.executescript("""
+        CREATE TABLE everyone AS SELECT * FROM hold;
+        DROP VIEW hold; DROP TRIGGER hold_once; DROP TABLE open_hold; DROP TABLE ended_hold;
+        ALTER TABLE everyone RENAME TO hold;
+    """)
+    db.executescript(load_script("schema_5.sql"))
 
 
 def version(path: Path) -> int:
@@ -86,6 +97,7 @@ def test_of_an_old_ledger_the_run_of_an_open_call_is_still_known(tmp_path: Path)
     ledger.close("a", Verb.SETTLE, START_NS, charge())
     ledger.close_store()
     db = sqlite3.connect(path)
+    in_one_table(db)
     db.executescript(load_script("schema_3.sql").partition("-- One row per open hold")[2].partition("\n")[2])
     db.execute("INSERT INTO run_hold SELECT id, tenant, run FROM hold WHERE run <> '' AND state = 0")
     assert db.execute("SELECT hold_id, run FROM run_hold").fetchall() == [("b", "r")]
@@ -101,6 +113,37 @@ def test_of_an_old_ledger_the_run_of_an_open_call_is_still_known(tmp_path: Path)
     assert ledger.verify() == []
     ledger.close_store()
     assert version(path) == SCHEMA_VERSION
+
+
+def test_of_an_old_ledger_the_open_calls_stand_in_a_table_of_their_own(tmp_path: Path) -> None:
+    """Until version 5 they stood with the others."""
+    path = tmp_path / "ledger.db"
+    ledger = SqliteLedger(path)
+    for name in ("settled", "open", "presumed", "released"):
+        ledger.reserve(call(line("usd", 100, Unit.USD), id=name, cover=cost(10)))
+    ledger.close("settled", Verb.SETTLE, START_NS, charge(7))
+    ledger.close("presumed", Verb.PRESUME, START_NS)
+    ledger.close("released", Verb.RELEASE, START_NS)
+    states = tuple(State)
+    before = ledger.holds("default", states, 9)
+    assert len(before) == 4
+    ledger.close_store()
+    db = sqlite3.connect(path)
+    in_one_table(db)
+    db.execute("PRAGMA user_version = 5")
+    db.commit()
+    db.close()
+    ledger = SqliteLedger(path)
+    assert ledger.holds("default", states, 9) == before
+    assert ledger.db.execute("SELECT id FROM open_hold").fetchall() == [("open",)]
+    for name in ("settled", "open"):
+        with pytest.raises(HoldConflict):
+            ledger.reserve(call(line("usd", 100, Unit.USD), id=name, cover=cost(11)))
+    ledger.close("open", Verb.SETTLE, START_NS, charge(3))
+    ledger.close("presumed", Verb.SETTLE, START_NS, charge(4))
+    assert sums(ledger)["usd", "", "usd"] == Balance(settled=14)
+    assert ledger.verify() == []
+    ledger.close_store()
 
 
 def in_flight(ledger: SqliteLedger) -> int:

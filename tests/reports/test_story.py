@@ -151,7 +151,7 @@ def test_calls_that_an_older_bursar_wrote_can_be_told(tmp_path: Path) -> None:
     (written,) = ledger.db.execute("SELECT note FROM hold").fetchone()
     short = written.removesuffix(',4,"row 5"]') + "]"
     assert len(short) < len(written)
-    ledger.db.execute("UPDATE hold SET note = ?", (short,))
+    ledger.db.execute("UPDATE ended_hold SET note = ?", (short,))
     (only,) = run_story(ledger, "default", "r").steps
     assert (only.call.note.tool_calls, only.call.note.seen, only.call.note.status) == (0, "", 200)
     ledger.close_store()

@@ -346,7 +346,7 @@ class SqliteLedger(SqliteRuns):
             entries.append((hold_id, str(book), at_ns, *amounts, bits, posted))
         written, response_id = (known.note, "") if note is None else (encode_note(note), note.response_id)
         row = (hold_id, int(effect.state), at_ns, *effect.settled, flags, price, written)
-        self.pending.close_hold(row, entries, response_id)
+        self.pending.close_hold(row, entries, response_id, is_open=known.hold.state is _OPEN)
         self._open_holds.pop(hold_id, None)
 
     def beat(self, process: str, at_ns: int) -> None:
@@ -371,7 +371,6 @@ def _hold_values(asked: Reservation, tokens: int, packed: str, run: str) -> tupl
         asked.id,
         asked.tenant,
         asked.process,
-        int(_OPEN),
         asked.at_ns,
         packed,
         f"{ask.at_least},{ask.at_most},{ask.middle},{ask.share}",

@@ -23,7 +23,7 @@ from bursar.stores.sqlite_transaction import Transaction
 __all__ = ["SqliteBook"]
 
 APPLICATION_ID = 0x62757273
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """`schema.sql` makes version 1; `schema_N.sql` makes version N of the one before, for new files and old ones alike."""
 IDS_MAX = 100_000
 """How many rows of a kind are remembered; beyond it the memory starts anew."""

@@ -105,7 +105,8 @@ class _Chunk:
             self._budgets.setdefault(budget.tenant, []).append(budget)
         self._lines: dict[tuple[str, str], list[tuple[int, Line]]] = {}
         self._ids: dict[tuple[str, str, Unit], int] = {}
-        self._holds: list[dict[str, str]] = []
+        self._open: list[dict[str, str]] = []
+        self._ended: list[dict[str, str]] = []
         self._moves: dict[int, Move] = {}
 
     def look(self, row: tuple[Any, ...]) -> None:
@@ -133,7 +134,7 @@ class _Chunk:
                 was.settled + settled.amount(line.unit),
                 was.presumed + (taken if state == State.PRESUMED else 0),
             )
-        self._holds.append({"id": hold_id, "balances": ",".join(ids)})
+        (self._open if state == State.OPEN else self._ended).append({"id": hold_id, "balances": ",".join(ids)})
 
     def _matching(self, tenant: str, labels: Labels) -> list[tuple[int, Line]]:
         """Give the lines of a call with these labels, each with the row of its budget."""
@@ -163,5 +164,6 @@ class _Chunk:
 
     def write(self) -> None:
         """Write down what each call counts in now, and the sums."""
-        self._ledger.db.executemany(self._ledger.q["hold_lines"], self._holds)
+        self._ledger.db.executemany(self._ledger.q["hold_lines"], self._ended)
+        self._ledger.db.executemany(self._ledger.q["hold_lines_open"], self._open)
         self._ledger.move_balances([(*move, number) for number, move in self._moves.items()])

@@ -37,7 +37,8 @@ class Pending:
     """The rows of one transaction. `count` says how many there were ever, so that a change can be noticed."""
 
     __slots__ = (
-        "_closed",
+        "_changed",
+        "_ended",
         "_entries",
         "_holds",
         "_is_all_held",
@@ -70,7 +71,8 @@ class Pending:
         """Forget what was not written: the transaction failed."""
         self.is_empty = True
         self._opened: list[Row] = []
-        self._closed: list[Row] = []
+        self._ended: list[Row] = []
+        self._changed: list[Row] = []
         self._entries: list[Row] = []
         self._responses: list[Row] = []
         self._holds: set[str] = set()
@@ -90,11 +92,14 @@ class Pending:
         self.cursor.execute(self._of_one.get("hold_insert") or self._text("hold_insert", 1, len(row)), row)
         self.count += 1
 
-    def close_hold(self, row: Row, entries: Sequence[Row], response_id: str) -> None:
-        """Say what became of a hold, with its entries and the name of its response ("" for none)."""
+    def close_hold(self, row: Row, entries: Sequence[Row], response_id: str, *, is_open: bool) -> None:
+        """Say what became of a hold, with its entries and the name of its response ("" for none).
+
+        `is_open`: until now it was; a hold is closed before anything else becomes of it.
+        """
         self.count += 1
         self.is_empty = False
-        self._closed.append(row)
+        (self._ended if is_open else self._changed).append(row)
         self._holds.add(row[0])
         self._entries += entries
         if response_id:
@@ -137,15 +142,24 @@ class Pending:
             self._runs = {}
             if self._run_one_by_one("run_count", counted) != len(counted):
                 raise Otherwise(f"{where}: a run is not what was decided on, the ledger is inconsistent")
-        if self._closed:
-            self._run_each("hold_close", "hold_close_all", self._closed)
-            self._closed = []
+        if self._ended:
+            self._end_holds(where)
+        if self._changed:
+            self._run_one_by_one("hold_change", self._changed)
+            self._changed = []
         if self._entries:
             self.run_all("entry_insert", self._entries)
             self._entries = []
         if self._responses:
             self.cursor.executemany(self._queries["response_insert"], self._responses)
             self._responses = []
+
+    def _end_holds(self, where: Path) -> None:
+        ended, gone = self._ended, [row[:1] for row in self._ended]
+        self._ended = []
+        self._run_each("hold_end", "hold_end_all", ended)
+        if self._run_each("hold_gone", "hold_gone_all", gone) != len(gone):
+            raise Otherwise(f"{where}: a call is no longer open, the ledger is inconsistent")
 
     def _write_sums(self, where: Path) -> None:
         if len(self._moved) == 1:

@@ -8,19 +8,19 @@ SELECT DISTINCT json_extract(identity, '$[3][1]') FROM budget WHERE tenant = :te
 -- Sum the calls since an instant whose labels contain a text: those that are settled, and those that are presumed.
 SELECT count(*), coalesce(sum(CASE state WHEN 1 THEN cost_nano
                                          ELSE (attempts * fixed_pico + tokens * output_pico + 999) / 1000 END), 0)
-FROM hold
+FROM ended_hold
 WHERE opened_ns >= :since_ns AND tenant = :tenant AND state IN (1, 3) AND (:needle = '' OR instr(labels, :needle) > 0);
 
 -- name: peek_lately
 -- Sum the calls that have ended since an instant.
 SELECT coalesce(sum(CASE state WHEN 1 THEN cost_nano WHEN 3
                     THEN (attempts * fixed_pico + tokens * output_pico + 999) / 1000 ELSE 0 END), 0)
-FROM hold WHERE closed_ns >= :since_ns AND closed_ns > 0 AND tenant = :tenant;
+FROM ended_hold WHERE closed_ns >= :since_ns AND closed_ns > 0 AND tenant = :tenant;
 
 -- name: peek_in_flight
 -- Count the open calls, and sum what is held for them.
 SELECT count(*), coalesce(sum((attempts * fixed_pico + tokens * output_pico + 999) / 1000), 0)
-FROM hold WHERE state = 0 AND tenant = :tenant;
+FROM open_hold WHERE tenant = :tenant;
 
 -- name: peek_fullest
 -- Find the fullest standing of the budgets in force, or of the one that is named.

@@ -94,8 +94,8 @@ FROM balance JOIN budget ON budget.id = balance.budget_id;
 
 -- name: hold_insert
 -- Open some holds.
-INSERT INTO hold (id, tenant, process, state, opened_ns, balances, asked, fixed_pico, output_pico, cover_input,
-                  choices, tokens, labels, run)
+INSERT INTO open_hold (id, tenant, process, opened_ns, balances, asked, fixed_pico, output_pico, cover_input, choices,
+                       tokens, labels, run)
 VALUES :rows;
 
 -- name: hold_find
@@ -111,31 +111,53 @@ FROM hold WHERE id = :id;
 
 -- name: hold_extend
 -- Cover more tokens, or another attempt.
-UPDATE hold SET tokens = :tokens, attempts = :attempts WHERE id = :id AND state = 0;
+UPDATE open_hold SET tokens = :tokens, attempts = :attempts WHERE id = :id;
 
--- name: hold_close
--- Record what became of a hold.
-UPDATE hold
+-- name: hold_end
+-- Record what became of an open hold. Its row is taken away then (`hold_gone`).
+INSERT INTO ended_hold (id, tenant, process, state, opened_ns, closed_ns, balances, asked, fixed_pico, output_pico,
+                        cover_input, choices, tokens, attempts, cost_nano, input_tokens, cached_tokens,
+                        cache_write_tokens, output_tokens, reasoning_tokens, requests, flags, price, labels, note, run)
+SELECT id, tenant, process, ?2, opened_ns, ?3, balances, asked, fixed_pico, output_pico, cover_input, choices, tokens,
+       attempts, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, labels, ?13, run
+FROM open_hold WHERE id = ?1;
+
+-- name: hold_end_all
+-- Record what became of some open holds, as `hold_end` does.
+INSERT INTO ended_hold (id, tenant, process, state, opened_ns, closed_ns, balances, asked, fixed_pico, output_pico,
+                        cover_input, choices, tokens, attempts, cost_nano, input_tokens, cached_tokens,
+                        cache_write_tokens, output_tokens, reasoning_tokens, requests, flags, price, labels, note, run)
+SELECT id, tenant, process, new.column2, opened_ns, new.column3, balances, asked, fixed_pico, output_pico, cover_input,
+       choices, tokens, attempts, new.column4, new.column5, new.column6, new.column7, new.column8, new.column9,
+       new.column10, new.column11, new.column12, labels, new.column13, run
+FROM (VALUES :rows) AS new JOIN open_hold ON open_hold.id = new.column1;
+
+-- name: hold_gone
+-- Take away the row of an open hold that has ended.
+DELETE FROM open_hold WHERE id = ?1;
+
+-- name: hold_gone_all
+-- Take away the rows of some, as `hold_gone` does.
+DELETE FROM open_hold WHERE id IN (VALUES :rows);
+
+-- name: hold_change
+-- Record what became of a hold that had ended already.
+UPDATE ended_hold
 SET state = ?2, closed_ns = ?3, cost_nano = ?4, input_tokens = ?5, cached_tokens = ?6, cache_write_tokens = ?7,
     output_tokens = ?8, reasoning_tokens = ?9, requests = ?10, flags = ?11, price = ?12, note = ?13
 WHERE id = ?1;
 
--- name: hold_close_all
--- Record what became of some holds.
-UPDATE hold
-SET state = new.column2, closed_ns = new.column3, cost_nano = new.column4, input_tokens = new.column5,
-    cached_tokens = new.column6, cache_write_tokens = new.column7, output_tokens = new.column8,
-    reasoning_tokens = new.column9, requests = new.column10, flags = new.column11, price = new.column12,
-    note = new.column13
-FROM (VALUES :rows) AS new WHERE hold.id = new.column1;
-
 -- name: hold_lines
 -- Count a hold against further balances, when a budget begins in the middle of its window.
-UPDATE hold SET balances = :balances WHERE id = :id;
+UPDATE ended_hold SET balances = :balances WHERE id = :id;
+
+-- name: hold_lines_open
+-- The same of one that is open.
+UPDATE open_hold SET balances = :balances WHERE id = :id;
 
 -- name: hold_open_of
 -- List some open holds of a process.
-SELECT id FROM hold WHERE process = :process AND state = 0 LIMIT :most;
+SELECT id FROM open_hold WHERE process = :process LIMIT :most;
 
 -- name: hold_since
 -- Read the calls of a time after a given one, for a budget that begins in the middle of its window. Those of every
@@ -148,7 +170,8 @@ ORDER BY opened_ns, id LIMIT :most;
 
 -- name: hold_latest
 -- Tell the latest instant that the ledger knows, so that its clock never runs back.
-SELECT coalesce(max(opened_ns), 0) FROM hold;
+SELECT max(coalesce((SELECT max(opened_ns) FROM ended_hold), 0),
+           coalesce((SELECT max(opened_ns) FROM open_hold), 0));
 
 -- name: hold_tenants
 -- List the tenants that have calls.
@@ -175,16 +198,15 @@ ORDER BY opened_ns DESC, id DESC LIMIT :most;
 SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,
        attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests,
        flags, price, note
-FROM hold WHERE state = 1
+FROM ended_hold WHERE state = 1
 ORDER BY opened_ns DESC, id DESC LIMIT :most;
 
 -- name: hold_open_list
--- List the calls in flight of a tenant, the oldest first; `+` keeps to the index of open holds alone.
-SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,
-       attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests,
-       flags, price, note
-FROM hold WHERE state = 0 AND tenant = :tenant
-ORDER BY +opened_ns, id LIMIT :most;
+-- List the calls in flight of a tenant, the oldest first.
+SELECT id, tenant, process, 0, opened_ns, 0, labels, fixed_pico, output_pico, cover_input, choices, tokens, attempts,
+       0, 0, 0, 0, 0, 0, 0, 0, '', ''
+FROM open_hold WHERE tenant = :tenant
+ORDER BY opened_ns, id LIMIT :most;
 
 -- name: hold_ended
 -- List the calls of a tenant that ended in a time, the latest first. `closed_ns > 0` names the index and comes last:
@@ -192,8 +214,8 @@ ORDER BY +opened_ns, id LIMIT :most;
 SELECT id, tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input, choices, tokens,
        attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests,
        flags, price, note
-FROM hold
-WHERE closed_ns >= :since_ns AND closed_ns < :until_ns AND closed_ns > 0 AND tenant = :tenant AND state > 0
+FROM ended_hold
+WHERE closed_ns >= :since_ns AND closed_ns < :until_ns AND closed_ns > 0 AND tenant = :tenant
 ORDER BY closed_ns DESC, id DESC LIMIT :most;
 
 -- name: hold_of_run
@@ -207,18 +229,18 @@ ORDER BY opened_ns, id LIMIT :most;
 
 -- name: hold_open_all
 -- Read what every open hold sets aside, for verify.
-SELECT fixed_pico, output_pico, cover_input, choices, tokens, attempts, balances FROM hold WHERE state = 0;
+SELECT fixed_pico, output_pico, cover_input, choices, tokens, attempts, balances FROM open_hold;
 
 -- name: response_insert
 -- Remember which call (id, response) a response came from; the first word counts.
-INSERT OR IGNORE INTO response (tenant, id, hold_id) SELECT tenant, ?2, id FROM hold WHERE id = ?1;
+INSERT OR IGNORE INTO response (tenant, id, hold_id) SELECT tenant, ?2, id FROM ended_hold WHERE id = ?1;
 
 -- name: response_find
 -- Read the call of a tenant's response.
-SELECT hold.id, hold.tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input,
+SELECT ended.id, ended.tenant, process, state, opened_ns, closed_ns, labels, fixed_pico, output_pico, cover_input,
        choices, tokens, attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens,
        reasoning_tokens, requests, flags, price, note
-FROM response JOIN hold ON hold.id = response.hold_id WHERE response.tenant = :tenant AND response.id = :id;
+FROM response JOIN ended_hold AS ended ON ended.id = response.hold_id WHERE response.tenant = :tenant AND response.id = :id;
 
 -- name: entry_insert
 -- Add some immutable rows to the ledger.
@@ -229,14 +251,14 @@ VALUES :rows;
 -- name: entry_fold
 -- Read every entry with the balances it counts against, for verify.
 SELECT entry.book, entry.cost_nano, entry.input_tokens, entry.cached_tokens, entry.cache_write_tokens,
-       entry.output_tokens, entry.reasoning_tokens, entry.requests, hold.balances
-FROM entry LEFT JOIN hold ON hold.id = entry.hold_id;
+       entry.output_tokens, entry.reasoning_tokens, entry.requests, ended.balances
+FROM entry LEFT JOIN ended_hold AS ended ON ended.id = entry.hold_id;
 
 -- name: spend_read
 -- Read the settled and presumed calls of a time, with their labels; a needle leaves out most that do not match.
 SELECT labels, state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens,
        cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests
-FROM hold
+FROM ended_hold
 WHERE opened_ns >= :since_ns AND opened_ns < :until_ns AND tenant = :tenant AND state IN (1, 3)
       AND (:needle = '' OR instr(labels, :needle) > 0);
 
@@ -249,7 +271,7 @@ ON CONFLICT (id) DO UPDATE SET beat_ns = max(beat_ns, excluded.beat_ns);
 -- List the processes that may own open holds, those that left holds behind included.
 SELECT id, beat_ns FROM process
 UNION
-SELECT DISTINCT process, 0 FROM hold WHERE state = 0 AND process NOT IN (SELECT id FROM process);
+SELECT DISTINCT process, 0 FROM open_hold WHERE process NOT IN (SELECT id FROM process);
 
 -- name: process_delete
 -- Forget a process.

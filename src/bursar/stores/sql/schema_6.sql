@@ -1,0 +1,48 @@
+-- The ledger, version 6: open holds stand in a table of their own. A hold is written before its call may go out, so what
+-- that writes is what a call waits for: one page now, where the row and its three indexes were four. The indexes are
+-- written when it has ended, for many at once. A file is changed in an instant: no row moves but those that are open.
+
+ALTER TABLE hold RENAME TO ended_hold;
+
+CREATE TABLE open_hold (
+    id          TEXT PRIMARY KEY,
+    tenant      TEXT NOT NULL,
+    process     TEXT NOT NULL,
+    opened_ns   INTEGER NOT NULL,
+    balances    TEXT NOT NULL,
+    asked       TEXT NOT NULL,
+    fixed_pico  INTEGER NOT NULL,
+    output_pico INTEGER NOT NULL,
+    cover_input INTEGER NOT NULL,
+    choices     INTEGER NOT NULL,
+    tokens      INTEGER NOT NULL,
+    attempts    INTEGER NOT NULL DEFAULT 1,
+    labels      TEXT NOT NULL,
+    run         TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO open_hold SELECT id, tenant, process, opened_ns, balances, asked, fixed_pico, output_pico, cover_input,
+                             choices, tokens, attempts, labels, run
+FROM ended_hold WHERE state = 0;
+
+DELETE FROM ended_hold WHERE state = 0;
+
+DROP INDEX hold_open;
+
+-- The id of a call that has ended is never held again.
+CREATE TRIGGER hold_once BEFORE INSERT ON open_hold WHEN EXISTS (SELECT 1 FROM ended_hold WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'a call with this id has ended'); END;
+
+-- Every call, as it was in one table. A constant has the type of the column that it stands for: else SQLite makes the
+-- whole of it first, whatever a query asks for.
+CREATE VIEW hold AS
+SELECT id, tenant, process, state, opened_ns, closed_ns, balances, asked, fixed_pico, output_pico, cover_input, choices,
+       tokens, attempts, cost_nano, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
+       requests, flags, price, labels, note, run
+FROM ended_hold
+UNION ALL
+SELECT id, tenant, process, CAST(0 AS INTEGER), opened_ns, CAST(0 AS INTEGER), balances, asked, fixed_pico, output_pico,
+       cover_input, choices, tokens, attempts, CAST(0 AS INTEGER), CAST(0 AS INTEGER), CAST(0 AS INTEGER),
+       CAST(0 AS INTEGER), CAST(0 AS INTEGER), CAST(0 AS INTEGER), CAST(0 AS INTEGER), CAST(0 AS INTEGER),
+       CAST('' AS TEXT), labels, CAST('' AS TEXT), run
+FROM open_hold;
