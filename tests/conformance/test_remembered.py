@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -13,6 +14,7 @@ import pytest
 from tests.conformance.kit import call, charge, line, sums
 
 from bursar.core.admission import Ask, Balance, Cover
+from bursar.core.budget import Unit
 from bursar.core.charge import Amounts
 from bursar.core.hold import State, Verb
 from bursar.core.ledger import Granted, Note, Refused, Reservation
@@ -266,3 +268,51 @@ def test_calls_are_found_in_both_tables_by_an_index(two: Two, query: str) -> Non
     assert any(each.startswith("SEARCH ended_hold USING INDEX") for each in steps)
     assert not any(each.startswith(("SCAN ended_hold", "CO-ROUTINE", "MATERIALIZE")) for each in steps)
     assert ("MERGE (UNION ALL)" in steps) is ("ORDER BY" in text)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_calls_add_by_unit_is_what_their_rows_come_to(two: Two, seed: int) -> None:
+    """Calls of different sets of balances that share some, alone and many in a transaction, from two processes."""
+    chosen = random.Random(seed)
+    lines = [
+        line(f"{unit}{number}", 60 + 40 * number, unit) for unit in (Unit.USD, Unit.REQUESTS) for number in range(9)
+    ]
+    open_: list[str] = []
+
+    def act(ledger: SqliteLedger, name: str) -> None:
+        if open_ and chosen.random() < 0.45:
+            id_ = open_.pop(chosen.randrange(len(open_)))
+            verb = chosen.choice([Verb.SETTLE, Verb.SETTLE, Verb.RELEASE, Verb.PRESUME])
+            ledger.close(id_, verb, START_NS, charge(chosen.randrange(30)) if verb is Verb.SETTLE else None)
+            return
+        some = chosen.sample(lines, chosen.choice([1, 3, 3, 12, 18]))
+        # The ones that are asked for again and again, as a program's calls do.
+        of_call = tuple(lines[:3] + lines[9:11]) if chosen.random() < 0.5 else tuple(some)
+        asked = call(*of_call, id=name, cover=Cover(1000 * chosen.randrange(9), 0, 0))
+        if isinstance(ledger.reserve(asked), Granted):
+            open_.append(name)
+
+    for number in range(120):
+        ledger = two.mine if chosen.random() < 0.8 else two.other
+        with ledger.batch() if chosen.random() < 0.3 else nullcontext():
+            for part in range(chosen.randrange(1, 6)):
+                act(ledger, f"{number}-{part}")
+        with two.mine.transaction():
+            two.mine._fold()
+            known = {sums[-1]: tuple(sums[:3]) for sums in two.mine._sums.values()}
+            rows = two.mine.db.execute("SELECT id, settled, presumed, held FROM balance").fetchall()
+            assert known.items() <= {row[0]: row[1:] for row in rows}.items()
+
+
+def test_a_hold_is_not_written_where_its_balance_has_no_room_whatever_was_remembered(two: Two) -> None:
+    """The last guard is in the statement that holds."""
+    asked = [call(line(limit=5), id=name) for name in "abc"]
+    two.mine.reserve(asked[0])
+    two.mine.reserve(asked[1])
+    version = two.mine.db.execute("PRAGMA data_version").fetchone()
+    two.mine.db.execute("UPDATE balance SET settled = 4")
+    assert two.mine.db.execute("PRAGMA data_version").fetchone() == version, "nobody notices"
+    with pytest.raises(StoreUnavailable, match="no room"):
+        two.mine.reserve(asked[2])
+    two.mine.db.execute("UPDATE balance SET settled = 0")
+    assert isinstance(two.mine.reserve(asked[2]), Granted)

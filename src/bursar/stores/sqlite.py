@@ -38,7 +38,6 @@ from bursar.stores.compact import encode_labels, encode_note
 from bursar.stores.sqlite_balances import Counted
 from bursar.stores.sqlite_book import IDS_MAX
 from bursar.stores.sqlite_define import begin_budgets, declare_budgets, finish_budgets
-from bursar.stores.sqlite_pending import Otherwise
 from bursar.stores.sqlite_run import SqliteRuns
 
 __all__ = ["SqliteLedger"]
@@ -128,17 +127,13 @@ class SqliteLedger(SqliteRuns):
         with self.lock:
             if self.inside:
                 return None  # It is for the transaction around this to say what is seen.
-            # To look whether others have written is a statement as well, and what was decided by is written anyway.
-            self.begin_transaction(is_batch=False, is_looking=asked.run is not None and not self.is_alone(asked))
+            self.begin_transaction(is_batch=False)
             try:
                 granted = self._hold_new(asked, is_ample=True)
             except BaseException as error:
                 self.end_transaction(error)
                 raise
-            try:
-                self.end_transaction(None)
-            except Otherwise:
-                return None
+            self.end_transaction(None)
             return granted
 
     def is_covered(self, hold_id: str, amounts: Amounts) -> bool:
@@ -206,7 +201,7 @@ class SqliteLedger(SqliteRuns):
         self, asked: Reservation, tokens: int, counted: Counted, held: Amounts, entry: RunEntry | None
     ) -> RunRow | None:
         """Count a hold whose row is written in its balances and its run; gives the run."""
-        self.hold_more(counted, held)
+        self.hold_more(counted, held, is_bounded=True)
         run = None if entry is None else self.enter_run(entry)
         hold = Hold(asked.id, _OPEN, asked.cover, tokens)
         self._remember_open(_made(_Open, (hold, counted, asked.tenant, "" if run is None else run.run, 0, "", "")))
@@ -267,8 +262,7 @@ class SqliteLedger(SqliteRuns):
             more = longer.held - held
             places = [(line.unit, line.limit, each) for line, each in zip(lines, balances, strict=True)]
             self._refuse_beyond(free_of(places), more)
-            self.places_of(counted)
-            self.hold_more(counted, more)
+            self.hold_more(counted, more, is_bounded=False)
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)
             if hold.id in self._open_holds:
                 self._remember_open(known._replace(hold=longer))
@@ -319,7 +313,7 @@ class SqliteLedger(SqliteRuns):
         effect, counted = apply(known.hold, verb, charge), known.counted
         if not effect.is_change:
             return effect
-        self.places_of(counted)
+        self.know(counted)
         self.move(counted, [effect.move(unit) for unit, _ in counted.by_unit])
         self._record(effect, known, at_ns, note)
         if known.run and known.hold.state is _OPEN:

@@ -14,6 +14,7 @@ from bursar.core.budget import Unit
 from bursar.core.charge import Amounts
 from bursar.core.labels import OTHER
 from bursar.stores.sqlite_book import IDS_MAX, SqliteBook
+from bursar.stores.sqlite_moves import BOUNDLESS, UnitMoves
 
 __all__ = ["Counted", "SqliteBalances", "Sums", "counted_in"]
 
@@ -22,8 +23,7 @@ COUNTED_MAX = 2_000
 
 
 Sums: TypeAlias = list[int]
-"""One balance: settled, presumed and held as they are now, the same three as its row has them, and the row's id. What
-the query `balance_put` takes, so that nothing is made anew to write it."""
+"""One balance: settled, presumed, held, and the id of its row."""
 _made = tuple.__new__
 """Makes a Balance at half the price: the class itself does so in Python, and a call makes half a dozen of them."""
 
@@ -31,7 +31,7 @@ _made = tuple.__new__
 class Counted:
     """The balances that a call counts against, in the order of its lines."""
 
-    __slots__ = ("by_unit", "free", "ids", "limits", "memory", "moved", "packed", "places", "turn", "units")
+    __slots__ = ("by_unit", "free", "ids", "limits", "memory", "moves", "packed", "places", "turn", "units")
 
     def __init__(self, ids: tuple[int, ...], units: tuple[Unit, ...], limits: tuple[int, ...], packed: str) -> None:
         self.ids = ids
@@ -47,8 +47,8 @@ class Counted:
         self.free: dict[Unit, int] = {}
         """What is left in each unit, as of the ledger's `turn`."""
         self.turn = -1
-        self.moved: list[Sums] = []
-        """The sums, those of each balance once."""
+        self.moves = UnitMoves()
+        """What its sums do not have yet."""
         self.memory: object = None
         """The memory in which the sums were found; they are no longer true where it is not the ledger's any more."""
 
@@ -71,7 +71,9 @@ class SqliteBalances(SqliteBook):
         self._rows: dict[int, tuple[Unit, int]] = {}
         self._sums: dict[int, Sums] = {}
         self._turn = 0
-        """How often sums were changed or read anew."""
+        """How often sums were changed."""
+        self._near: Counted | None = None
+        """The one set of balances whose sums need not have its moves: most calls of a program count in the same."""
         self._last: tuple[str, tuple[Line, ...], Counted] = ("", (), NOTHING)
         """The lines that were asked for last. Most calls of a program count in the same."""
         super().__init__(path, is_power_safe=is_power_safe, timeout_s=timeout_s)
@@ -80,6 +82,9 @@ class SqliteBalances(SqliteBook):
         super()._forget_sums()
         # Another one, by which whoever found sums in it knows that they are true no longer.
         self._sums = {}
+        if self._near is not None:
+            self._near.moves.forget()
+            self._near = None
 
     def forget(self) -> None:
         """Forget which row is which line."""
@@ -91,57 +96,86 @@ class SqliteBalances(SqliteBook):
     def places_of(self, counted: Counted) -> list[tuple[Unit, int, Sums]]:
         """Read the sums of a call's balances. Only within a transaction: what was read in an earlier one is remembered
         as long as nobody else writes, and what is pending is remembered until it is written."""
-        if counted.memory is not self._sums:
-            sums = self._read_sums(counted.ids)
-            counted.places = list(zip(counted.units, counted.limits, sums, strict=True))
-            of_unit: dict[Unit, list[tuple[int, Sums]]] = {}
-            for unit, limit, each in counted.places:
-                of_unit.setdefault(unit, []).append((limit, each))
-            counted.by_unit = list(of_unit.items())
-            counted.moved = list({each[-1]: each for each in sums}.values())
-            counted.memory = self._sums
-            counted.turn = -1
+        self._fold()
+        self.know(counted)
         return counted.places
+
+    def know(self, counted: Counted) -> None:
+        """Find the sums of a call's balances, where that has not been done."""
+        if counted.memory is self._sums:
+            return
+        sums = self._read_sums(counted.ids)
+        counted.places = list(zip(counted.units, counted.limits, sums, strict=True))
+        of_unit: dict[Unit, list[tuple[int, Sums]]] = {}
+        for unit, limit, each in counted.places:
+            of_unit.setdefault(unit, []).append((limit, each))
+        counted.by_unit = list(of_unit.items())
+        counted.moves = UnitMoves([[(each[-1], limit) for limit, each in places] for places in of_unit.values()])
+        counted.memory = self._sums
+        counted.turn = -1
 
     def free_in(self, counted: Counted) -> dict[Unit, int]:
         """Say what is left in each unit, as `free_of` does; within a transaction, as `places_of`."""
-        places = self.places_of(counted)
-        if counted.turn != self._turn:
-            counted.free = free_of(places)
+        if counted.turn != self._turn or counted.memory is not self._sums:
+            counted.free = free_of(self.places_of(counted))
             counted.turn = self._turn
         return counted.free
 
     def move(self, counted: Counted, changes: Sequence[tuple[int, int, int]]) -> None:
         """Add to the sums of a call's balances what goes with each unit (held, settled, presumed), in their order."""
-        free, is_known = counted.free, counted.turn == self._turn
-        for (unit, places), (held, settled, presumed) in zip(counted.by_unit, changes, strict=True):
-            for _, sums in places:
-                sums[0] += settled
-                sums[1] += presumed
-                sums[2] += held
-            if is_known:
+        self._come_near(counted)
+        counted.moves.add(changes)
+        if counted.turn == self._turn:
+            free = counted.free
+            for (unit, _), (held, settled, presumed) in zip(counted.by_unit, changes, strict=True):
                 # All balances of a unit move alike, so the one with the least room stays the one.
-                free[unit] -= settled + presumed + held
-        self._changed(counted, is_known=is_known)
-        self.pending.move(counted.ids, counted.moved)
-
-    def hold_more(self, counted: Counted, more: Amounts) -> None:
-        """Hold these amounts more in a call's balances, as `move` does."""
-        free, is_known = counted.free, counted.turn == self._turn
-        for unit, places in counted.by_unit:
-            amount = more.amount(unit)
-            for _, sums in places:
-                sums[2] += amount
-            if is_known:
-                free[unit] -= amount
-        self._changed(counted, is_known=is_known)
-        self.pending.hold_more(counted.ids, counted.moved)
-
-    def _changed(self, counted: Counted, *, is_known: bool) -> None:
-        """Let whoever shares a balance with these look again at what is left."""
+                free[unit] -= held + settled + presumed
+            counted.turn += 1
         self._turn += 1
-        if is_known:
-            counted.turn = self._turn
+
+    def hold_more(self, counted: Counted, more: Amounts, *, is_bounded: bool) -> None:
+        """Hold these amounts more in a call's balances, as `move` does; by its limits, or by others."""
+        self._come_near(counted)
+        amounts = [more.amount(unit) for unit, _ in counted.by_unit]
+        counted.moves.hold(amounts, is_bounded=is_bounded)
+        if counted.turn == self._turn:
+            free = counted.free
+            for (unit, _), amount in zip(counted.by_unit, amounts, strict=True):
+                free[unit] -= amount
+            counted.turn += 1
+        # Whoever shares a balance with these looks again at what is left.
+        self._turn += 1
+
+    def _come_near(self, counted: Counted) -> None:
+        """Let this be the one set of balances whose sums need not have its moves yet."""
+        pending = self.pending
+        pending.count += 1
+        pending.is_empty = False
+        if self._near is not counted:
+            self._fold()
+            self._near = counted
+
+    def _fold(self) -> None:
+        """Bring the sums of the near balances up to date, and make their moves those of rows."""
+        near = self._near
+        if near is not None:
+            self._near = None
+            behind, owed = near.moves.fold()
+            for (_, places), (held, settled, presumed) in zip(near.by_unit, behind, strict=True):
+                for _, sums in places:
+                    sums[0] += settled
+                    sums[1] += presumed
+                    sums[2] += held
+            self.pending.move(owed)
+
+    def _write_rows(self) -> None:
+        if self._near is not None:
+            moves = self._near.moves
+            if self.pending.has_moves or not moves.is_plain:
+                self._fold()
+            else:
+                self.pending.moved = moves.write()
+        super()._write_rows()
 
     def balances_of(self, counted: Counted) -> tuple[Balance, ...]:
         """Read a call's balances; within a transaction, as `places_of`."""
@@ -153,13 +187,14 @@ class SqliteBalances(SqliteBook):
         return [Balance() if number is None else Balance(*next(read)[:3]) for number in found]
 
     def _read_sums(self, ids: Sequence[int]) -> list[Sums]:
+        self._fold()
         if len(self._sums) >= IDS_MAX and self.pending.is_empty:
             self._sums = {}
         known = self._sums
         unknown = [number for number in dict.fromkeys(ids) if number not in known]
         if unknown:
             for number, *sums in self.run_list("balance_read", unknown):
-                known[number] = [*sums, *sums, number]
+                known[number] = [*sums, number]
         return [known[number] for number in ids]
 
     def find_counted(self, tenant: str, lines: tuple[Line, ...]) -> Counted | None:
@@ -186,7 +221,7 @@ class SqliteBalances(SqliteBook):
         """Add (held, settled, presumed) to the balance with the id that comes last, many of them at once."""
         if not self.pending.is_empty:
             self._write_pending()
-        self.db.executemany(self.q["balance_move"], moves)
+        self.db.executemany(self.q["balance_move"], [(*move, BOUNDLESS) for move in moves])
         self._forget_sums()
 
     def find_balance(self, tenant: str, line: Line) -> int | None:

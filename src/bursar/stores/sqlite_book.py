@@ -150,12 +150,9 @@ class SqliteBook:
         """
         return Transaction(self, is_batch=True)
 
-    def begin_transaction(self, *, is_batch: bool, is_looking: bool = True) -> None:
-        """Begin to write. Raises StoreUnavailable when the file is gone, or locked for too long.
-
-        `is_looking`: forget what rows said if others have written since. Who does not look writes every row that it
-        decides by, and hears then that one is another (`Otherwise`).
-        """
+    def begin_transaction(self, *, is_batch: bool) -> None:
+        """Begin to write, and forget what rows said if others have written since. Raises StoreUnavailable when the file
+        is gone, or locked for too long."""
         self._has_opened, self.is_batch = False, is_batch
         if self._is_lost:
             raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
@@ -167,8 +164,6 @@ class SqliteBook:
                 cursor.execute("BEGIN IMMEDIATE")
             self._is_seized = False
             self.inside = get_ident()
-            if not is_looking:
-                return
             (version,) = cursor.execute("PRAGMA data_version").fetchone()
             if version != self._version:
                 # Another connection has written since rows were read.
@@ -244,7 +239,7 @@ class SqliteBook:
         try:
             if error is None:
                 if not self.pending.is_empty:
-                    self.pending.write(self.path)
+                    self._write_rows()
                 if failpoints.armed:
                     failpoints.failpoint("in_commit")
                 self.pending.cursor.execute("COMMIT")
@@ -286,8 +281,11 @@ class SqliteBook:
     def _write_pending(self) -> None:
         """Write what is pending in the middle of it all. It was counted as written when it was asked for."""
         before = self.db.total_changes
-        self.pending.write(self.path)
+        self._write_rows()
         self._written += self.db.total_changes - before
+
+    def _write_rows(self) -> None:
+        self.pending.write(self.path)
 
     def _forget_sums(self) -> None:
         """Forget what rows said: another may have written them since."""

@@ -5,8 +5,8 @@ calls share a transaction, and many of them the same balances: a row of each kin
 all calls, not in eight for each, and a sum is written once however often it moved. Each statement lets go of the
 interpreter's lock and has to win it back from the event loop; that was dearer than the writing itself.
 
-It never decides anything. A sum or count is written over exactly what was read: a row that is another by then is an
-inconsistent ledger, and nothing is written at all.
+It never decides anything. Sums are added to, where they have the room; a count is written over exactly what was read. A
+row that is another by then is an inconsistent ledger, and nothing is written at all.
 """
 
 from __future__ import annotations
@@ -18,19 +18,13 @@ from typing import Any
 
 from bursar.core.run import RunRow
 from bursar.errors import StoreUnavailable
+from bursar.stores.sqlite_moves import BOUNDLESS, EACH_MAX, BalanceMove
 
-__all__ = ["Otherwise", "Pending"]
+__all__ = ["Pending"]
 
 ROWS_MAX = 32
 """How many rows one statement writes at the most: each count is a statement of its own, prepared once."""
-EACH_MAX = 16
-"""Up to so many rows, a statement for each is cheaper than one that makes a table of them first: 10 of them take 10 µs
-against 17."""
 Row = Sequence[Any]
-
-
-class Otherwise(StoreUnavailable):
-    """A row is not what was decided on: another process has written it, or the ledger is inconsistent."""
 
 
 class Pending:
@@ -41,8 +35,7 @@ class Pending:
         "_ended",
         "_entries",
         "_holds",
-        "_is_all_held",
-        "_moved",
+        "_moves",
         "_of_one",
         "_opened",
         "_queries",
@@ -52,6 +45,7 @@ class Pending:
         "count",
         "cursor",
         "is_empty",
+        "moved",
     )
 
     def __init__(self, db: sqlite3.Connection, queries: Mapping[str, str]) -> None:
@@ -77,8 +71,9 @@ class Pending:
         self._responses: list[Row] = []
         self._holds: set[str] = set()
         self._runs: dict[tuple[str, str], tuple[RunRow, RunRow]] = {}
-        self._moved: dict[tuple[int, ...], list[list[int]]] = {}
-        self._is_all_held = True
+        self._moves: dict[int, BalanceMove] = {}
+        self.moved: list[BalanceMove] = []
+        """Moves of balances, each once, that nothing else is added to."""
 
     def open_hold(self, row: Row) -> None:
         """Add a row of `hold`, its columns in the order of the query."""
@@ -109,16 +104,21 @@ class Pending:
         """Tell whether the row of a hold is not yet what it is to be."""
         return hold_id in self._holds
 
-    def move(self, ids: tuple[int, ...], sums: list[list[int]]) -> None:
-        """Let balances (each once) have the sums that they have by then; each is written over what its row says."""
-        self._is_all_held = False
-        self.hold_more(ids, sums)
+    @property
+    def has_moves(self) -> bool:
+        """Tell whether balances move for which more than one call may count."""
+        return bool(self._moves)
 
-    def hold_more(self, ids: tuple[int, ...], sums: list[list[int]]) -> None:
-        """Do the same where more is held, and nothing else has changed."""
-        self.count += 1
-        self.is_empty = False
-        self._moved[ids] = sums
+    def move(self, moves: Sequence[BalanceMove]) -> None:
+        """Add to balances, also to those that were added to already."""
+        known = self._moves
+        for move in moves:
+            held, settled, presumed, number, most = move
+            first = known.get(number)
+            if first is not None:
+                most = BOUNDLESS if BOUNDLESS in (most, first[4]) else min(most - first[0], first[4] - held)
+                move = held + first[0], settled + first[1], presumed + first[2], number, most  # noqa: PLW2901
+            known[number] = move
 
     def count_run(self, was: RunRow, now: RunRow) -> None:
         """Let a run have other counts; they are written over what they were when they were first changed."""
@@ -135,13 +135,13 @@ class Pending:
         if self._opened:
             self.run_all("hold_insert", self._opened)
             self._opened = []
-        if self._moved:
+        if self.moved or self._moves:
             self._write_sums(where)
         if self._runs:
             counted = [_run_counts(was, now) for was, now in self._runs.values()]
             self._runs = {}
             if self._run_one_by_one("run_count", counted) != len(counted):
-                raise Otherwise(f"{where}: a run is not what was decided on, the ledger is inconsistent")
+                raise StoreUnavailable(f"{where}: a run is not what was decided on, the ledger is inconsistent")
         if self._ended:
             self._end_holds(where)
         if self._changed:
@@ -159,23 +159,13 @@ class Pending:
         self._ended = []
         self._run_each("hold_end", "hold_end_all", ended)
         if self._run_each("hold_gone", "hold_gone_all", gone) != len(gone):
-            raise Otherwise(f"{where}: a call is no longer open, the ledger is inconsistent")
+            raise StoreUnavailable(f"{where}: a call is no longer open, the ledger is inconsistent")
 
     def _write_sums(self, where: Path) -> None:
-        if len(self._moved) == 1:
-            (rows,) = self._moved.values()
-        else:
-            rows = list({row[-1]: row for moved in self._moved.values() for row in moved}.values())
-        self._moved = {}
-        if rows and self._run_each("balance_put", "balance_put_all", rows) != len(rows):
-            raise Otherwise(f"{where}: a balance is not what was decided on, the ledger is inconsistent")
-        if self._is_all_held:
-            for row in rows:
-                row[5] = row[2]
-            return
-        self._is_all_held = True
-        for row in rows:
-            row[3], row[4], row[5] = row[0], row[1], row[2]
+        rows = self.moved or list(self._moves.values())
+        self._moves, self.moved = {}, []
+        if self._run_each("balance_move", "balance_move_all", rows) != len(rows):
+            raise StoreUnavailable(f"{where}: no room for what was admitted, the ledger is inconsistent")
 
     def _run_each(self, one: str, all_: str, rows: Sequence[Row]) -> int:
         """Run a statement for each of a few rows, or one for many; gives how many rows of the table it changed."""

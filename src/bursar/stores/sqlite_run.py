@@ -66,11 +66,6 @@ class SqliteRuns(SqliteControl):
                 self.change([audit])
             return after
 
-    def is_alone(self, asked: Reservation) -> bool:
-        """Tell whether a call's run is remembered, and no other is above it: then its own row is all that decides."""
-        row = None if asked.run is None else self._runs.get((asked.tenant, asked.run.run))
-        return row is not None and not row.parent
-
     def look_up_run(self, asked: Reservation) -> RunEntry | None:
         """Decide whether a call may enter its run; None where nothing is asked of one. Nothing is written yet."""
         ask = asked.run

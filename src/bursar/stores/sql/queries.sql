@@ -45,21 +45,16 @@ INSERT INTO balance (budget_id, starts_ns, ends_ns, scope) VALUES (:budget_id, :
 -- Read the sums of some balances.
 SELECT id, settled, presumed, held FROM balance WHERE id IN (:ids);
 
--- name: balance_put
--- Write sums (settled, presumed, held, each as it was, and the id): only over what was read, and decided on.
-UPDATE balance SET settled = ?1, presumed = ?2, held = ?3
-WHERE id = ?7 AND settled = ?4 AND presumed = ?5 AND held = ?6;
-
--- name: balance_put_all
--- Write the sums of some balances, as `balance_put` does.
-UPDATE balance SET settled = new.column1, presumed = new.column2, held = new.column3
-FROM (VALUES :rows) AS new
-WHERE balance.id = new.column7 AND balance.settled = new.column4 AND balance.presumed = new.column5
-  AND balance.held = new.column6;
-
 -- name: balance_move
--- Move amounts (held, settled, presumed, id) between the sides of one balance.
-UPDATE balance SET held = held + ?1, settled = settled + ?2, presumed = presumed + ?3 WHERE id = ?4;
+-- Add to the sides of one balance (held, settled, presumed, id), only where it has come to no more than the last says.
+UPDATE balance SET held = held + ?1, settled = settled + ?2, presumed = presumed + ?3
+WHERE id = ?4 AND settled + presumed + held <= ?5;
+
+-- name: balance_move_all
+-- Add to the sides of some balances (each once), as `balance_move` does.
+UPDATE balance SET held = held + new.column1, settled = settled + new.column2, presumed = presumed + new.column3
+FROM (VALUES :rows) AS new
+WHERE balance.id = new.column4 AND settled + presumed + held <= new.column5;
 
 -- name: balance_budget
 -- Tell the unit that a balance counts, and its budget.
