@@ -283,13 +283,15 @@ def test_what_calls_add_by_unit_is_what_their_rows_come_to(two: Two, seed: int) 
         if open_ and chosen.random() < 0.45:
             id_ = open_.pop(chosen.randrange(len(open_)))
             verb = chosen.choice([Verb.SETTLE, Verb.SETTLE, Verb.RELEASE, Verb.PRESUME])
-            ledger.close(id_, verb, START_NS, charge(chosen.randrange(30)) if verb is Verb.SETTLE else None)
+            close = chosen.choice([ledger.close, ledger.end])
+            close(id_, verb, START_NS, charge(chosen.randrange(30)) if verb is Verb.SETTLE else None)
             return
         some = chosen.sample(lines, chosen.choice([1, 3, 3, 12, 18]))
         # The ones that are asked for again and again, as a program's calls do.
         of_call = tuple(lines[:3] + lines[9:11]) if chosen.random() < 0.5 else tuple(some)
-        asked = call(*of_call, id=name, cover=Cover(1000 * chosen.randrange(9), 0, 0))
-        if isinstance(ledger.reserve(asked), Granted):
+        asked = call(*of_call, id=name, cover=Cover(1000 * chosen.randrange(9), 1000, 0), ask=Ask(0, 2))
+        # What is held ahead tells nobody the balances, so their sums need not be up to date.
+        if isinstance((chosen.random() < 0.6 and ledger.reserve_ahead(asked)) or ledger.reserve(asked), Granted):
             open_.append(name)
 
     for number in range(120):
@@ -302,6 +304,16 @@ def test_what_calls_add_by_unit_is_what_their_rows_come_to(two: Two, seed: int) 
             known = {sums[-1]: tuple(sums[:3]) for sums in two.mine._sums.values()}
             rows = two.mine.db.execute("SELECT id, settled, presumed, held FROM balance").fetchall()
             assert known.items() <= {row[0]: row[1:] for row in rows}.items()
+
+
+def test_who_is_refused_hears_of_all_that_was_held_ahead(two: Two) -> None:
+    lines = (line("a", 10, Unit.USD), line("b", 20, Unit.USD))
+    asked = [call(*lines, id=name, cover=Cover(3000, 1000, 0), ask=Ask(0, 2)) for name in "abc"]
+    two.mine.reserve(asked[0])
+    assert two.mine.reserve_ahead(asked[1]) == Granted(2, 2, ())
+    refused = two.mine.reserve(replace(asked[2], cover=Cover(6000, 1000, 0)))
+    assert isinstance(refused, Refused)
+    assert (refused.line.budget, refused.balance) == ("a", Balance(held=10))
 
 
 def test_a_hold_is_not_written_where_its_balance_has_no_room_whatever_was_remembered(two: Two) -> None:

@@ -63,15 +63,14 @@ class Amounts(NamedTuple):
 
     def amount(self, unit: Unit) -> int:
         """Count this in one unit of a limit."""
+        cost, read, _, _, output, _, requests = self
         if unit is _USD:
-            return self.cost_nano
+            return cost
         if unit is _TOKENS:
-            return self.input_tokens + self.output_tokens
+            return read + output
         if unit is _REQUESTS:
-            return self.requests
-        if unit is _INPUT_TOKENS:
-            return self.input_tokens
-        return self.output_tokens
+            return requests
+        return read if unit is _INPUT_TOKENS else output
 
     def __add__(self, other: Amounts) -> Amounts:  # type: ignore[override]
         return Amounts(

@@ -110,7 +110,8 @@ class SqliteBalances(SqliteBook):
         for unit, limit, each in counted.places:
             of_unit.setdefault(unit, []).append((limit, each))
         counted.by_unit = list(of_unit.items())
-        counted.moves = UnitMoves([[(each[-1], limit) for limit, each in places] for places in of_unit.values()])
+        ids = [[(each[-1], limit) for limit, each in places] for places in of_unit.values()]
+        counted.moves = UnitMoves(tuple(of_unit), ids)
         counted.memory = self._sums
         counted.turn = -1
 
@@ -136,12 +137,11 @@ class SqliteBalances(SqliteBook):
     def hold_more(self, counted: Counted, more: Amounts, *, is_bounded: bool) -> None:
         """Hold these amounts more in a call's balances, as `move` does; by its limits, or by others."""
         self._come_near(counted)
-        amounts = [more.amount(unit) for unit, _ in counted.by_unit]
-        counted.moves.hold(amounts, is_bounded=is_bounded)
+        counted.moves.hold(more, is_bounded=is_bounded)
         if counted.turn == self._turn:
             free = counted.free
-            for (unit, _), amount in zip(counted.by_unit, amounts, strict=True):
-                free[unit] -= amount
+            for unit in free:
+                free[unit] -= more.amount(unit)
             counted.turn += 1
         # Whoever shares a balance with these looks again at what is left.
         self._turn += 1
@@ -171,7 +171,7 @@ class SqliteBalances(SqliteBook):
     def _write_rows(self) -> None:
         if self._near is not None:
             moves = self._near.moves
-            if self.pending.has_moves or not moves.is_plain:
+            if self.pending.has_moves or not moves.is_plain or moves.is_long:
                 self._fold()
             else:
                 self.pending.moved = moves.write()

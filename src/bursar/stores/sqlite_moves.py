@@ -9,83 +9,100 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from bursar.core.budget import Unit
+from bursar.core.charge import Amounts
+
 __all__ = ["BOUNDLESS", "EACH_MAX", "BalanceMove", "UnitMoves"]
 
 EACH_MAX = 16
 """Up to so many rows, a statement for each is cheaper than one that makes a table of them first: 10 of them take 10 µs
 against 17."""
+SINCE_MAX = 64
+"""How much may be written before it is added up."""
 BOUNDLESS = 2**63 - 1
 """More than any balance comes to."""
 BalanceMove: TypeAlias = tuple[int, int, int, int, int]
 """Held, settled and presumed more, the id of the row, and the most that it may have come to before."""
-_NOTHING = [0, 0, 0]
+Change: TypeAlias = tuple[int, int, int]
+"""Held, settled and presumed more."""
 
 
 class UnitMoves:
-    """Held, settled and presumed more in each unit, some of it written and some not."""
+    """What one set of balances is moved by: holds, and what became of them, some of it written and some not."""
 
-    __slots__ = ("_last", "_owed", "_places", "_rows", "_written", "is_bounded", "is_plain")
+    __slots__ = ("_last", "_owed", "_places", "_rows", "_since", "_units", "is_bounded", "is_plain")
 
-    def __init__(self, places: Sequence[Sequence[tuple[int, int]]] = ()) -> None:
+    def __init__(self, units: Sequence[Unit] = (), places: Sequence[Sequence[tuple[int, int]]] = ()) -> None:
         """`places`: id and limit of each balance, by unit."""
+        self._units = units
         self._places = places
         ids = [number for each in places for number, _ in each]
         self.is_plain = len(set(ids)) == len(ids) <= EACH_MAX
         """Each balance is there once, and they are few."""
-        self._last: list[list[int]] = []
+        self._last: list[Amounts | Sequence[Change]] = []
         self._rows: list[BalanceMove] = []
-        """What was written last, and the rows of that: the calls of an agent are often alike."""
+        """What was written last by the limits, and the rows of that: the calls of an agent are often alike."""
         self.forget()
 
     def forget(self) -> None:
         """Take nothing for added."""
-        self._owed = [_NOTHING[:] for _ in self._places]
-        """What is not written yet."""
-        self._written = [_NOTHING[:] for _ in self._places]
+        self._owed: list[Amounts | Sequence[Change]] = []
+        """What is not written yet: what is held more, or what else goes with each unit."""
+        self._since: list[Amounts | Sequence[Change]] = []
         """What is written, and not in the sums."""
         self.is_bounded = True
         """What is not written yet was all held, and by the limits of the places."""
 
-    def hold(self, amounts: Sequence[int], *, is_bounded: bool) -> None:
-        """Hold more in each unit, by the limits of the places or by others."""
+    @property
+    def is_long(self) -> bool:
+        """Tell whether so much is written that it had better be folded."""
+        return len(self._since) > SINCE_MAX
+
+    def hold(self, more: Amounts, *, is_bounded: bool) -> None:
+        """Hold more, by the limits of the places or by others."""
+        self._owed.append(more)
         if not is_bounded:
             self.is_bounded = False
-        for owed, amount in zip(self._owed, amounts, strict=True):
-            owed[0] += amount
 
-    def add(self, changes: Sequence[Sequence[int]]) -> None:
+    def add(self, changes: Sequence[Change]) -> None:
         """Add to each unit what is held, settled and presumed more."""
+        self._owed.append(changes)
         self.is_bounded = False
-        for owed, (held, settled, presumed) in zip(self._owed, changes, strict=True):
-            owed[0] += held
-            owed[1] += settled
-            owed[2] += presumed
 
     def write(self) -> list[BalanceMove]:
         """Take all for written; gives what was not, in rows."""
         owed = self._owed
-        self._owed = [_NOTHING[:] for _ in owed]
-        for written, (held, settled, presumed) in zip(self._written, owed, strict=True):
-            written[0] += held
-            written[1] += settled
-            written[2] += presumed
+        self._since += owed
+        self._owed = []
         if not self.is_bounded:
-            self.is_bounded, self._last = True, []
-            pairs = zip(owed, self._places, strict=True)
-            return [
-                (held, settled, presumed, number, BOUNDLESS)
-                for (held, settled, presumed), each in pairs
-                for number, _ in each
-            ]
+            self.is_bounded = True
+            return self._rows_of(owed, is_bounded=False)
         if owed != self._last:
-            self._last = owed
-            pairs = zip(owed, self._places, strict=True)
-            self._rows = [(held, 0, 0, number, limit - held) for (held, _, _), each in pairs for number, limit in each]
+            self._last, self._rows = owed, self._rows_of(owed, is_bounded=True)
         return self._rows
 
-    def fold(self) -> tuple[list[list[int]], list[BalanceMove]]:
+    def fold(self) -> tuple[list[Change], list[BalanceMove]]:
         """Leave nothing; gives what the sums do not have in each unit, and in rows what is not written."""
-        rows = self.write() if any(map(any, self._owed)) else []
-        behind = self._written
+        rows = self.write() if self._owed else []
+        behind = self._sum(self._since)
         self.forget()
         return behind, rows
+
+    def _rows_of(self, moves: Sequence[Amounts | Sequence[Change]], *, is_bounded: bool) -> list[BalanceMove]:
+        pairs = zip(self._sum(moves), self._places, strict=True)
+        return [
+            (held, settled, presumed, number, limit - held if is_bounded else BOUNDLESS)
+            for (held, settled, presumed), each in pairs
+            for number, limit in each
+        ]
+
+    def _sum(self, moves: Sequence[Amounts | Sequence[Change]]) -> list[Change]:
+        """Say what goes with each unit by all of these."""
+        total = [(0, 0, 0)] * len(self._units)
+        for move in moves:
+            changes = [(move.amount(unit), 0, 0) for unit in self._units] if isinstance(move, Amounts) else move
+            total = [
+                (held + more[0], settled + more[1], presumed + more[2])
+                for (held, settled, presumed), more in zip(total, changes, strict=True)
+            ]
+        return total
