@@ -137,7 +137,7 @@ class RunRow(NamedTuple):
 
     def counting(self, steps: int, tool_calls: int, in_flight: int, last_ns: int) -> RunRow:
         """Give the row with other counts."""
-        return _made(RunRow, (*self[:_LAST], last_ns, steps, tool_calls, in_flight, *self[_BEHIND:]))
+        return _made(RunRow, (*self[:5], last_ns, steps, tool_calls, in_flight, *self[9:]))
 
     def ends_ns(self, limits: tuple[RunLimit, ...]) -> int | None:
         """Give the instant at which the run's seconds are over; None where nothing limits them."""
@@ -149,9 +149,8 @@ class RunRow(NamedTuple):
         return self.began_ns + seconds * NS
 
 
-_LAST: Final = RunRow._fields.index("last_ns")
-_BEHIND: Final = RunRow._fields.index("parent")
-"""Between these two the counts stand together."""
+assert RunRow._fields[5:11] == ("last_ns", "steps", "tool_calls", "in_flight", "parent", "depth")
+assert RunRow._fields[16] == "extras"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +208,8 @@ def admit_run(ask: RunAsk, tenant: str, at_ns: int, row: RunRow | None, above: S
     parent, is_new = None, row is None
     if row is None:
         row, parent = _begun(ask, tenant, at_ns, above)
-    state, steps, tool_calls, in_flight = row.state, row.steps, row.tool_calls, row.in_flight
+    # In one step: to look up a field of a named tuple by its name is dearer than all the rest.
+    _, _, began_ns, state, _, last_ns, steps, tool_calls, in_flight, _, depth = row[:11]
     if state is _PARKED or state is _STOPPED:
         return RunEntry(row, denial=RunDenial(row, row.guard, row.figure))
     for each in above:
@@ -224,18 +224,18 @@ def admit_run(ask: RunAsk, tenant: str, at_ns: int, row: RunRow | None, above: S
     steps_end, tools_end, age_end_ns, flight_end, depth_end = limits.bounds
     if (
         is_new
-        or row.extras
+        or row[16]
         or steps >= steps_end
         or tool_calls >= tools_end
-        or at_ns - row.began_ns >= age_end_ns
+        or at_ns - began_ns >= age_end_ns
         or in_flight >= flight_end
-        or row.depth >= depth_end
+        or depth >= depth_end
     ):
         # Near a limit, each is looked at, with what was granted beyond it.
-        denied = _denied(limits, row.counting(steps, tool_calls, in_flight, row.last_ns), parent, at_ns)
+        denied = _denied(limits, row.counting(steps, tool_calls, in_flight, last_ns), parent, at_ns)
         if denied is not None:
             return denied
-    entered = row.counting(steps + 1, tool_calls, in_flight + 1, row.last_ns)
+    entered = row.counting(steps + 1, tool_calls, in_flight + 1, last_ns)
     return _made(RunEntry, (entered, parent, None, is_new, False))
 
 
@@ -289,12 +289,12 @@ def _tripped(row: RunRow, denial: RunDenial, at_ns: int, *, is_parking: bool) ->
 
 def left(row: RunRow, at_ns: int, tool_calls: int, *, is_released: bool) -> RunRow:
     """Give the row after one of its calls ended; one that was never answered for is no step."""
-    steps, in_flight = row.steps, row.in_flight
+    last_ns, steps, counted, in_flight = row[5:9]
     if is_released and steps > 0:
         steps -= 1
     if in_flight > 0:
         in_flight -= 1
-    return row.counting(steps, row.tool_calls + tool_calls, in_flight, max(row.last_ns, at_ns))
+    return row.counting(steps, counted + tool_calls, in_flight, max(last_ns, at_ns))
 
 
 class RunVerb(StrEnum):

@@ -12,9 +12,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from threading import get_ident
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from bursar.core.admission import (
     Ask,
@@ -22,7 +21,6 @@ from bursar.core.admission import (
     Denial,
     Line,
     admit,
-    ample,
     free_of,
     grant_within,
     line_without_room,
@@ -34,11 +32,10 @@ from bursar.core.hold import Effect, Hold, State, Verb, apply
 from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation, refuse_run
 from bursar.core.run import RunEntry, RunRow
 from bursar.errors import BursarError, HoldConflict, NotFound, StoreUnavailable
-from bursar.stores.compact import encode_labels, encode_note
+from bursar.stores.compact import encode_note
+from bursar.stores.sqlite_ahead import OpenHold, SqliteAhead, hold_values
 from bursar.stores.sqlite_balances import Counted
-from bursar.stores.sqlite_book import IDS_MAX
 from bursar.stores.sqlite_define import begin_budgets, declare_budgets, finish_budgets
-from bursar.stores.sqlite_run import SqliteRuns
 
 __all__ = ["SqliteLedger"]
 
@@ -47,26 +44,8 @@ _made = tuple.__new__
 """Makes a named tuple at half the price: the class itself does so in Python, and a call makes half a dozen of them."""
 
 
-class _Open(NamedTuple):
-    """A hold as it is known, mostly an open one of this process: its row is not read again to close it."""
-
-    hold: Hold
-    counted: Counted
-    """The balances that it counts against."""
-    tenant: str
-    run: str
-    """The run that counts it as in flight while it is open; "" for none."""
-    flags: int = 0
-    price: str = ""
-    note: str = ""
-
-
-class SqliteLedger(SqliteRuns):
+class SqliteLedger(SqliteAhead):
     """A ledger in one file. See `pipeline/ports.py` for the contract, `SqliteBook` for what the constructor takes."""
-
-    def __init__(self, path: Path, *, is_power_safe: bool = False, timeout_s: float = 5.0) -> None:
-        self._open_holds: dict[str, _Open] = {}
-        super().__init__(path, is_power_safe=is_power_safe, timeout_s=timeout_s)
 
     def define(self, budgets: Iterable[Budget], at_ns: int) -> None:
         """Put exactly these budgets in force, and let each new one begin with what its window has already."""
@@ -118,34 +97,10 @@ class SqliteLedger(SqliteRuns):
             known = self._asked(asked.id)
             return self._reserve(asked) if known is None else self._again(known, asked)
 
-    def reserve_ahead(self, asked: Reservation) -> Granted | None:
-        """Hold where there is ample room, whatever closes are still to come; None, and nothing written, elsewhere.
-
-        Until its close, a call counts with all that was held for it. So what is granted in full now would be granted
-        in full after these closes. It is not told its balances.
-        """
-        with self.lock:
-            if self.inside:
-                return None  # It is for the transaction around this to say what is seen.
-            self.begin_transaction(is_batch=False)
-            try:
-                granted = self._hold_new(asked, is_ample=True)
-            except BaseException as error:
-                self.end_transaction(error)
-                raise
-            self.end_transaction(None)
-            return granted
-
-    def is_covered(self, hold_id: str, amounts: Amounts) -> bool:
-        """Tell whether a hold of this process is open and covers these amounts, as far as is remembered. Any thread."""
-        known = self._open_holds.get(hold_id)
-        return known is not None and known.hold.is_enough(amounts)
-
-    def _hold_new(self, asked: Reservation, *, is_ample: bool = False) -> Granted | None:
+    def _hold_new(self, asked: Reservation) -> Granted | None:
         """Hold without a look whether the id is known; None, and nothing written, where it is or nothing is granted.
 
         A second row of an id cannot be written. In a batch that shows at its end, and it is done again one by one.
-        `is_ample`: only with all that it would like to have.
         """
         counted = self.find_counted(asked.tenant, asked.lines)
         if counted is None or asked.id in self._open_holds or self.pending.has_hold(asked.id):
@@ -154,22 +109,18 @@ class SqliteLedger(SqliteRuns):
         if entry is not None and entry.denial is not None:
             return None
         free, cover = self.free_in(counted), asked.cover
-        held = ample(cover, asked.ask, free) if is_ample else None
-        if held is not None:
-            tokens = room = asked.ask.at_most
-        else:
-            verdict = grant_within(cover, asked.ask, free)
-            if verdict is None or (is_ample and not asked.ask.is_ample(verdict)):
-                return None
-            tokens, room = verdict.tokens, verdict.room
-            held = cover.amounts(tokens)
-            self._refuse_beyond(free, held)
+        verdict = grant_within(cover, asked.ask, free)
+        if verdict is None:
+            return None
+        tokens, room = verdict.tokens, verdict.room
+        held = cover.amounts(tokens)
+        self._refuse_beyond(free, held)
         try:
             self._insert(asked, tokens, counted, entry)
         except sqlite3.IntegrityError:
             return None
         run = self._count(asked, tokens, counted, held, entry)
-        return Granted(tokens, room, () if is_ample else self.balances_of(counted), run)
+        return Granted(tokens, room, self.balances_of(counted), run)
 
     def _reserve(self, asked: Reservation) -> Granted | Refused:
         """Hold under an id that nobody has asked for before."""
@@ -191,7 +142,7 @@ class SqliteLedger(SqliteRuns):
 
     def _insert(self, asked: Reservation, tokens: int, counted: Counted, entry: RunEntry | None) -> None:
         """Write the row of a new hold. Raises IntegrityError when its id has one already; in a batch at the end."""
-        row = _hold_values(asked, tokens, counted.packed, "" if entry is None else entry.row.run)
+        row = hold_values(asked, tokens, counted.packed, "" if entry is None else entry.row.run)
         if self.is_batch:
             self.pending.open_hold(row)
         else:
@@ -204,7 +155,7 @@ class SqliteLedger(SqliteRuns):
         self.hold_more(counted, held, is_bounded=True)
         run = None if entry is None else self.enter_run(entry)
         hold = Hold(asked.id, _OPEN, asked.cover, tokens)
-        self._remember_open(_made(_Open, (hold, counted, asked.tenant, "" if run is None else run.run, 0, "", "")))
+        self.remember_open(_made(OpenHold, (hold, counted, asked.tenant, "" if run is None else run.run, 0, "", "")))
         return run
 
     def _refuse_beyond(self, free: Mapping[Unit, int], more: Amounts) -> None:
@@ -219,16 +170,6 @@ class SqliteLedger(SqliteRuns):
         find = self.run if self.pending.has_hold(hold_id) else self.run_aside
         row: tuple[Any, ...] | None = find("hold_asked", id=hold_id).fetchone()
         return row
-
-    def _remember_open(self, known: _Open) -> None:
-        """Remember an open hold, so that its close need not read it."""
-        if len(self._open_holds) >= IDS_MAX:
-            self._open_holds.clear()
-        self._open_holds[known.hold.id] = known
-
-    def _forget_sums(self) -> None:
-        super()._forget_sums()
-        self._open_holds.clear()
 
     def _again(self, row: tuple[Any, ...], asked: Reservation) -> Granted:
         state, tokens, packed, tenant, labels, *cover, ask = row
@@ -265,7 +206,7 @@ class SqliteLedger(SqliteRuns):
             self.hold_more(counted, more, is_bounded=False)
             self.run("hold_extend", id=hold.id, tokens=longer.tokens, attempts=longer.attempts)
             if hold.id in self._open_holds:
-                self._remember_open(known._replace(hold=longer))
+                self.remember_open(known._replace(hold=longer))
             return Extension(longer.tokens, is_granted=True)
 
     def _line(self, number: int) -> Line:
@@ -292,7 +233,7 @@ class SqliteLedger(SqliteRuns):
 
     def _close_inside(
         self, hold_id: str, verb: Verb, at_ns: int, charge: Charge | None, note: Note | None
-    ) -> tuple[_Open, Effect]:
+    ) -> tuple[OpenHold, Effect]:
         """Close a hold that is known to be open, in a transaction of many verbs."""
         known, count = self._open_holds[hold_id], self.pending.count
         try:
@@ -301,7 +242,7 @@ class SqliteLedger(SqliteRuns):
             self._refuse_torn(error, count)
             raise
 
-    def _closed(self, known: _Open, effect: Effect) -> Closed:
+    def _closed(self, known: OpenHold, effect: Effect) -> Closed:
         return Closed(effect.state, effect.settled, effect.is_change, self.balances_of(known.counted))
 
     def _refuse_torn(self, error: BursarError, count: int) -> None:
@@ -309,7 +250,7 @@ class SqliteLedger(SqliteRuns):
         if self.pending.count != count and not isinstance(error, StoreUnavailable):
             raise StoreUnavailable(f"an operation was refused after it had written: {error}") from error
 
-    def _close(self, known: _Open, verb: Verb, at_ns: int, charge: Charge | None, note: Note | None) -> Effect:
+    def _close(self, known: OpenHold, verb: Verb, at_ns: int, charge: Charge | None, note: Note | None) -> Effect:
         effect, counted = apply(known.hold, verb, charge), known.counted
         if not effect.is_change:
             return effect
@@ -320,7 +261,7 @@ class SqliteLedger(SqliteRuns):
             self.leave_run(known.tenant, known.run, effect.state, at_ns, note)
         return effect
 
-    def _find(self, hold_id: str) -> _Open:
+    def _find(self, hold_id: str) -> OpenHold:
         known = self._open_holds.get(hold_id)
         if known is not None:
             return known
@@ -329,9 +270,9 @@ class SqliteLedger(SqliteRuns):
             raise NotFound(f"no call {hold_id}")
         hold = Hold(hold_id, State(row[0]), Cover(*row[1:5]), row[5], row[6], Amounts(*row[7:14]))
         ids = _numbers(row[14])
-        return _Open(hold, Counted(tuple(ids), tuple(map(self.unit_of, ids)), (0,) * len(ids), row[14]), *row[15:20])
+        return OpenHold(hold, Counted(tuple(ids), tuple(map(self.unit_of, ids)), (0,) * len(ids), row[14]), *row[15:20])
 
-    def _record(self, effect: Effect, known: _Open, at_ns: int, note: Note | None) -> None:
+    def _record(self, effect: Effect, known: OpenHold, at_ns: int, note: Note | None) -> None:
         hold_id, flags, price, entries = known.hold.id, known.flags, known.price, []
         for posting in effect.postings:
             book, amounts, names, posted = posting
@@ -356,26 +297,6 @@ class SqliteLedger(SqliteRuns):
             if len(ids) < LAPSE_MAX:
                 self.run("process_delete", id=process)
             return len(ids)
-
-
-def _hold_values(asked: Reservation, tokens: int, packed: str, run: str) -> tuple[Any, ...]:
-    """Write a new hold as its row, the columns in the order of the query `hold_insert`."""
-    cover, ask = asked.cover, asked.ask
-    return (
-        asked.id,
-        asked.tenant,
-        asked.process,
-        asked.at_ns,
-        packed,
-        f"{ask.at_least},{ask.at_most},{ask.middle},{ask.share}",
-        cover.fixed_pico,
-        cover.output_pico,
-        cover.input_tokens,
-        cover.choices,
-        tokens,
-        encode_labels(asked.labels),
-        run,
-    )
 
 
 def flag_bits(flags: Iterable[str]) -> int:

@@ -146,6 +146,24 @@ class SqliteBalances(SqliteBook):
         # Whoever shares a balance with these looks again at what is left.
         self._turn += 1
 
+    def hold_now(self, counted: Counted, more: Amounts) -> None:
+        """Hold these amounts more in a call's balances by its limits, and write that at once: in a transaction of its
+        own, in which nothing else moves them. Raises StoreUnavailable where one has no room."""
+        moves = counted.moves
+        if not moves.is_plain:
+            self.hold_more(counted, more, is_bounded=True)
+            return
+        if self._near is not counted:
+            self._fold()
+            self._near = counted
+        self.pending.write_moves(moves.hold_now(more), self.path)
+        if counted.turn == self._turn:
+            free = counted.free
+            for unit in free:
+                free[unit] -= more.amount(unit)
+            counted.turn += 1
+        self._turn += 1
+
     def _come_near(self, counted: Counted) -> None:
         """Let this be the one set of balances whose sums need not have its moves yet."""
         pending = self.pending
@@ -171,7 +189,7 @@ class SqliteBalances(SqliteBook):
     def _write_rows(self) -> None:
         if self._near is not None:
             moves = self._near.moves
-            if self.pending.has_moves or not moves.is_plain or moves.is_long:
+            if self.pending.has_moves or not moves.is_plain:
                 self._fold()
             else:
                 self.pending.moved = moves.write()

@@ -53,16 +53,21 @@ class UnitMoves:
         self.is_bounded = True
         """What is not written yet was all held, and by the limits of the places."""
 
-    @property
-    def is_long(self) -> bool:
-        """Tell whether so much is written that it had better be folded."""
-        return len(self._since) > SINCE_MAX
-
     def hold(self, more: Amounts, *, is_bounded: bool) -> None:
         """Hold more, by the limits of the places or by others."""
         self._owed.append(more)
         if not is_bounded:
             self.is_bounded = False
+
+    def hold_now(self, more: Amounts) -> list[BalanceMove]:
+        """Take more for held by the limits, and for written where nothing else is owed; gives that in rows."""
+        if self._last != [more]:
+            self._last = [more]
+            self._rows = self._rows_of(self._last, is_bounded=True)
+        self._since.append(more)
+        if len(self._since) > SINCE_MAX:
+            self._since = [self._sum(self._since)]
+        return self._rows
 
     def add(self, changes: Sequence[Change]) -> None:
         """Add to each unit what is held, settled and presumed more."""

@@ -138,10 +138,9 @@ class Pending:
         if self.moved or self._moves:
             self._write_sums(where)
         if self._runs:
-            counted = [_run_counts(was, now) for was, now in self._runs.values()]
+            for was, now in self._runs.values():
+                self.write_run(was, now, where)
             self._runs = {}
-            if self._run_one_by_one("run_count", counted) != len(counted):
-                raise StoreUnavailable(f"{where}: a run is not what was decided on, the ledger is inconsistent")
         if self._ended:
             self._end_holds(where)
         if self._changed:
@@ -164,8 +163,20 @@ class Pending:
     def _write_sums(self, where: Path) -> None:
         rows = self.moved or list(self._moves.values())
         self._moves, self.moved = {}, []
-        if self._run_each("balance_move", "balance_move_all", rows) != len(rows):
-            raise StoreUnavailable(f"{where}: no room for what was admitted, the ledger is inconsistent")
+        if len(rows) <= EACH_MAX:
+            self.write_moves(rows, where)
+        elif self.run_all("balance_move_all", rows) != len(rows):
+            raise _no_room(where)
+
+    def write_moves(self, rows: Sequence[BalanceMove], where: Path) -> None:
+        """Write some moves of balances at once, whatever is pending. Raises StoreUnavailable where one has no room."""
+        if self.cursor.executemany(self._queries["balance_move"], rows).rowcount != len(rows):
+            raise _no_room(where)
+
+    def write_run(self, was: RunRow, now: RunRow, where: Path) -> None:
+        """Write the counts of a run at once. Raises StoreUnavailable where they are not what they were."""
+        if self.cursor.execute(self._queries["run_count"], _run_counts(was, now)).rowcount != 1:
+            raise _no_such_run(where)
 
     def _run_each(self, one: str, all_: str, rows: Sequence[Row]) -> int:
         """Run a statement for each of a few rows, or one for many; gives how many rows of the table it changed."""
@@ -198,17 +209,14 @@ class Pending:
         return text
 
 
+def _no_room(where: Path) -> StoreUnavailable:
+    return StoreUnavailable(f"{where}: no room for what was admitted, the ledger is inconsistent")
+
+
+def _no_such_run(where: Path) -> StoreUnavailable:
+    return StoreUnavailable(f"{where}: a run is not what was decided on, the ledger is inconsistent")
+
+
 def _run_counts(was: RunRow, now: RunRow) -> Row:
-    return (
-        now.tenant,
-        now.run,
-        now.steps,
-        now.tool_calls,
-        now.in_flight,
-        now.last_ns,
-        was.steps,
-        was.tool_calls,
-        was.in_flight,
-        was.last_ns,
-        was.state,
-    )
+    # Of the exact type: for any other SQLite's module looks for an adapter first.
+    return (*now[:2], *now[5:9], *was[5:9], str(was.state))

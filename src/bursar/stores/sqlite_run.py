@@ -118,6 +118,13 @@ class SqliteRuns(SqliteControl):
         self.pending.count_run(self._runs[key], row)
         self._runs[key] = row
 
+    def count_run_now(self, row: RunRow) -> None:
+        """Write other counts of a run at once: in a transaction of its own. Raises StoreUnavailable where they are not
+        what they were."""
+        key = (row.tenant, row.run)
+        self.pending.write_run(self._runs[key], row, self.path)
+        self._runs[key] = row
+
     def _put_run(self, row: RunRow) -> None:
         extras = json.dumps(dict(row.extras), separators=(",", ":")) if row.extras else ""
         self.run("run_put", **{**row._asdict(), "state": str(row.state), "extras": extras})

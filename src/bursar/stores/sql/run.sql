@@ -32,8 +32,8 @@ SET state = excluded.state, since_ns = excluded.since_ns, last_ns = excluded.las
     extras = excluded.extras;
 
 -- name: run_count
--- Write the counts of a run (tenant, run, steps, tool_calls, in_flight, last_ns, each as it was, and the state): only
+-- Write the counts of a run (tenant, run, last_ns, steps, tool_calls, in_flight, each as it was, and the state): only
 -- over what was read, and decided on.
-UPDATE run SET steps = ?3, tool_calls = ?4, in_flight = ?5, last_ns = ?6
-WHERE tenant = ?1 AND run = ?2 AND steps = ?7 AND tool_calls = ?8 AND in_flight = ?9 AND last_ns = ?10
+UPDATE run SET last_ns = ?3, steps = ?4, tool_calls = ?5, in_flight = ?6
+WHERE tenant = ?1 AND run = ?2 AND last_ns = ?7 AND steps = ?8 AND tool_calls = ?9 AND in_flight = ?10
       AND state = ?11;
