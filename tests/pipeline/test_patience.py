@@ -20,7 +20,7 @@ class Paid:
 
     def __init__(self, due_s: float) -> None:
         self.due_s = due_s
-        self.watch = RunWatch()
+        self.watch = self.own_watch = RunWatch()
         self.call = SimpleNamespace(request=SimpleNamespace(is_stream=False))
         self.was_over: list[bool] = []
 

@@ -13,7 +13,8 @@ from bursar.pipeline.run_ends import RunEnds
 
 async def waits(ends: RunEnds, due_s: float, work: asyncio.Future[None]) -> bool:
     """Tell whether the wait was ended because of its run."""
-    wait = ends.enter(due_s)
+    wait = ends.wait(due_s)
+    ends.enter(wait)
     try:
         await work
     except asyncio.CancelledError:

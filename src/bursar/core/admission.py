@@ -262,13 +262,16 @@ def ample(cover: Cover, ask: Ask, free: Mapping[Unit, int]) -> Amounts | None:
     if ask.at_least == most:
         return None  # It may grow as it goes, as far as there is room.
     held, is_bounded = cover.amounts(most), False
-    if held.cost_nano > AMOUNT_COUNTABLE_MAX or held.input_tokens + held.output_tokens > AMOUNT_COUNTABLE_MAX:
+    cost, read, _, _, output, _, _ = held
+    if cost > AMOUNT_COUNTABLE_MAX or read + output > AMOUNT_COUNTABLE_MAX:
         return None
     for unit, left in free.items():
         if unit is _USD:
-            amount, is_bounded = held.cost_nano, is_bounded or cover.output_pico > 0
+            amount, is_bounded = cost, is_bounded or cover.output_pico > 0
+        elif unit is _TOKENS:
+            amount, is_bounded = read + output, True
         else:
-            amount, is_bounded = held.amount(unit), is_bounded or unit is _TOKENS or unit is _OUTPUT_TOKENS
+            amount, is_bounded = held.amount(unit), is_bounded or unit is _OUTPUT_TOKENS
         if amount * share > left:
             return None
     # Where no limit is on output at all, the call is to hear of that.

@@ -29,6 +29,7 @@ FLAGS = (
     "corrected",  # a person corrected it
 )
 _FLAGS = frozenset(FLAGS)
+_WHOLE = {int}
 _made = tuple.__new__
 """Makes Amounts at half the price: the class itself does so in Python, and a call makes several."""
 _USD, _TOKENS, _REQUESTS, _INPUT_TOKENS = Unit.USD, Unit.TOKENS, Unit.REQUESTS, Unit.INPUT_TOKENS
@@ -115,14 +116,9 @@ class Charge:
     price: str = ""
 
     def __post_init__(self) -> None:
-        cost, read, cached, written, output, reasoning, requests = self.amounts
-        is_whole = type(cost) is type(read) is type(cached) is type(written) is int
-        is_whole = is_whole and type(output) is type(reasoning) is type(requests) is int
-        # One that is negative or too large shows in all of them together.
-        if (
-            not is_whole
-            or not 0 <= cost | read | cached | written | output | reasoning | requests < AMOUNT_COUNTABLE_MAX
-        ):
+        amounts = self.amounts
+        # Mostly they are far from too many, and then their sum is as well.
+        if {*map(type, amounts)} != _WHOLE or min(amounts) < 0 or sum(amounts) >= AMOUNT_COUNTABLE_MAX:
             self._refuse_uncountable()
         if self.flags and not self.flags <= _FLAGS:
             raise ValueError(f"unknown flags {sorted(self.flags - _FLAGS)}")

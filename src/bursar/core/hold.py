@@ -93,11 +93,12 @@ class Hold:
     def is_enough(self, amounts: Amounts) -> bool:
         """Tell whether no unit of a limit comes to more than what is set aside."""
         cover, attempts, tokens = self.cover, self.attempts, self.tokens
+        cost, read, _, _, output, _, requests = amounts
         return (
-            amounts.cost_nano * 1000 <= attempts * cover.fixed_pico + tokens * cover.output_pico
-            and amounts.input_tokens <= attempts * cover.input_tokens
-            and amounts.output_tokens <= tokens * cover.choices
-            and amounts.requests <= attempts
+            cost * 1000 <= attempts * cover.fixed_pico + tokens * cover.output_pico
+            and read <= attempts * cover.input_tokens
+            and output <= tokens * cover.choices
+            and requests <= attempts
         )
 
     def covers(self, tokens: int, attempts: int) -> bool:
@@ -160,13 +161,14 @@ class Effect(NamedTuple):
 
     def move(self, unit: Unit) -> Move:
         """Say what this does to a balance that counts in `unit`."""
+        _, _, _, freed, postings = self
         settled = presumed = 0
-        for posting in self.postings:
-            if posting.book is _SETTLED:
-                settled += posting.amounts.amount(unit)
+        for book, amounts, _, _ in postings:
+            if book is _SETTLED:
+                settled += amounts.amount(unit)
             else:
-                presumed += posting.amounts.amount(unit)
-        return _made(Move, (-self.freed.amount(unit), settled, presumed))
+                presumed += amounts.amount(unit)
+        return _made(Move, (-freed.amount(unit), settled, presumed))
 
 
 def apply(hold: Hold, verb: Verb, charge: Charge | None = None) -> Effect:

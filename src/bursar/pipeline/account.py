@@ -112,7 +112,8 @@ class Account:
         self._charge: Charge | None = None
         self._granted: Granted | None = None
         self._answer_tokens, self._response_id = 0, ""
-        self._watch: RunWatch | None = None
+        self.own_watch: RunWatch | None = None
+        """What may end its answer beside money; None where nothing can as yet."""
 
     @property
     def is_closed(self) -> bool:
@@ -121,16 +122,10 @@ class Account:
     @property
     def watch(self) -> RunWatch:
         """What ends its answer beside money; most calls never need one."""
-        if self._watch is None:
+        if self.own_watch is None:
             with _watching:
-                return self._made_watch()
-        return self._watch
-
-    def _made_watch(self) -> RunWatch:
-        """Give the one watch; under the lock."""
-        if self._watch is None:
-            self._watch = RunWatch()
-        return self._watch
+                self.own_watch = self.own_watch or RunWatch()  # type: ignore[redundant-expr] # another thread may have made one
+        return self.own_watch
 
     @property
     def call(self) -> Call:
@@ -159,8 +154,8 @@ class Account:
         accounts, asked, machine = self._accounts, self._quote.reservation, self.machine
         self._granted, self._balances = granted, granted.balances
         if granted.run is not None:
-            self._watch = RunWatch()
-            self._watch.enter(granted.run, asked.run)
+            self.own_watch = RunWatch()
+            self.own_watch.enter(granted.run, asked.run)
             if accounts.board.is_read:
                 accounts.board.note(granted.run, asked.lines, granted.balances)
         room = granted.room
@@ -208,7 +203,7 @@ class Account:
 
     def is_cut(self, visible: int) -> bool:
         """Tell whether something else than money ends the answer here; then it is charged as a cut stream is."""
-        watch = self._watch
+        watch = self.own_watch
         if watch is None or not watch.is_over(self._accounts.clock()):
             return False
         self.machine.see(visible)
@@ -218,7 +213,7 @@ class Account:
 
     def is_calm(self, visible: int) -> bool:
         """Take what a stream shows so far; True when nothing is due, as with nearly every piece."""
-        now_ns, watch = self._accounts.clock(), self._watch
+        now_ns, watch = self._accounts.clock(), self.own_watch
         return (watch is None or not watch.is_over(now_ns)) and self.machine.is_calm(visible, now_ns)
 
     async def progress(self, visible: int) -> bool:
@@ -245,8 +240,8 @@ class Account:
     def tick_s(self) -> float | None:
         """Give the seconds until time alone makes something due: an extension, or the end; None when it never does."""
         due_ns = self.machine.tick_ns()
-        if self._watch is not None:
-            due_ns = self._watch.sooner(due_ns)
+        if self.own_watch is not None:
+            due_ns = self.own_watch.sooner(due_ns)
         return None if due_ns is None else max(0, due_ns - self._accounts.clock()) / 1e9
 
     def settle(self, answer: Answer, *, status: int) -> Awaitable[None]:
@@ -315,16 +310,16 @@ class Account:
             closed = await accounts.close(Unclosed(asked, verb, at_ns, charge, note))
             if closed is not None:
                 self._balances = closed.balances
-            if self._watch is not None and accounts.board.is_read:
+            if self.own_watch is not None and accounts.board.is_read:
                 added = charge.amounts if closed is None and charge is not None else ZERO
-                accounts.board.note(self._watch.row, asked.lines, self._balances, added)
+                accounts.board.note(self.own_watch.row, asked.lines, self._balances, added)
         finally:
             accounts.waiting.freed(asked.lines)
             accounts.held.pop(asked.id, None)
             if accounts.observers:
                 told = charge or (self._presumed() if verb is Verb.PRESUME else Charge(ZERO))
                 record = closed_record(self._call, self._offer, verb, told, note, at_ns)
-                tell(accounts.observers, record if self._watch is None else self._watch.told(record))
+                tell(accounts.observers, record if self.own_watch is None else self.own_watch.told(record))
 
     def _presumed(self) -> Charge:
         """Say what the ledger charges where nobody told the truth: all that is held."""
@@ -337,8 +332,9 @@ class Account:
         request, offer = self._call.request, self._offer
         anatomy = request.anatomy
         text_bytes = anatomy.system + anatomy.tools + anatomy.history + anatomy.user
-        offer.shape.learn(text_bytes, max(0, amounts.input_tokens - self._call.earlier_tokens))
-        tokens = -(-amounts.output_tokens // request.choices)
+        _, read, _, _, output, _, _ = amounts
+        offer.shape.learn(text_bytes, max(0, read - self._call.earlier_tokens))
+        tokens = -(-output // request.choices)
         if answer.is_capped:
             cap = self.machine.cap
             if cap is not None and (request.cap is None or cap < request.cap):
@@ -347,7 +343,7 @@ class Account:
         offer.recent.learn(tokens)
 
     def _note(self, status: int, ended: str, at_ns: int) -> Note:
-        call, watch = self._call, self._watch
+        call, watch = self._call, self.own_watch
         request = call.request
         anatomy = request.anatomy
         offer, said = self._offer, call.labels.pairs.get("provider")
@@ -397,4 +393,6 @@ class Account:
     def headers(self) -> list[tuple[str, str]]:
         """Tell the client what this call came to and what its tightest budget has left."""
         standing = list(zip(self._quote.reservation.lines, self._balances, strict=False))
-        return call_headers(self._call, self._watch, self._answered_by, self._charge, standing, self._accounts.clock())
+        return call_headers(
+            self._call, self.own_watch, self._answered_by, self._charge, standing, self._accounts.clock()
+        )

@@ -13,6 +13,7 @@ from bursar.core.admission import Line
 from bursar.core.budget import Budget
 from bursar.core.control import TopUp, raised
 from bursar.core.labels import Labels
+from bursar.core.value import value
 from bursar.core.window import FOREVER_NS
 
 __all__ = ["Budgets", "Counted"]
@@ -23,7 +24,8 @@ LINES_MAX = 20_000
 memories starts anew."""
 
 
-class Counted(NamedTuple):
+@value
+class Counted:
     """What counts the calls that have the same labels, as long as no window ends."""
 
     starts_ns: int

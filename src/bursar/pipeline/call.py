@@ -7,8 +7,7 @@ whole or as a body that is read piece by piece.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import field, fields, replace
-from operator import attrgetter
+from dataclasses import field, replace
 from typing import Protocol
 
 from bursar.core.budget import Budget
@@ -81,10 +80,10 @@ class Call:
         return Target(self.provider, self.model, self.wire, self.path)
 
     def asking(self, run: RunAsk) -> Call:
-        """Give the same call with what it asks of its run: a copy of all fields but one, made for each guarded call."""
-        found = [*_fields(self)]
-        found[_RUN] = run
-        return Call(*found)
+        """Let it ask this of its run, and give it: on its way it is in one stage's hands alone, and a copy of so many
+        fields for each guarded call is dear."""
+        self.run = run  # type: ignore[misc] # frozen for everybody else
+        return self
 
     def towards(self, target: Target) -> Call:
         """Give the same call on its way elsewhere; a client's key is never shown to another provider."""
@@ -97,11 +96,6 @@ class Call:
             path=target.path,
             headers=self.headers if is_same else bare(self.headers),
         )
-
-
-_NAMES = tuple(each.name for each in fields(Call))
-_RUN = _NAMES.index("run")
-_fields = attrgetter(*_NAMES)
 
 
 class Body(Protocol):

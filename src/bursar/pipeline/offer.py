@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import field
-from typing import NamedTuple
 
 from bursar.core.admission import Cover
 from bursar.core.labels import NONE
@@ -68,7 +67,8 @@ class Offer:
         return found
 
 
-class _Place(NamedTuple):
+@value
+class _Place:
     """What calls of one kind are offered by one provider, as long as prices and facts stay as they are."""
 
     prices: PriceBook

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from bursar.errors import BursarError
 from bursar.pipeline.account import Account
-from bursar.pipeline.run_ends import RunEnds
+from bursar.pipeline.run_ends import RunEnds, Wait
 
 __all__ = ["AsyncioPatience", "Patience", "PlainPatience"]
 
@@ -43,20 +43,25 @@ class AsyncioPatience:
     def paid_for(
         self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]
     ) -> Awaitable[T | None]:
+        watch = account.own_watch
+        if watch is not None and watch.wait is not None:
+            return self._in_time(account, work, watch.wait)
         due_s = account.tick_s()
         if due_s is None:
             return work
         # All that a whole answer may cost is held before it is asked for: nothing but its run's end can be due.
-        is_whole = not account.call.request.is_stream
-        return self._in_time(account, work, due_s) if is_whole else self._while_paid(account, work, drop)
-
-    async def _in_time(self, account: Account, work: Coroutine[Any, Any, T], due_s: float) -> T | None:
-        """Wait until the run is over, without a task of its own for that: nearly every answer comes long before."""
-        ends = self._ends
+        if watch is None or account.call.request.is_stream:
+            return self._while_paid(account, work, drop)
         loop = asyncio.get_running_loop()
-        if ends is None or ends.loop is not loop:
-            ends = self._ends = RunEnds(loop)
-        wait = ends.enter(due_s)
+        if self._ends is None or self._ends.loop is not loop:
+            self._ends = RunEnds(loop)
+        watch.wait = self._ends.wait(due_s)
+        return self._in_time(account, work, watch.wait)
+
+    async def _in_time(self, account: Account, work: Coroutine[Any, Any, T], wait: Wait) -> T | None:
+        """Wait until the run is over, without a task of its own for that: nearly every answer comes long before."""
+        ends = wait.ends
+        ends.enter(wait)
         is_asked = False
         try:
             return await work

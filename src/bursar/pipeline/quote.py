@@ -53,7 +53,8 @@ class Quoter:
 
     def quote(self, call: Call) -> Quote | Refusal:
         at_ns, in_force, request = self.clock(), self.in_force, call.request
-        _, _, matched, lines, is_strict = in_force.budgets.counted(call.tenant, call.labels, at_ns, call.budgets)
+        counted = in_force.budgets.counted(call.tenant, call.labels, at_ns, call.budgets)
+        matched, is_strict = counted.budgets, counted.is_strict
         first = self._maker.offer(call, None, in_force.prices, at_ns, is_strict=is_strict)
         if not first.cards or first.has_unpriced_searches:
             refusal = _refuse_unpriced(call, matched, first)
@@ -84,7 +85,7 @@ class Quoter:
             )
         )
         reservation = Reservation(
-            call.id, call.tenant, self.process, at_ns, call.labels.pairs, cover, ask, lines, call.run
+            call.id, call.tenant, self.process, at_ns, call.labels.pairs, cover, ask, counted.lines, call.run
         )
         return Quote(reservation, terms, matched, offers)
 

@@ -16,15 +16,16 @@ GRAIN_S = 0.01
 
 
 class Wait:
-    """One task that waits."""
+    """One task that waits, for one thing after the other."""
 
-    __slots__ = ("began", "ends_s", "is_over", "task")
+    __slots__ = ("began", "ends", "ends_s", "is_over", "task")
 
-    def __init__(self, task: asyncio.Task[Any], ends_s: float) -> None:
+    def __init__(self, ends: RunEnds, task: asyncio.Task[Any], ends_s: float) -> None:
+        self.ends = ends
         self.task = task
         self.ends_s = ends_s
         """By the loop's clock."""
-        self.began = task.cancelling()
+        self.began = 0
         """How often others had asked it to end when it began to wait."""
         self.is_over = False
         """It was cancelled because of its run; who waited takes that back by `uncancel`."""
@@ -38,15 +39,18 @@ class RunEnds:
         self._waits: set[Wait] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def enter(self, due_s: float) -> Wait:
-        """Let the task that runs now be cancelled when it still waits after so many seconds."""
+    def wait(self, due_s: float) -> Wait:
+        """Make a wait of the task that runs now, over after so many seconds."""
         task = asyncio.current_task(self.loop)
         assert task is not None, "a call is made by a task"
-        wait = Wait(task, self.loop.time() + due_s)
+        return Wait(self, task, self.loop.time() + due_s)
+
+    def enter(self, wait: Wait) -> None:
+        """Let its task be cancelled when it still waits at that time."""
+        wait.began = wait.task.cancelling()
         self._waits.add(wait)
         if self._timer is None or wait.ends_s < self._timer.when() - GRAIN_S:
             self._set(wait.ends_s)
-        return wait
 
     def leave(self, wait: Wait) -> None:
         """Let it wait no longer. The timer stays: the next call of the run has the same end."""

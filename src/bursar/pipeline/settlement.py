@@ -30,7 +30,7 @@ def told(answer: Answer, usage: Usage, card: Card | None, cover: Cover) -> Charg
     else:
         cost, flags, price = card.cost(usage), NO_FLAGS, card.version
     amounts = Amounts.of(cost, usage)
-    return Charge(amounts, flags | INPUT_OVER if amounts.input_tokens > cover.input_tokens else flags, price)
+    return Charge(amounts, flags | INPUT_OVER if amounts[1] > cover.input_tokens else flags, price)
 
 
 def told_so_far(answer: Answer | None, card: Card | None, cover: Cover, tokens: int) -> Charge:

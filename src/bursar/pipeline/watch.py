@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from bursar.core.run import RunAsk, RunRow
 from bursar.pipeline.refusals_run import run_headers
+from bursar.pipeline.run_ends import Wait
 from bursar.telemetry.record import CallRecord
 from bursar.wire.base import Answer, CallMark
 
@@ -28,6 +29,8 @@ class RunWatch:
     """Lets whoever waits for the answer look up."""
     asked: tuple[CallMark, ...] = ()
     """Digests of these calls, where a later request shows them no more."""
+    wait: Wait | None = None
+    """How a whole answer is awaited until that end."""
     _ends_ns: int | None = None
 
     def hear(self, answer: Answer | None) -> None:
@@ -46,7 +49,7 @@ class RunWatch:
 
     def end(self, at_ns: int, *, is_waking: bool) -> None:
         """Let the answer end now, or with its next bytes where nobody may be woken."""
-        self._ends_ns = at_ns
+        self._ends_ns, self.wait = at_ns, None
         if is_waking and self.wake is not None:
             self.wake()
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, HoldRow, Note, Refused, Reservation
+from bursar.stores.job import Job
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import DirectStore, ThreadedStore, twice
 
@@ -94,6 +95,8 @@ class InlineStore(ThreadedStore):
         """A hold with ample room does not wait for what makes more; False where every cost must be seen at once."""
         self._scarce = 0
         """So many holds are not tried that way."""
+        self._looked: tuple[Job | None, int] = (None, 0)
+        """The first of the queue, and how many from it on are known to be freeing."""
         self._now_ns = now_ns
         self._last_ns = -BURST_NS - 1
         """When a loop last asked for a hold."""
@@ -132,10 +135,12 @@ class InlineStore(ThreadedStore):
             self._scarce -= 1
             return False
         try:
-            # By number: others append meanwhile.
-            for number in range(count):
+            # By number: others append meanwhile. What is behind the same first one was looked at before.
+            (looked, known), first = self._looked, jobs[0]
+            for number in range(known if looked is first else 0, count):
                 if not jobs[number].is_freeing:
                     return False
+            self._looked = first, count
         except IndexError:
             return False  # The thread has done them.
         return True

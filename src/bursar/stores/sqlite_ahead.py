@@ -83,9 +83,12 @@ class SqliteAhead(SqliteRuns):
         run, name = None, ""
         if asking is not None:
             entry = self.look_up_run(asked)
-            if entry is None or entry.denial is not None or entry.is_new:
+            if entry is None:
                 return None
-            run, name = entry.row, asking.run
+            run, _, denial, is_new, _ = entry
+            if denial is not None or is_new:
+                return None
+            name = asking.run
         free = self.free_in(counted)
         held, tokens = ample(cover, ask, free), ask.at_most
         room = tokens
@@ -108,7 +111,7 @@ class SqliteAhead(SqliteRuns):
     def is_covered(self, hold_id: str, amounts: Amounts) -> bool:
         """Tell whether a hold of this process is open and covers these amounts, as far as is remembered. Any thread."""
         known = self._open_holds.get(hold_id)
-        return known is not None and known.hold.is_enough(amounts)
+        return known is not None and known[0].is_enough(amounts)
 
 
 def hold_values(asked: Reservation, tokens: int, packed: str, run: str) -> tuple[Any, ...]:

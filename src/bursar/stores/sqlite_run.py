@@ -73,7 +73,7 @@ class SqliteRuns(SqliteControl):
             return None
         tenant = asked.tenant
         row = self._runs.get((tenant, ask.run)) or self._run_row(tenant, ask.run)
-        if (ask.parent if row is None else row.parent) == "":
+        if (ask.parent if row is None else row[9]) == "":
             return admit_run(ask, tenant, asked.at_ns, row, ())
         above = runs_above(ask, row, lambda name: self._run_row(tenant, name))
         return admit_run(ask, tenant, asked.at_ns, row, above)
@@ -121,7 +121,7 @@ class SqliteRuns(SqliteControl):
     def count_run_now(self, row: RunRow) -> None:
         """Write other counts of a run at once: in a transaction of its own. Raises StoreUnavailable where they are not
         what they were."""
-        key = (row.tenant, row.run)
+        key = row[:2]
         self.pending.write_run(self._runs[key], row, self.path)
         self._runs[key] = row
 
