@@ -254,8 +254,7 @@ class SqliteLedger(SqliteAhead):
         effect, counted = apply(known.hold, verb, charge), known.counted
         if not effect.is_change:
             return effect
-        self.know(counted)
-        self.move(counted, [effect.move(unit) for unit, _ in counted.by_unit])
+        self.close_in(counted, effect)
         self._record(effect, known, at_ns, note)
         if known.run and known.hold.state is _OPEN:
             self.leave_run(known.tenant, known.run, effect.state, at_ns, note)

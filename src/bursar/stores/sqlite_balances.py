@@ -12,6 +12,7 @@ from typing import TypeAlias
 from bursar.core.admission import Balance, Line, free_of
 from bursar.core.budget import Unit
 from bursar.core.charge import Amounts
+from bursar.core.hold import Effect
 from bursar.core.labels import OTHER
 from bursar.stores.sqlite_book import IDS_MAX, SqliteBook
 from bursar.stores.sqlite_moves import BOUNDLESS, UnitMoves
@@ -122,20 +123,15 @@ class SqliteBalances(SqliteBook):
             counted.turn = self._turn
         return counted.free
 
-    def move(self, counted: Counted, changes: Sequence[tuple[int, int, int]]) -> None:
-        """Add to the sums of a call's balances what goes with each unit (held, settled, presumed), in their order."""
+    def close_in(self, counted: Counted, effect: Effect) -> None:
+        """Let a call's balances have what became of its hold."""
+        self.know(counted)
         self._come_near(counted)
-        counted.moves.add(changes)
-        if counted.turn == self._turn:
-            free = counted.free
-            for (unit, _), (held, settled, presumed) in zip(counted.by_unit, changes, strict=True):
-                # All balances of a unit move alike, so the one with the least room stays the one.
-                free[unit] -= held + settled + presumed
-            counted.turn += 1
+        counted.moves.close(effect)
         self._turn += 1
 
     def hold_more(self, counted: Counted, more: Amounts, *, is_bounded: bool) -> None:
-        """Hold these amounts more in a call's balances, as `move` does; by its limits, or by others."""
+        """Hold these amounts more in a call's balances, by its limits or by others."""
         self._come_near(counted)
         counted.moves.hold(more, is_bounded=is_bounded)
         if counted.turn == self._turn:
@@ -187,7 +183,7 @@ class SqliteBalances(SqliteBook):
             self.pending.move(owed)
 
     def _write_rows(self) -> None:
-        if self._near is not None:
+        if self._near is not None and self._near.moves.is_owing:
             moves = self._near.moves
             if self.pending.has_moves or not moves.is_plain:
                 self._fold()

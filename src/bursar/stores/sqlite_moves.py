@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from bursar.core.budget import Unit
-from bursar.core.charge import Amounts
+from bursar.core.charge import ZERO, Amounts
+from bursar.core.hold import Book, Effect
 
 __all__ = ["BOUNDLESS", "EACH_MAX", "BalanceMove", "UnitMoves"]
 
@@ -21,16 +22,48 @@ SINCE_MAX = 64
 """How much may be written before it is added up."""
 BOUNDLESS = 2**63 - 1
 """More than any balance comes to."""
+_SETTLED = Book.SETTLED
 BalanceMove: TypeAlias = tuple[int, int, int, int, int]
 """Held, settled and presumed more, the id of the row, and the most that it may have come to before."""
 Change: TypeAlias = tuple[int, int, int]
 """Held, settled and presumed more."""
+_made = tuple.__new__
+
+
+class _Log:
+    """Amounts, as they came: added up only when somebody asks, and then all at once."""
+
+    __slots__ = ("freed", "held", "presumed", "settled")
+
+    def __init__(self) -> None:
+        self.held: list[Amounts] = []
+        self.freed: list[Amounts] = []
+        """Held no longer."""
+        self.settled: list[Amounts] = []
+        self.presumed: list[Amounts] = []
+
+    def take(self, other: _Log) -> None:
+        """Add all of another one."""
+        self.held += other.held
+        self.freed += other.freed
+        self.settled += other.settled
+        self.presumed += other.presumed
+
+    def sums(self, units: Sequence[Unit]) -> list[Change]:
+        """Say what goes with each unit by all of it."""
+        held, freed, settled, presumed = map(_total, (self.held, self.freed, self.settled, self.presumed))
+        return [(held.amount(unit) - freed.amount(unit), settled.amount(unit), presumed.amount(unit)) for unit in units]
+
+    def shorten(self) -> None:
+        """Keep the sums alone."""
+        self.held, self.freed = [_total(self.held)], [_total(self.freed)]
+        self.settled, self.presumed = [_total(self.settled)], [_total(self.presumed)]
 
 
 class UnitMoves:
     """What one set of balances is moved by: holds, and what became of them, some of it written and some not."""
 
-    __slots__ = ("_last", "_owed", "_places", "_rows", "_since", "_units", "is_bounded", "is_plain")
+    __slots__ = ("_last", "_owed", "_places", "_rows", "_since", "_units", "is_bounded", "is_owing", "is_plain")
 
     def __init__(self, units: Sequence[Unit] = (), places: Sequence[Sequence[tuple[int, int]]] = ()) -> None:
         """`places`: id and limit of each balance, by unit."""
@@ -39,75 +72,71 @@ class UnitMoves:
         ids = [number for each in places for number, _ in each]
         self.is_plain = len(set(ids)) == len(ids) <= EACH_MAX
         """Each balance is there once, and they are few."""
-        self._last: list[Amounts | Sequence[Change]] = []
-        self._rows: list[BalanceMove] = []
-        """What was written last by the limits, and the rows of that: the calls of an agent are often alike."""
+        self._last = ZERO
+        self._rows: list[BalanceMove] = self._rows_of([(0, 0, 0)] * len(units), is_bounded=True)
+        """What was written last for a hold, and the rows of that: the calls of an agent are often alike."""
         self.forget()
 
     def forget(self) -> None:
         """Take nothing for added."""
-        self._owed: list[Amounts | Sequence[Change]] = []
-        """What is not written yet: what is held more, or what else goes with each unit."""
-        self._since: list[Amounts | Sequence[Change]] = []
+        self._owed = _Log()
+        """What is not written yet."""
+        self._since = _Log()
         """What is written, and not in the sums."""
+        self.is_owing = False
+        """Something is not written yet."""
         self.is_bounded = True
-        """What is not written yet was all held, and by the limits of the places."""
+        """That was all held, and by the limits of the places."""
 
     def hold(self, more: Amounts, *, is_bounded: bool) -> None:
         """Hold more, by the limits of the places or by others."""
-        self._owed.append(more)
+        self._owed.held.append(more)
+        self.is_owing = True
         if not is_bounded:
             self.is_bounded = False
 
     def hold_now(self, more: Amounts) -> list[BalanceMove]:
         """Take more for held by the limits, and for written where nothing else is owed; gives that in rows."""
-        if self._last != [more]:
-            self._last = [more]
-            self._rows = self._rows_of(self._last, is_bounded=True)
-        self._since.append(more)
-        if len(self._since) > SINCE_MAX:
-            self._since = [self._sum(self._since)]
+        if more != self._last:
+            changes = [(more.amount(unit), 0, 0) for unit in self._units]
+            self._last, self._rows = more, self._rows_of(changes, is_bounded=True)
+        held = self._since.held
+        held.append(more)
+        if len(held) > SINCE_MAX:
+            self._since.shorten()
         return self._rows
 
-    def add(self, changes: Sequence[Change]) -> None:
-        """Add to each unit what is held, settled and presumed more."""
-        self._owed.append(changes)
-        self.is_bounded = False
+    def close(self, effect: Effect) -> None:
+        """Add what a verb does to a hold."""
+        self.is_owing, self.is_bounded = True, False
+        owed, (_, _, _, freed, postings) = self._owed, effect
+        owed.freed.append(freed)
+        for book, amounts, _, _ in postings:
+            (owed.settled if book is _SETTLED else owed.presumed).append(amounts)
 
     def write(self) -> list[BalanceMove]:
         """Take all for written; gives what was not, in rows."""
-        owed = self._owed
-        self._since += owed
-        self._owed = []
-        if not self.is_bounded:
-            self.is_bounded = True
-            return self._rows_of(owed, is_bounded=False)
-        if owed != self._last:
-            self._last, self._rows = owed, self._rows_of(owed, is_bounded=True)
-        return self._rows
+        owed, is_bounded = self._owed, self.is_bounded
+        self._since.take(owed)
+        self._owed, self.is_owing, self.is_bounded = _Log(), False, True
+        return self._rows_of(owed.sums(self._units), is_bounded=is_bounded)
 
     def fold(self) -> tuple[list[Change], list[BalanceMove]]:
         """Leave nothing; gives what the sums do not have in each unit, and in rows what is not written."""
-        rows = self.write() if self._owed else []
-        behind = self._sum(self._since)
+        rows = self.write() if self.is_owing else []
+        behind = self._since.sums(self._units)
         self.forget()
         return behind, rows
 
-    def _rows_of(self, moves: Sequence[Amounts | Sequence[Change]], *, is_bounded: bool) -> list[BalanceMove]:
-        pairs = zip(self._sum(moves), self._places, strict=True)
+    def _rows_of(self, changes: Sequence[Change], *, is_bounded: bool) -> list[BalanceMove]:
         return [
             (held, settled, presumed, number, limit - held if is_bounded else BOUNDLESS)
-            for (held, settled, presumed), each in pairs
+            for (held, settled, presumed), each in zip(changes, self._places, strict=True)
             for number, limit in each
         ]
 
-    def _sum(self, moves: Sequence[Amounts | Sequence[Change]]) -> list[Change]:
-        """Say what goes with each unit by all of these."""
-        total = [(0, 0, 0)] * len(self._units)
-        for move in moves:
-            changes = [(move.amount(unit), 0, 0) for unit in self._units] if isinstance(move, Amounts) else move
-            total = [
-                (held + more[0], settled + more[1], presumed + more[2])
-                for (held, settled, presumed), more in zip(total, changes, strict=True)
-            ]
-        return total
+
+def _total(amounts: Sequence[Amounts]) -> Amounts:
+    if len(amounts) > 1:
+        return _made(Amounts, map(sum, zip(*amounts, strict=True)))
+    return amounts[0] if amounts else ZERO
