@@ -35,7 +35,7 @@ class Torn(Pending):
         self._tear(row)
 
     def insert_hold(self, row: Row) -> None:
-        super().insert_hold(row)
+        super().insert_hold(row, is_new=is_new)
         self._tear(row)
 
     def _tear(self, row: Row) -> None:

@@ -56,7 +56,7 @@ def in_one_table(db: sqlite3.Connection) -> None:
     """Let open holds stand with the others, as they did until version 5."""
     db.executescript("""
         CREATE TABLE everyone AS SELECT * FROM hold;
-        DROP VIEW hold; DROP TRIGGER hold_once; DROP TABLE open_hold; DROP TABLE ended_hold;
+        DROP VIEW hold; DROP TABLE open_hold; DROP TABLE ended_hold;
         ALTER TABLE everyone RENAME TO hold;
     """)
     db.executescript(load_script("schema_5.sql"))

@@ -61,7 +61,7 @@ class SqliteAhead(SqliteRuns):
         """Hold where there is ample room, whatever closes are still to come; None, and nothing written, elsewhere.
 
         Until its close, a call counts with all that was held for it. So what is granted in full now would be granted
-        in full after these closes. It is not told its balances.
+        in full after these closes. It is not told its balances. Its id is one that was just made.
         """
         with self.lock:
             if self.inside:
@@ -99,7 +99,7 @@ class SqliteAhead(SqliteRuns):
             tokens, room = verdict.tokens, verdict.room
             held = cover.amounts(tokens)
         try:
-            self.pending.insert_hold(hold_values(asked, tokens, counted.packed, name))
+            self.pending.insert_hold(hold_values(asked, tokens, counted.packed, name), is_new=True)
         except sqlite3.IntegrityError:
             return None  # The id has a row already.
         self.hold_now(counted, held)

@@ -82,9 +82,13 @@ class Pending:
         self._opened.append(row)
         self._holds.add(row[0])
 
-    def insert_hold(self, row: Row) -> None:
-        """Write a row of `hold` at once. Raises IntegrityError when its id has one already."""
-        self.cursor.execute(self._of_one.get("hold_insert") or self._text("hold_insert", 1, len(row)), row)
+    def insert_hold(self, row: Row, *, is_new: bool = False) -> None:
+        """Write a row of a hold at once. Raises IntegrityError when its id has one already; `is_new`: it was just made,
+        so that no call that has ended can have it."""
+        if is_new:
+            self.cursor.execute(self._queries["hold_insert_new"], row)
+        elif not self.run_all("hold_insert", (row,)):
+            raise sqlite3.IntegrityError("a call with this id has ended")
         self.count += 1
 
     def close_hold(self, row: Row, entries: Sequence[Row], response_id: str, *, is_open: bool) -> None:
@@ -133,8 +137,9 @@ class Pending:
         self.is_empty = True
         self._holds.clear()
         if self._opened:
-            self.run_all("hold_insert", self._opened)
-            self._opened = []
+            opened, self._opened = self._opened, []
+            if self.run_all("hold_insert", opened) != len(opened):
+                raise StoreUnavailable(f"{where}: a call with this id has ended")
         if self.moved or self._moves:
             self._write_sums(where)
         if self._runs:

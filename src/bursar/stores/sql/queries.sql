@@ -88,10 +88,16 @@ SELECT balance.id, budget.name, balance.scope, balance.starts_ns, budget.unit,
 FROM balance JOIN budget ON budget.id = balance.budget_id;
 
 -- name: hold_insert
--- Open some holds.
+-- Open some holds whose ids no call has had.
 INSERT INTO open_hold (id, tenant, process, opened_ns, balances, asked, fixed_pico, output_pico, cover_input, choices,
                        tokens, labels, run)
-VALUES :rows;
+SELECT * FROM (VALUES :rows) AS new WHERE NOT EXISTS (SELECT 1 FROM ended_hold WHERE ended_hold.id = new.column1);
+
+-- name: hold_insert_new
+-- Open a hold whose id was just made: it is looked for among the open ones alone.
+INSERT INTO open_hold (id, tenant, process, opened_ns, balances, asked, fixed_pico, output_pico, cover_input, choices,
+                       tokens, labels, run)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13);
 
 -- name: hold_find
 -- Read what the life of a hold needs.

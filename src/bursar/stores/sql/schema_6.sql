@@ -29,10 +29,6 @@ DELETE FROM ended_hold WHERE state = 0;
 
 DROP INDEX hold_open;
 
--- The id of a call that has ended is never held again.
-CREATE TRIGGER hold_once BEFORE INSERT ON open_hold WHEN EXISTS (SELECT 1 FROM ended_hold WHERE id = NEW.id)
-BEGIN SELECT RAISE(ABORT, 'a call with this id has ended'); END;
-
 -- Every call, as it was in one table. A constant has the type of the column that it stands for: else SQLite makes the
 -- whole of it first, whatever a query asks for.
 CREATE VIEW hold AS
