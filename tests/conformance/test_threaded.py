@@ -34,7 +34,7 @@ class Torn(Pending):
         super().open_hold(row)
         self._tear(row)
 
-    def insert_hold(self, row: Row) -> None:
+    def insert_hold(self, row: Row, *, is_new: bool = False) -> None:
         super().insert_hold(row, is_new=is_new)
         self._tear(row)
 
