@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ class Paid:
     def __init__(self, due_s: float) -> None:
         self.due_s = due_s
         self.watch = self.own_watch = RunWatch()
-        self.call = SimpleNamespace(request=SimpleNamespace(is_stream=False))
+        self.is_stream = False
         self.was_over: list[bool] = []
 
     def tick_s(self) -> float:

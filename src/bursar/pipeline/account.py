@@ -112,6 +112,7 @@ class Account:
         self._charge: Charge | None = None
         self._granted: Granted | None = None
         self._answer_tokens, self._response_id = 0, ""
+        self.is_stream = call.request.is_stream
         self.own_watch: RunWatch | None = None
         """What may end its answer beside money; None where nothing can as yet."""
 

@@ -43,19 +43,20 @@ class AsyncioPatience:
     def paid_for(
         self, account: Account, work: Coroutine[Any, Any, T], drop: Callable[[T], object]
     ) -> Awaitable[T | None]:
-        watch = account.own_watch
-        if watch is not None and watch.wait is not None:
-            return self._in_time(account, work, watch.wait)
-        due_s = account.tick_s()
-        if due_s is None:
-            return work
+        if account.is_stream:
+            return work if account.tick_s() is None else self._while_paid(account, work, drop)
         # All that a whole answer may cost is held before it is asked for: nothing but its run's end can be due.
-        if watch is None or account.call.request.is_stream:
-            return self._while_paid(account, work, drop)
-        loop = asyncio.get_running_loop()
-        if self._ends is None or self._ends.loop is not loop:
-            self._ends = RunEnds(loop)
-        watch.wait = self._ends.wait(due_s)
+        watch = account.own_watch
+        if watch is None:
+            return work
+        if watch.wait is None:
+            due_s = account.tick_s()
+            if due_s is None:
+                return work
+            loop = asyncio.get_running_loop()
+            if self._ends is None or self._ends.loop is not loop:
+                self._ends = RunEnds(loop)
+            watch.wait = self._ends.wait(due_s)
         return self._in_time(account, work, watch.wait)
 
     async def _in_time(self, account: Account, work: Coroutine[Any, Any, T], wait: Wait) -> T | None:

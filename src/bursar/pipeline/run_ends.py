@@ -7,6 +7,7 @@ nearly no run ever comes to its end.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 __all__ = ["RunEnds", "Wait"]
@@ -38,6 +39,8 @@ class RunEnds:
         self.loop = loop
         self._waits: set[Wait] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_s = math.inf
+        """What ends before that needs a timer of its own."""
 
     def wait(self, due_s: float) -> Wait:
         """Make a wait of the task that runs now, over after so many seconds."""
@@ -49,7 +52,7 @@ class RunEnds:
         """Let its task be cancelled when it still waits at that time."""
         wait.began = wait.task.cancelling()
         self._waits.add(wait)
-        if self._timer is None or wait.ends_s < self._timer.when() - GRAIN_S:
+        if wait.ends_s < self._looks_s:
             self._set(wait.ends_s)
 
     def leave(self, wait: Wait) -> None:
@@ -59,11 +62,11 @@ class RunEnds:
     def _set(self, when_s: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_at(when_s, self._look)
+        self._timer, self._looks_s = self.loop.call_at(when_s, self._look), when_s - GRAIN_S
 
     def _look(self) -> None:
         """End what is due, and come again for the rest."""
-        self._timer = None
+        self._timer, self._looks_s = None, math.inf
         now_s = self.loop.time() + GRAIN_S
         for wait in [each for each in self._waits if each.ends_s <= now_s]:
             self._waits.discard(wait)

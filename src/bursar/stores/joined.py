@@ -105,12 +105,13 @@ class InlineStore(ThreadedStore):
         super().__init__(ledger)
 
     async def reserve(self, asked: Reservation) -> Granted | Refused:
-        verdict = None
         if self._is_inline:
             last_ns, self._last_ns = self._last_ns, self._now_ns()
             if self._last_ns - last_ns > BURST_NS:
                 verdict = self._at_once(asked)
-        return await self.run(partial(self._ledger.reserve, asked)) if verdict is None else verdict
+                if verdict is not None:
+                    return verdict
+        return await self.run(partial(self._ledger.reserve, asked))
 
     def reserve_now(self, asked: Reservation) -> Granted | Refused:
         """Hold in this thread: ahead of what is queued where there is ample room, else behind it."""
@@ -162,7 +163,8 @@ class InlineStore(ThreadedStore):
 
     def _at_once(self, asked: Reservation) -> Granted | Refused | None:
         """Hold in this thread, mostly behind what is queued; None where that would have to wait, or take long."""
-        if self._worker == get_ident():
+        here = get_ident()
+        if self._worker == here:
             raise twice()
         took: list[bool] = []
         try:
@@ -170,12 +172,19 @@ class InlineStore(ThreadedStore):
             took.extend(map(self._turn.acquire, (False,)))
             if not took[0] or len(self._jobs) > INLINE_MAX:
                 return None
-            verdict: Granted | Refused | None = None
             if self._goes_ahead():
-                verdict = self._seized(partial(self._hold_ahead, asked))
-            if verdict is None:
-                verdict = self._seized(partial(self._now, partial(self._ledger.reserve, asked)))
-            return verdict
+                if not self.ledger.seize():
+                    return None
+                try:
+                    self._worker = here
+                    granted = self.ledger.reserve_ahead(asked)
+                finally:
+                    self._worker = 0
+                    self.ledger.let_loose()
+                if granted is not None:
+                    return granted
+                self._scarce = SCARCE
+            return self._seized(asked)
         except BaseException:
             self.ledger.abandon()
             raise
@@ -183,12 +192,12 @@ class InlineStore(ThreadedStore):
             if took and took[0]:
                 self._turn.release()
 
-    def _seized(self, work: Callable[[], T]) -> T | None:
-        """Do this where nobody else is at the ledger; else None."""
+    def _seized(self, asked: Reservation) -> Granted | Refused | None:
+        """Hold behind what is queued, where nobody else is at the ledger; else None."""
         if not self.ledger.seize():
             return None
         try:
-            return work()
+            return self._now(partial(self._ledger.reserve, asked))
         finally:
             self.ledger.let_loose()
 

@@ -43,6 +43,8 @@ class _Shape:
     messages: str
     read: Callable[[Mapping[str, Any]], _Turn | None]
     """Reads one message; None for what is none."""
+    is_users: bool = False
+    """The role `user` is the user's own, and never a tool's result."""
 
 
 def conversation_of(request: Request) -> Conversation | None:
@@ -62,7 +64,10 @@ def steps_of(request: Request) -> tuple[int, int]:
     read = shape.read
     answers = tool_calls = 0
     after = ""
-    for message in reversed(_messages(request.body, shape)):
+    messages = _messages(request.body, shape)
+    if shape.is_users and messages and type(messages[-1]) is dict and messages[-1].get("role") == _USER:
+        return 0, 0  # As with every first request of an agent.
+    for message in reversed(messages):
         turn = read(message) if isinstance(message, dict) else None
         if turn is None:
             continue
@@ -177,8 +182,8 @@ def _converse(message: Mapping[str, Any]) -> _Turn | None:
 
 
 _SHAPES: Mapping[str, _Shape] = {
-    "openai.chat": _Shape((), "messages", _chat),
-    "openai.responses": _Shape(("instructions",), "input", _responses),
+    "openai.chat": _Shape((), "messages", _chat, is_users=True),
+    "openai.responses": _Shape(("instructions",), "input", _responses, is_users=True),
     "anthropic.messages": _Shape(("system",), "messages", _anthropic),
     "gemini.generate": _Shape(("systemInstruction", "system_instruction"), "contents", _gemini),
     "bedrock.converse": _Shape(("system",), "messages", _converse),
