@@ -152,7 +152,7 @@ class SqliteBalances(SqliteBook):
         if self._near is not counted:
             self._fold()
             self._near = counted
-        self.pending.write_moves(moves.hold_now(more), self.path)
+        self.pending.write_holds(moves.hold_now(more), self.path)
         if counted.turn == self._turn:
             free = counted.free
             for unit in free:

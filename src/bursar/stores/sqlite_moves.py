@@ -13,7 +13,7 @@ from bursar.core.budget import Unit
 from bursar.core.charge import ZERO, Amounts
 from bursar.core.hold import Book, Effect
 
-__all__ = ["BOUNDLESS", "EACH_MAX", "BalanceMove", "UnitMoves"]
+__all__ = ["BOUNDLESS", "EACH_MAX", "BalanceHold", "BalanceMove", "UnitMoves"]
 
 EACH_MAX = 16
 """Up to so many rows, a statement for each is cheaper than one that makes a table of them first: 10 of them take 10 µs
@@ -25,6 +25,8 @@ BOUNDLESS = 2**63 - 1
 _SETTLED = Book.SETTLED
 BalanceMove: TypeAlias = tuple[int, int, int, int, int]
 """Held, settled and presumed more, the id of the row, and the most that it may have come to before."""
+BalanceHold: TypeAlias = tuple[int, int, int]
+"""Held more, the id of the row, and the most that it may have come to before."""
 Change: TypeAlias = tuple[int, int, int]
 """Held, settled and presumed more."""
 _made = tuple.__new__
@@ -72,8 +74,8 @@ class UnitMoves:
         ids = [number for each in places for number, _ in each]
         self.is_plain = len(set(ids)) == len(ids) <= EACH_MAX
         """Each balance is there once, and they are few."""
-        self._last = ZERO
-        self._rows: list[BalanceMove] = self._rows_of([(0, 0, 0)] * len(units), is_bounded=True)
+        self._last: Amounts | None = None
+        self._rows: list[BalanceHold] = []
         """What was written last for a hold, and the rows of that: the calls of an agent are often alike."""
         self.forget()
 
@@ -95,11 +97,12 @@ class UnitMoves:
         if not is_bounded:
             self.is_bounded = False
 
-    def hold_now(self, more: Amounts) -> list[BalanceMove]:
+    def hold_now(self, more: Amounts) -> list[BalanceHold]:
         """Take more for held by the limits, and for written where nothing else is owed; gives that in rows."""
         if more != self._last:
-            changes = [(more.amount(unit), 0, 0) for unit in self._units]
-            self._last, self._rows = more, self._rows_of(changes, is_bounded=True)
+            pairs = zip(self._units, self._places, strict=True)
+            amounts = [(more.amount(unit), each) for unit, each in pairs]
+            self._last, self._rows = more, [(held, at, limit - held) for held, each in amounts for at, limit in each]
         held = self._since.held
         held.append(more)
         if len(held) > SINCE_MAX:

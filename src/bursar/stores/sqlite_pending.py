@@ -18,7 +18,7 @@ from typing import Any
 
 from bursar.core.run import RunRow
 from bursar.errors import StoreUnavailable
-from bursar.stores.sqlite_moves import BOUNDLESS, EACH_MAX, BalanceMove
+from bursar.stores.sqlite_moves import BOUNDLESS, EACH_MAX, BalanceHold, BalanceMove
 
 __all__ = ["Pending"]
 
@@ -176,6 +176,11 @@ class Pending:
     def write_moves(self, rows: Sequence[BalanceMove], where: Path) -> None:
         """Write some moves of balances at once, whatever is pending. Raises StoreUnavailable where one has no room."""
         if self.cursor.executemany(self._queries["balance_move"], rows).rowcount != len(rows):
+            raise _no_room(where)
+
+    def write_holds(self, rows: Sequence[BalanceHold], where: Path) -> None:
+        """Hold more in balances at once, whatever is pending. Raises StoreUnavailable where one has no room."""
+        if self.cursor.executemany(self._queries["balance_hold"], rows).rowcount != len(rows):
             raise _no_room(where)
 
     def write_run(self, was: RunRow, now: RunRow, where: Path) -> None:

@@ -50,6 +50,10 @@ SELECT id, settled, presumed, held FROM balance WHERE id IN (:ids);
 UPDATE balance SET held = held + ?1, settled = settled + ?2, presumed = presumed + ?3
 WHERE id = ?4 AND settled + presumed + held <= ?5;
 
+-- name: balance_hold
+-- Hold more in one balance (held, id), only where it has come to no more than the last says.
+UPDATE balance SET held = held + ?1 WHERE id = ?2 AND settled + presumed + held <= ?3;
+
 -- name: balance_move_all
 -- Add to the sides of some balances (each once), as `balance_move` does.
 UPDATE balance SET held = held + new.column1, settled = settled + new.column2, presumed = presumed + new.column3
