@@ -240,9 +240,9 @@ class Account:
 
     def tick_s(self) -> float | None:
         """Give the seconds until time alone makes something due: an extension, or the end; None when it never does."""
-        due_ns = self.machine.tick_ns()
-        if self.own_watch is not None:
-            due_ns = self.own_watch.sooner(due_ns)
+        due_ns, watch = self.machine.tick_ns() if self.is_stream else None, self.own_watch
+        if watch is not None and watch.ends_ns is not None and (due_ns is None or watch.ends_ns < due_ns):
+            due_ns = watch.ends_ns
         return None if due_ns is None else max(0, due_ns - self._accounts.clock()) / 1e9
 
     def settle(self, answer: Answer, *, status: int) -> Awaitable[None]:

@@ -31,7 +31,8 @@ class RunWatch:
     """Digests of these calls, where a later request shows them no more."""
     wait: Wait | None = None
     """How a whole answer is awaited until that end."""
-    _ends_ns: int | None = None
+    ends_ns: int | None = None
+    """When its answer is to end; None for never."""
 
     def hear(self, answer: Answer | None) -> None:
         """Take what an answer asked for; None for no answer."""
@@ -45,23 +46,17 @@ class RunWatch:
     def enter(self, row: RunRow | None, asked: RunAsk | None) -> None:
         """Take the store's word of the run, and with it the end of its seconds."""
         if row is not None and asked is not None:
-            self.row, self._ends_ns = row, row.ends_ns(asked.limits)
+            self.row, self.ends_ns = row, row.ends_ns(asked.limits)
 
     def end(self, at_ns: int, *, is_waking: bool) -> None:
         """Let the answer end now, or with its next bytes where nobody may be woken."""
-        self._ends_ns, self.wait = at_ns, None
+        self.ends_ns, self.wait = at_ns, None
         if is_waking and self.wake is not None:
             self.wake()
 
     def is_over(self, at_ns: int) -> bool:
         """Tell whether the answer is to end now."""
-        return self._ends_ns is not None and at_ns >= self._ends_ns
-
-    def sooner(self, due_ns: int | None) -> int | None:
-        """Give the end, where it comes before what else is due."""
-        if self._ends_ns is None or due_ns is None:
-            return due_ns if self._ends_ns is None else self._ends_ns
-        return min(due_ns, self._ends_ns)
+        return self.ends_ns is not None and at_ns >= self.ends_ns
 
     def headers(self) -> dict[str, str]:
         """Tell the client its run; nothing where no guard looks at it."""
