@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,7 +15,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.kit import call, charge, line, sums
-from tests.conformance.test_joined import House, done
+from tests.conformance.test_joined import House, done, locked
 
 from bursar.core.admission import Ask, Balance, Cover
 from bursar.core.budget import Unit
@@ -20,6 +23,7 @@ from bursar.core.charge import Charge
 from bursar.core.hold import State, Verb
 from bursar.core.ledger import Granted, Refused, Reservation
 from bursar.core.run import RunAsk, RunChange, RunVerb
+from bursar.errors import StoreUnavailable
 from bursar.stores.joined import AHEAD_MAX, SCARCE
 from bursar.stores.sqlite import SqliteLedger
 from bursar.testing.clock import START_NS
@@ -274,3 +278,93 @@ def test_a_run_that_another_process_has_stopped_meanwhile_is_refused(house: Hous
     other.close_store()
     assert isinstance(refused, Refused)
     assert refused.run is not None
+
+
+def ahead(house: House, *ids: str, face: str = "joined") -> None:
+    """Hold ahead of a close for each, and leave a view of the file open."""
+    reserve(house, asked("first"), face)
+    settle(house, "first", charge(60, tokens=10, output=10))
+    for id_ in ids:
+        assert reserve(house, asked(id_), face) == Granted(100, 100, ())
+
+
+@pytest.mark.parametrize("face", ["joined", "loop"])
+def test_as_long_as_nobody_else_writes_nobody_asks_for_it(house: House, face: str) -> None:
+    with house.held_up():
+        ahead(house, "a", face=face)
+        house.statements.clear()
+        assert reserve(house, asked("b"), face) == Granted(100, 100, ())
+    kinds = [text.split()[0] for text in house.statements]
+    assert kinds == ["BEGIN", "INSERT", "UPDATE", "COMMIT"], "no SELECT and no PRAGMA"
+
+
+@pytest.mark.parametrize("face", ["joined", "loop"])
+def test_what_another_process_has_taken_breaks_the_view_and_counts(house: House, face: str) -> None:
+    other = SqliteLedger(house.ledger.path)
+    with house.held_up():
+        ahead(house, "a", face=face)
+        other.reserve(asked("theirs", ask=Ask(99_600, 99_600)))
+        granted = reserve(house, asked("b"), face)
+        assert sums(house.ledger)["all", "", "usd"] == Balance(settled=60, held=150 + 99_650 + 55)
+        assert isinstance(granted, Granted)
+        assert granted.tokens == 5, "140 nano-USD are left"
+        other.close("theirs", Verb.RELEASE, START_NS)
+        assert sums(house.ledger)["all", "", "usd"] == Balance(settled=60, held=150 + 55), "readers see it too"
+    other.close_store()
+
+
+def test_a_view_waits_for_who_is_writing_as_any_other_hold_does(house: House) -> None:
+    with house.held_up():
+        ahead(house, "a")
+        with locked(house.ledger.path), pytest.raises(StoreUnavailable, match="locked"):
+            reserve(house, asked("b"))
+        assert isinstance(reserve(house, asked("c")), Granted)
+        assert sums(house.ledger)["all", "", "usd"] == Balance(held=450), "the first is not closed yet"
+
+
+def is_free(house: House) -> bool:
+    """Tell whether nobody keeps the log from beginning anew."""
+    with contextlib.closing(sqlite3.connect(house.ledger.path, timeout=0)) as other:
+        busy, _, _ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
+
+
+@pytest.mark.parametrize("face", ["joined", "loop"])
+def test_no_view_is_left_open_when_nobody_comes_any_more(house: House, face: str) -> None:
+    with house.held_up():
+        ahead(house, "a", "b", face=face)
+        assert not is_free(house)
+    # The thread does what is queued, and looks away before it sleeps.
+    deadline = time.monotonic() + 30
+    while not is_free(house):
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("face", ["joined", "loop"])
+def test_no_view_is_left_open_by_who_comes_when_the_thread_sleeps_already(
+    house: House, face: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = house.ledger.reserve_ahead
+
+    def overtaken(asking: Reservation) -> Granted | None:
+        for job in house.queue._jobs:
+            job.work()
+        house.queue._jobs.clear()
+        return real(asking)
+
+    monkeypatch.setattr(house.ledger, "reserve_ahead", overtaken)
+    with house.held_up():
+        ahead(house, "a", face=face)
+        assert is_free(house)
+
+
+def test_who_has_been_written_beside_leaves_no_view_for_a_while(house: House) -> None:
+    other = SqliteLedger(house.ledger.path)
+    with house.held_up():
+        ahead(house, "a")
+        other.reserve(asked("theirs"))
+        reserve(house, asked("b"))
+        settle(house, "b", charge(60, tokens=10, output=10))
+        assert reserve(house, asked("c")) == Granted(100, 100, ())
+        assert is_free(house)
+    other.close_store()

@@ -155,6 +155,8 @@ class InlineStore(ThreadedStore):
             try:
                 self._worker = get_ident()
                 granted = self.ledger.reserve_ahead(asked)
+                if not self._jobs:
+                    self.ledger.look_away()  # The thread has done them, and sleeps.
             finally:
                 self._worker = 0
         if granted is None:
@@ -178,6 +180,8 @@ class InlineStore(ThreadedStore):
                 try:
                     self._worker = here
                     granted = self.ledger.reserve_ahead(asked)
+                    if not self._jobs:
+                        self.ledger.look_away()
                 finally:
                     self._worker = 0
                     self.ledger.let_loose()
@@ -208,6 +212,10 @@ class InlineStore(ThreadedStore):
         self._commits = self.ledger.commits
         with self._tidying:
             self.ledger.checkpoint()
+
+    def sleep(self) -> None:
+        """Leave no view open while nobody may come for long."""
+        self.ledger.look_away()
 
     def let_go(self) -> None:
         """Keep the ledger shut until `take_up`, while this process is copied."""

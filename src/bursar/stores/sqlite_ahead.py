@@ -61,7 +61,8 @@ class SqliteAhead(SqliteRuns):
         """Hold where there is ample room, whatever closes are still to come; None, and nothing written, elsewhere.
 
         Until its close, a call counts with all that was held for it. So what is granted in full now would be granted
-        in full after these closes. It is not told its balances. Its id is one that was just made.
+        in full after these closes. It is not told its balances. Its id is one that was just made. It leaves a view
+        behind, which its caller lets nobody sleep on (`look_away`).
         """
         with self.lock:
             if self.inside:
@@ -69,6 +70,8 @@ class SqliteAhead(SqliteRuns):
             self.begin_transaction(is_batch=False)
             try:
                 granted = self._hold_ahead(asked)
+                if granted is not None:
+                    self.open_view()
             except BaseException as error:
                 self.end_transaction(error)
                 raise

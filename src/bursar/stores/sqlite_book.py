@@ -31,6 +31,8 @@ PAGE_BYTES = 2_048
 """A commit writes each page that it touched whole, and sums it up: half the usual size made a call a tenth cheaper."""
 CHECKPOINT_PAGES = 8_000
 """After so many pages (16 MB) the log is written back into the file."""
+VIEWLESS = 256
+"""After another process has written, so many transactions leave no view behind: it would write again."""
 RETRY_S = 0.01
 """How long to wait before looking again whether another process has finished preparing the file."""
 
@@ -57,6 +59,13 @@ class SqliteBook:
         self._is_seized = False
         self._is_hasty = False
         """A statement does not wait for others now."""
+        self._view: sqlite3.Cursor | None = None
+        """A reading that has begun and not ended. While there is one, a transaction begins only if nobody else has
+        written since: what is remembered is still so, and need not be asked for."""
+        self._is_seen = False
+        """The transaction that was seized has begun so."""
+        self._viewless = 0
+        """So many transactions leave no view behind: another process writes as well."""
         self.commits = 0
         """How many transactions this process has written."""
         self.q = {**load_queries("queries.sql"), **load_queries("control.sql"), **load_queries("run.sql")}
@@ -161,9 +170,11 @@ class SqliteBook:
             if not self._is_seized:
                 if self._is_hasty:
                     self.be_patient()
-                cursor.execute("BEGIN IMMEDIATE")
+                self._is_seen = self._begin(cursor)
             self._is_seized = False
             self.inside = get_ident()
+            if self._is_seen:
+                return
             (version,) = cursor.execute("PRAGMA data_version").fetchone()
             if version != self._version:
                 # Another connection has written since rows were read.
@@ -174,6 +185,42 @@ class SqliteBook:
             if isinstance(error, sqlite3.Error):
                 raise self._unwritable(error) from error
             raise
+
+    def _begin(self, cursor: sqlite3.Cursor) -> bool:
+        """Begin to write; tells whether it is certain that nobody else has written since the last time."""
+        if self._view is not None:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                return True
+            except sqlite3.OperationalError:
+                # Somebody has written, or is writing: who has a view does not wait for that.
+                self.end_view()
+                self._viewless = VIEWLESS
+        cursor.execute("BEGIN IMMEDIATE")
+        return False
+
+    def open_view(self) -> None:
+        """Leave a view behind at the end of this transaction, for the next one that comes soon. While it is open the
+        log cannot begin anew: whoever opens one sees to it that it is not left open."""
+        if self._viewless:
+            self._viewless -= 1
+        elif self._view is None:
+            view = self.db.cursor()
+            # Of a table that has more than one row, so that it has not ended yet.
+            view.execute("SELECT type FROM sqlite_schema")
+            view.fetchone()
+            self._view = view
+
+    def end_view(self) -> None:
+        """See what others have written from now on; harmless where there is no view."""
+        if self._view is not None:
+            self._view.close()
+            self._view = None
+
+    def look_away(self) -> None:
+        """End a view, in any thread."""
+        with self._lock:
+            self.end_view()
 
     def seize(self) -> bool:
         """Begin this thread's next transaction at once; False, and nothing done, where it would have to wait.
@@ -188,7 +235,7 @@ class SqliteBook:
                 if not self._is_hasty:
                     self._is_hasty = True
                     cursor.execute("PRAGMA busy_timeout = 0")
-                cursor.execute("BEGIN IMMEDIATE")
+                self._is_seen = self._begin(cursor)
                 self._is_seized = True
         except sqlite3.Error:
             pass
@@ -289,6 +336,7 @@ class SqliteBook:
 
     def _forget_sums(self) -> None:
         """Forget what rows said: another may have written them since."""
+        self.end_view()
 
     def forget(self) -> None:
         """Forget which row is which line."""
@@ -313,6 +361,7 @@ class SqliteBook:
     def close_store(self) -> None:
         """Let go of the file."""
         with self._lock:
+            self.end_view()
             self.pending.close()
             self.db.close()
 

@@ -34,6 +34,7 @@ class SqliteFork(SqliteBalances):
 
     def checkpoint(self) -> None:
         """Write the log back into the file, by a connection of its own: nobody waits for that, and it for nobody."""
+        self.look_away()
         try:
             # A file that is gone is not made anew.
             place = f"{self.path.absolute().as_uri()}?mode=rw"

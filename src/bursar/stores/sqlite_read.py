@@ -44,6 +44,7 @@ class SqliteReads(SqliteFork):
     def _reading(self) -> Iterator[None]:
         try:
             self.be_patient()
+            self.end_view()
             yield
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the ledger {self.path} cannot be read: {error}") from error

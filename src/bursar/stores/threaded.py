@@ -265,6 +265,7 @@ class ThreadedStore:
             if self._is_stopping and not self._jobs:
                 return
             self.rest()
+            self.sleep()
 
     def _doze(self) -> None:
         """Do at once what somebody waits for; the rest only when nobody has done it for a while.
@@ -298,6 +299,9 @@ class ThreadedStore:
 
     def rest(self) -> None:
         """Do, in the thread, what has time until nothing is queued."""
+
+    def sleep(self) -> None:
+        """Do, in the thread, what has to be done before it waits for more to be queued."""
 
     def _first(self) -> list[Job]:
         """Give what is queued, up to one batch. It stays in the queue until it is done."""
