@@ -235,7 +235,7 @@ def admit_run(ask: RunAsk, tenant: str, at_ns: int, row: RunRow | None, above: S
         denied = _denied(limits, row.counting(steps, tool_calls, in_flight, last_ns), parent, at_ns)
         if denied is not None:
             return denied
-    entered = row.counting(steps + 1, tool_calls, in_flight + 1, last_ns)
+    entered = _made(RunRow, (*row[:5], last_ns, steps + 1, tool_calls, in_flight + 1, *row[9:]))
     return _made(RunEntry, (entered, parent, None, is_new, False))
 
 

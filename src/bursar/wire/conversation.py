@@ -64,10 +64,12 @@ def steps_of(request: Request) -> tuple[int, int]:
     read = shape.read
     answers = tool_calls = 0
     after = ""
-    messages = _messages(request.body, shape)
-    if shape.is_users and messages and type(messages[-1]) is dict and messages[-1].get("role") == _USER:
-        return 0, 0  # As with every first request of an agent.
-    for message in reversed(messages):
+    given = request.body.get(shape.messages)
+    if shape.is_users and type(given) is list and given:
+        last = given[-1]
+        if type(last) is dict and last.get("role") == _USER:
+            return 0, 0  # As with every first request of an agent.
+    for message in reversed(_messages(request.body, shape)):
         turn = read(message) if isinstance(message, dict) else None
         if turn is None:
             continue
