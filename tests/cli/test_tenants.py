@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from tests.cli.filled import NOTE, Filled, run
@@ -87,7 +86,7 @@ def test_top_counts_budgets_that_were_set_with_their_top_ups(filled: Filled) -> 
 
 
 def test_a_call_that_a_fall_back_answered_says_so(filled: Filled) -> None:
-    note = replace(NOTE, answered_by="groq/openai/gpt-oss-120b")
+    note = NOTE._replace(answered_by="groq/openai/gpt-oss-120b")
     hold_id = filled.call({}, TRUTH, note=note)
     assert json.loads(run("call", hold_id, "--json").stdout)["answered_by"] == "groq/openai/gpt-oss-120b"
     assert "answered  by the fall-back groq/openai/gpt-oss-120b" in run("call", hold_id).stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -70,7 +69,7 @@ def test_parts_add_up_for_any_amounts_and_any_card() -> None:
         numbers = [draw.choice((0, 1, draw.randrange(10**7))) for _ in range(6)]
         cost, tokens_in, cached, written, tokens_out, reasoning = numbers
         amounts = Amounts(cost, tokens_in, cached, written, tokens_out, reasoning, 1)
-        row = _row(amounts, replace(NOTE, tools_bytes=draw.randrange(5)))
+        row = _row(amounts, NOTE._replace(tools_bytes=draw.randrange(5)))
         found = anatomy(row, draw.choice((None, CARD)))
         assert sum(part.cost_nano for part in (*found.where, *found.output)) + found.fee_nano == numbers[0]
         assert sum(part.cost_nano for part in found.where) == sum(part.cost_nano for part in found.rated)

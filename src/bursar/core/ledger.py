@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bursar.core.admission import Ask, Balance, Cover, Line
 from bursar.core.budget import Unit
@@ -73,8 +74,7 @@ class Reservation:
         return self.tenant == tenant and self.cover == cover and self.ask == ask and dict(self.labels) == dict(labels)
 
 
-@value
-class Granted:
+class Granted(NamedTuple):
     """The call is held. `balances` go with the reservation's lines and include this hold; none are told where a hold
     went ahead of closes.
 
@@ -117,8 +117,7 @@ class Extension:
     """What has no room for more, where that is why."""
 
 
-@value
-class Note:
+class Note(NamedTuple):
     """What the ledger keeps of a call beside the money: where its input sat, in bytes of text, and how it went."""
 
     system_bytes: int = 0

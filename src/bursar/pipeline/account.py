@@ -43,6 +43,7 @@ __all__ = ["Account", "Accounts", "Unclosed"]
 UNCLOSED_MAX = 100_000
 RESPONSE_ID_LENGTH_MAX = 256
 """A longer name of an answer is not remembered: nobody can continue it."""
+_made = tuple.__new__  # a named tuple at half the price
 _SETTLE, _ASKED, _CLOSED = Verb.SETTLE, Phase.ASKED, Phase.CLOSED
 _watching = threading.Lock()
 """A watch is made once, whichever thread asks for it first."""
@@ -98,9 +99,7 @@ class Account:
     """One call's account. Amounts are nano-USD, tokens are output tokens per choice."""
 
     def __init__(self, accounts: Accounts, call: Call, quote: Quote) -> None:
-        self._accounts = accounts
-        self._call = call
-        self._quote = quote
+        self._accounts, self._call, self._quote = accounts, call, quote
         self._offer = quote.offers[0]
         self.machine = MeteredCall(quote.terms)
         """What is sent, and what is to be done next."""
@@ -153,14 +152,14 @@ class Account:
 
     def _take(self, granted: Granted) -> None:
         accounts, asked, machine = self._accounts, self._quote.reservation, self.machine
-        self._granted, self._balances = granted, granted.balances
-        if granted.run is not None:
+        tokens, room, balances, run = granted
+        self._granted, self._balances = granted, balances
+        if run is not None:
             self.own_watch = RunWatch()
-            self.own_watch.enter(granted.run, asked.run)
+            self.own_watch.enter(run, asked.run)
             if accounts.board.is_read:
-                accounts.board.note(granted.run, asked.lines, granted.balances)
-        room = granted.room
-        machine.granted(granted.tokens, room)
+                accounts.board.note(run, asked.lines, balances)
+        machine.granted(tokens, room)
         if room >= UNBOUNDED:
             machine.uncap()
         accounts.held[asked.id] = self
@@ -308,7 +307,7 @@ class Account:
         self._charge = charge
         note = self._note(status, ended, at_ns)
         try:
-            closed = await accounts.close(Unclosed(asked, verb, at_ns, charge, note))
+            closed = await accounts.close(_made(Unclosed, (asked, verb, at_ns, charge, note)))
             if closed is not None:
                 self._balances = closed.balances
             if self.own_watch is not None and accounts.board.is_read:
@@ -349,7 +348,7 @@ class Account:
         anatomy = request.anatomy
         offer, said = self._offer, call.labels.pairs.get("provider")
         answered_by = "" if offer.provider.name == said and offer.target is None else self._answered_by
-        return Note(
+        found = (
             anatomy.system,
             anatomy.tools,
             anatomy.history,
@@ -366,6 +365,7 @@ class Account:
             0 if watch is None else watch.tool_calls,
             call.seen,
         )
+        return _made(Note, found)
 
     @property
     def _answered_by(self) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Note, Reservation
-from bursar.core.value import value
 from bursar.pipeline.ports import Store
 
 __all__ = ["Unclosed", "close_unseen", "taken"]
@@ -20,8 +20,7 @@ WITHOUT_LIMIT = 2**62
 """A limit that no sum of the ledger can pass."""
 
 
-@value
-class Unclosed:
+class Unclosed(NamedTuple):
     """A close, kept until the store has taken it."""
 
     asked: Reservation

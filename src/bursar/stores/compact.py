@@ -47,7 +47,8 @@ def _encode_parts(*parts: str) -> str:
 
 def encode_note(note: Note) -> str:
     """Write the fields of a note in their order, as `encode` writes its list; every call has one."""
-    numbers = f"{note.system_bytes},{note.tools_bytes},{note.history_bytes},{note.user_bytes},{note.status}"
-    went = f"{_quoted(note.ended)},{note.duration_ms},{note.cap},{_quoted(note.shape_key)},{note.answer_tokens}"
-    named = f"{_quoted(note.answered_by)},{_quoted(note.response_id)},{note.earlier_tokens},{note.tool_calls}"
-    return f"[{numbers},{went},{named},{_quoted(note.seen)}]"
+    system, tools, history, user, status, ended, duration_ms, cap, shape_key, answer_tokens = note[:10]
+    answered_by, response_id, earlier_tokens, tool_calls, seen = note[10:]
+    went = f"{_quoted(ended)},{duration_ms},{cap},{_quoted(shape_key)},{answer_tokens}"
+    named = f"{_quoted(answered_by)},{_quoted(response_id)},{earlier_tokens},{tool_calls}"
+    return f"[{system},{tools},{history},{user},{status},{went},{named},{_quoted(seen)}]"

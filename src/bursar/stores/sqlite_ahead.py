@@ -109,7 +109,7 @@ class SqliteAhead(SqliteRuns):
         if run is not None:
             self.count_run_now(run)
         self.remember_open(_made(OpenHold, (Hold(id_, _OPEN, cover, tokens), counted, tenant, name, 0, "", "")))
-        return Granted(tokens, room, (), run)
+        return _made(Granted, (tokens, room, (), run))
 
     def is_covered(self, hold_id: str, amounts: Amounts) -> bool:
         """Tell whether a hold of this process is open and covers these amounts, as far as is remembered. Any thread."""

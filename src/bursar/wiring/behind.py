@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from bursar.core.ledger import Closed
+from bursar.core.charge import Charge
+from bursar.core.ledger import Closed, Note, Reservation
 from bursar.errors import NotFound, StoreUnavailable
 from bursar.pipeline.account import Account, Accounts
 from bursar.pipeline.call import Call
@@ -50,17 +51,16 @@ class AccountsBehind(QuietAccounts):
 
     async def close(self, unclosed: Unclosed) -> Closed | None:
         """Queue a close; None, since what the ledger says to it comes later."""
-        asked = unclosed.asked
-        work = partial(self.queue.ledger.end, asked.id, unclosed.verb, unclosed.at_ns, unclosed.charge, unclosed.note)
+        asked, verb, at_ns, charge, note = unclosed
+        work = partial(self.queue.ledger.end, asked.id, verb, at_ns, charge, note)
         try:
-            self.queue.later(work, partial(self._failed, unclosed), is_freeing=self._is_freeing(unclosed))
+            self.queue.later(work, partial(self._failed, unclosed), is_freeing=self._is_freeing(asked, charge, note))
         except StoreUnavailable:
             self.unclosed.append(unclosed)
         return None
 
-    def _is_freeing(self, unclosed: Unclosed) -> bool:
+    def _is_freeing(self, asked: Reservation, charge: Charge | None, note: Note) -> bool:
         """Tell whether a close only makes room. A run counts tool calls, and a truth may be beyond the hold."""
-        asked, charge, note = unclosed.asked, unclosed.charge, unclosed.note
         if asked.run is not None and note.tool_calls:
             return False
         return charge is None or self.queue.ledger.is_covered(asked.id, charge.amounts)
