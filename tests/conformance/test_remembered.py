@@ -168,7 +168,7 @@ def test_a_run_is_written_once_however_many_of_its_calls_share_a_transaction(two
         for name in "abc":
             two.mine.reserve(step(name))
         end(two.mine, "b")
-    assert len([text for text in statements if text.startswith("UPDATE run")]) == 1
+    assert len([text for text in statements if text.startswith("UPDATE balance SET settled =")]) == 1
     assert (row_of(two.other).in_flight, row_of(two.other).steps, row_of(two.other).tool_calls) == (2, 4, 4)
 
 

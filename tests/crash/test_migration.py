@@ -15,6 +15,7 @@ from bursar.core.admission import Balance
 from bursar.core.budget import Unit
 from bursar.core.control import Change, Kind
 from bursar.core.hold import State, Verb
+from bursar.core.ledger import Note
 from bursar.core.run import RunAsk
 from bursar.errors import HoldConflict, StoreUnavailable
 from bursar.stores.queries import load_script
@@ -53,8 +54,17 @@ def old(tmp_path: Path) -> Path:
 
 
 def in_one_table(db: sqlite3.Connection) -> None:
-    """Let open holds stand with the others, as they did until version 5."""
-    db.executescript("""
+    """Let open holds stand with the others, and a run's counts with the run, as they did until version 5."""
+    table, index = load_script("schema_3.sql").split(";\n")[:2]
+    db.executescript(f"""
+        CREATE TABLE runs AS SELECT run.*, settled + held AS steps, presumed AS tool_calls, held AS in_flight
+        FROM run JOIN balance ON balance.id = counts;
+        DROP TABLE run; {table}; {index};
+        INSERT INTO run SELECT tenant, run, began_ns, state, since_ns, last_ns, steps, tool_calls, in_flight, parent,
+                               depth, children, guard, reason, outcome, figure, extras, prefix FROM runs;
+        DELETE FROM balance WHERE id IN (SELECT counts FROM runs);
+        DELETE FROM budget WHERE unit = 'calls';
+        DROP TABLE runs;
         CREATE TABLE everyone AS SELECT * FROM hold;
         DROP VIEW hold; DROP TABLE open_hold; DROP TABLE ended_hold;
         ALTER TABLE everyone RENAME TO hold;
@@ -94,7 +104,10 @@ def test_of_an_old_ledger_the_run_of_an_open_call_is_still_known(tmp_path: Path)
     for each in asked:
         ledger.reserve(each)
     ledger.reserve(call(id="of no run"))
-    ledger.close("a", Verb.SETTLE, START_NS, charge())
+    ledger.close("a", Verb.SETTLE, START_NS, charge(), Note(tool_calls=3))
+    before = ledger.run_row("default", "r")
+    assert before is not None
+    assert (before.steps, before.tool_calls, before.in_flight) == (2, 3, 1)
     ledger.close_store()
     db = sqlite3.connect(path)
     in_one_table(db)
@@ -104,7 +117,7 @@ def test_of_an_old_ledger_the_run_of_an_open_call_is_still_known(tmp_path: Path)
     db.executescript("ALTER TABLE hold DROP COLUMN run; PRAGMA user_version = 3;")
     db.close()
     ledger = SqliteLedger(path)
-    assert in_flight(ledger) == 1
+    assert ledger.run_row("default", "r") == before
     for name in ("of no run", "b", "b"):
         ledger.close(name, Verb.SETTLE, START_NS, charge())
     assert in_flight(ledger) == 0

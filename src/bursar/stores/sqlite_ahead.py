@@ -105,9 +105,7 @@ class SqliteAhead(SqliteRuns):
             self.pending.insert_hold(hold_values(asked, tokens, counted.packed, name), is_new=True)
         except sqlite3.IntegrityError:
             return None  # The id has a row already.
-        self.hold_now(counted, held)
-        if run is not None:
-            self.count_run_now(run)
+        self.hold_now(counted, held, None if run is None else self.enter_now(run))
         self.remember_open(_made(OpenHold, (Hold(id_, _OPEN, cover, tokens), counted, tenant, name, 0, "", "")))
         return _made(Granted, (tokens, room, (), run))
 

@@ -15,7 +15,7 @@ from bursar.core.charge import Amounts
 from bursar.core.hold import Effect
 from bursar.core.labels import OTHER
 from bursar.stores.sqlite_book import IDS_MAX, SqliteBook
-from bursar.stores.sqlite_moves import BOUNDLESS, UnitMoves
+from bursar.stores.sqlite_moves import BOUNDLESS, BalanceHold, UnitMoves
 
 __all__ = ["Counted", "SqliteBalances", "Sums", "counted_in"]
 
@@ -142,17 +142,21 @@ class SqliteBalances(SqliteBook):
         # Whoever shares a balance with these looks again at what is left.
         self._turn += 1
 
-    def hold_now(self, counted: Counted, more: Amounts) -> None:
-        """Hold these amounts more in a call's balances by its limits, and write that at once: in a transaction of its
-        own, in which nothing else moves them. Raises StoreUnavailable where one has no room."""
+    def hold_now(self, counted: Counted, more: Amounts, beside: BalanceHold | None) -> None:
+        """Hold these amounts more in a call's balances by its limits, and `beside` in another row, and write that at
+        once: in a transaction of its own, in which nothing else moves them. Raises StoreUnavailable where one has no
+        room."""
         moves = counted.moves
         if not moves.is_plain:
+            if beside is not None:
+                self.pending.write_holds([beside], self.path)
             self.hold_more(counted, more, is_bounded=True)
             return
         if self._near is not counted:
             self._fold()
             self._near = counted
-        self.pending.write_holds(moves.hold_now(more), self.path)
+        rows = moves.hold_now(more)
+        self.pending.write_holds(rows if beside is None else [*rows, beside], self.path)
         if counted.turn == self._turn:
             free = counted.free
             for unit in free:

@@ -70,7 +70,7 @@ class Pending:
         self._entries: list[Row] = []
         self._responses: list[Row] = []
         self._holds: set[str] = set()
-        self._runs: dict[tuple[str, str], tuple[RunRow, RunRow]] = {}
+        self._runs: dict[int, tuple[RunRow, RunRow]] = {}
         self._moves: dict[int, BalanceMove] = {}
         self.moved: list[BalanceMove] = []
         """Moves of balances, each once, that nothing else is added to."""
@@ -124,13 +124,12 @@ class Pending:
                 move = held + first[0], settled + first[1], presumed + first[2], number, most  # noqa: PLW2901
             known[number] = move
 
-    def count_run(self, was: RunRow, now: RunRow) -> None:
-        """Let a run have other counts; they are written over what they were when they were first changed."""
+    def count_run(self, counts: int, was: RunRow, now: RunRow) -> None:
+        """Let a run have other counts, which stand in this row; written over what they were when first changed."""
         self.count += 1
         self.is_empty = False
-        key = (now.tenant, now.run)
-        first = self._runs.get(key)
-        self._runs[key] = (was if first is None else first[0], now)
+        first = self._runs.get(counts)
+        self._runs[counts] = (was if first is None else first[0], now)
 
     def write(self, where: Path) -> None:
         """Write everything. Raises StoreUnavailable, naming the ledger, when a sum or count is not what it was."""
@@ -143,8 +142,8 @@ class Pending:
         if self.moved or self._moves:
             self._write_sums(where)
         if self._runs:
-            for was, now in self._runs.values():
-                self.write_run(was, now, where)
+            for counts, (was, now) in self._runs.items():
+                self.write_run(counts, was, now, where)
             self._runs = {}
         if self._ended:
             self._end_holds(where)
@@ -183,10 +182,20 @@ class Pending:
         if self.cursor.executemany(self._queries["balance_hold"], rows).rowcount != len(rows):
             raise _no_room(where)
 
-    def write_run(self, was: RunRow, now: RunRow, where: Path) -> None:
+    def write_run(self, counts: int, was: RunRow, now: RunRow, where: Path) -> None:
         """Write the counts of a run at once. Raises StoreUnavailable where they are not what they were."""
-        if self.cursor.execute(self._queries["run_count"], _run_counts(was, now)).rowcount != 1:
-            raise _no_such_run(where)
+        last_ns, steps, tool_calls, in_flight = now[5:9]
+        last_was, *others = was[5:9]
+        changed = self.cursor.execute(
+            self._queries["run_count"],
+            (counts, steps - in_flight, tool_calls, in_flight, others[0] - others[2], others[1], others[2]),
+        ).rowcount
+        if changed == 1 and last_ns != last_was:
+            # The state is of the exact type: for any other SQLite's module looks for an adapter first.
+            row = (*now[:2], last_ns, last_was, str(was.state))
+            changed = self.cursor.execute(self._queries["run_last"], row).rowcount
+        if changed != 1:
+            raise StoreUnavailable(f"{where}: a run is not what was decided on, the ledger is inconsistent")
 
     def _run_each(self, one: str, all_: str, rows: Sequence[Row]) -> int:
         """Run a statement for each of a few rows, or one for many; gives how many rows of the table it changed."""
@@ -221,12 +230,3 @@ class Pending:
 
 def _no_room(where: Path) -> StoreUnavailable:
     return StoreUnavailable(f"{where}: no room for what was admitted, the ledger is inconsistent")
-
-
-def _no_such_run(where: Path) -> StoreUnavailable:
-    return StoreUnavailable(f"{where}: a run is not what was decided on, the ledger is inconsistent")
-
-
-def _run_counts(was: RunRow, now: RunRow) -> Row:
-    # Of the exact type: for any other SQLite's module looks for an adapter first.
-    return (*now[:2], *now[5:9], *was[5:9], str(was.state))

@@ -17,11 +17,15 @@ from bursar.core.ledger import Note, Reservation
 from bursar.core.run import RunChange, RunEntry, RunRow, RunState, admit_run, begun_by, changed, left, runs_above
 from bursar.errors import NotFound
 from bursar.stores.sqlite_control import SqliteControl
+from bursar.stores.sqlite_moves import BalanceHold
 
 __all__ = ["SqliteRuns"]
 
 
 _RELEASED: Final = State.RELEASED
+_COUNTED = ("steps", "tool_calls", "in_flight")
+_COUNTS: Final = len(RunRow._fields)
+"""Behind the columns of a run stands where its counts are."""
 RUNS_MAX = 10_000
 """How many runs' rows are remembered; beyond it the memory starts anew."""
 
@@ -31,11 +35,14 @@ class SqliteRuns(SqliteControl):
 
     def __init__(self, path: Path, *, is_power_safe: bool = False, timeout_s: float = 5.0) -> None:
         self._runs: dict[tuple[str, str], RunRow] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+        """Where the counts of these stand: a row of `balance`."""
         super().__init__(path, is_power_safe=is_power_safe, timeout_s=timeout_s)
 
     def _forget_sums(self) -> None:
         super()._forget_sums()
         self._runs.clear()
+        self._counts.clear()
 
     def run_row(self, tenant: str, run: str) -> RunRow | None:
         """Read one run; None when no guard has seen it."""
@@ -107,32 +114,52 @@ class SqliteRuns(SqliteControl):
         if row is None:
             if len(self._runs) >= RUNS_MAX and self.pending.is_empty:
                 self._runs.clear()
+                self._counts.clear()
             found = self.run_aside("run_find", tenant=tenant, run=run).fetchone()
             if found is not None:
                 row = self._runs[tenant, run] = _row(found)
+                self._counts[tenant, run] = found[_COUNTS]
         return row
 
     def _count_run(self, row: RunRow) -> None:
         """Let a run that was read in this transaction have other counts."""
-        key = (row.tenant, row.run)
-        self.pending.count_run(self._runs[key], row)
+        key = row[:2]
+        self.pending.count_run(self._counts[key], self._runs[key], row)
         self._runs[key] = row
 
-    def count_run_now(self, row: RunRow) -> None:
-        """Write other counts of a run at once: in a transaction of its own. Raises StoreUnavailable where they are not
-        what they were."""
+    def enter_now(self, row: RunRow) -> BalanceHold | None:
+        """Count one call more in flight in a transaction of its own: gives how that is written, None when it has been.
+
+        Raises StoreUnavailable where the run is not what it was.
+        """
         key = row[:2]
-        self.pending.write_run(self._runs[key], row, self.path)
+        was, counts = self._runs[key], self._counts[key]
         self._runs[key] = row
+        _, steps, tool_calls, in_flight = was[5:9]
+        if row[6:9] == (steps + 1, tool_calls, in_flight + 1):
+            return 1, counts, steps + tool_calls
+        # Its conversation shows more than was counted.
+        self.pending.write_run(counts, was, row, self.path)
+        return None
 
     def _put_run(self, row: RunRow) -> None:
+        named = {"tenant": row.tenant, "run": row.run}
+        found = self.run("run_counts", **named).fetchone()
+        if found is None:
+            self.run("run_budget", tenant=row.tenant)
+            counts = self.run("run_counts_new", **named).lastrowid
+        else:
+            counts = found[0]
         extras = json.dumps(dict(row.extras), separators=(",", ":")) if row.extras else ""
-        self.run("run_put", **{**row._asdict(), "state": str(row.state), "extras": extras})
+        kept = {name: value for name, value in row._asdict().items() if name not in _COUNTED}
+        self.run("run_put", **{**kept, "state": str(row.state), "extras": extras, "counts": counts})
+        sums = {"settled": row.steps - row.in_flight, "presumed": row.tool_calls, "held": row.in_flight}
+        self.run("run_counts_put", id=counts, **sums)
         # What is there now is read the next time: of a row that was there already some columns stay as they were.
         self._runs.pop((row.tenant, row.run), None)
 
 
 def _row(found: tuple[Any, ...]) -> RunRow:
     """Read a row of the queries, whose columns stand in a RunRow's order."""
-    row = RunRow._make(found)
+    row = RunRow._make(found[:_COUNTS])
     return row._replace(state=RunState(row.state), extras=json.loads(row.extras) if row.extras else {})  # type: ignore[arg-type] # as it is written

@@ -75,7 +75,7 @@ FROM balance JOIN budget ON budget.id = balance.budget_id WHERE balance.id = :id
 SELECT budget.name, budget.identity, balance.scope, balance.starts_ns, balance.ends_ns, budget.unit,
        balance.settled, balance.presumed, balance.held
 FROM balance JOIN budget ON budget.id = balance.budget_id
-WHERE budget.tenant = :tenant AND balance.ends_ns > :after_ns
+WHERE budget.tenant = :tenant AND balance.ends_ns > :after_ns AND budget.unit <> 'calls'
 ORDER BY budget.name, balance.starts_ns, balance.scope, budget.unit;
 
 -- name: balance_of
@@ -86,10 +86,10 @@ WHERE budget.tenant = :tenant AND budget.identity = :identity AND budget.unit = 
   AND balance.starts_ns = :starts_ns AND balance.scope = :scope;
 
 -- name: balance_all
--- List every balance, for verify.
+-- List every balance, for verify; a run's counts are none.
 SELECT balance.id, budget.name, balance.scope, balance.starts_ns, budget.unit,
        balance.settled, balance.presumed, balance.held
-FROM balance JOIN budget ON budget.id = balance.budget_id;
+FROM balance JOIN budget ON budget.id = balance.budget_id WHERE budget.unit <> 'calls';
 
 -- name: hold_insert
 -- Open some holds whose ids no call has had.

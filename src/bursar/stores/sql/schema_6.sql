@@ -29,6 +29,27 @@ DELETE FROM ended_hold WHERE state = 0;
 
 DROP INDEX hold_open;
 
+-- The counts of a run stand in a row of `balance`: a call writes that page anyway. Settled are its steps but for those in
+-- flight, presumed its tool calls, and held its calls in flight. They are under a budget of no limit, in the unit `calls`.
+ALTER TABLE run ADD COLUMN counts INTEGER NOT NULL DEFAULT 0;
+
+INSERT INTO budget (tenant, identity, unit, name, limit_amount, is_active)
+SELECT DISTINCT tenant, 'run', 'calls', '', 0, 0 FROM run;
+
+INSERT INTO balance (budget_id, starts_ns, ends_ns, scope, settled, presumed, held)
+SELECT budget.id, 0, 0, run.run, max(0, run.steps - run.in_flight), run.tool_calls, run.in_flight
+FROM run JOIN budget ON budget.tenant = run.tenant AND budget.identity = 'run' AND budget.unit = 'calls';
+
+UPDATE run SET counts = balance.id
+FROM balance JOIN budget ON budget.id = balance.budget_id
+WHERE budget.identity = 'run' AND budget.unit = 'calls' AND budget.tenant = run.tenant AND balance.scope = run.run;
+
+ALTER TABLE run DROP COLUMN steps;
+
+ALTER TABLE run DROP COLUMN tool_calls;
+
+ALTER TABLE run DROP COLUMN in_flight;
+
 -- Every call, as it was in one table. A constant has the type of the column that it stands for: else SQLite makes the
 -- whole of it first, whatever a query asks for.
 CREATE VIEW hold AS
