@@ -316,6 +316,17 @@ def test_who_is_refused_hears_of_all_that_was_held_ahead(two: Two) -> None:
     assert (refused.line.budget, refused.balance) == ("a", Balance(held=10))
 
 
+def test_a_line_that_comes_twice_counts_twice(two: Two) -> None:
+    """Whoever asks so: nobody is told that the ledger is broken."""
+    twice = line("a", 100, Unit.USD)
+    asked = [call(twice, twice, id=name, cover=Cover(40_000, 1000, 0), ask=Ask(0, 2)) for name in "abc"]
+    assert isinstance(two.mine.reserve(asked[0]), Granted)
+    assert isinstance(two.mine.reserve_ahead(asked[1]), (Granted, type(None)))
+    with two.mine.batch():
+        assert isinstance(two.mine.reserve(asked[2]), (Granted, Refused))
+    assert two.mine.verify() == []
+
+
 def test_a_hold_is_not_written_where_its_balance_has_no_room_whatever_was_remembered(two: Two) -> None:
     """The last guard is in the statement that holds."""
     asked = [call(line(limit=5), id=name) for name in "abc"]

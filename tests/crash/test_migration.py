@@ -18,6 +18,7 @@ from bursar.core.hold import State, Verb
 from bursar.core.ledger import Note
 from bursar.core.run import RunAsk
 from bursar.errors import HoldConflict, StoreUnavailable
+from bursar.stores.peek import Peek
 from bursar.stores.queries import load_script
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.sqlite_book import SCHEMA_VERSION
@@ -146,7 +147,11 @@ def test_of_an_old_ledger_the_open_calls_stand_in_a_table_of_their_own(tmp_path:
     db.execute("PRAGMA user_version = 5")
     db.commit()
     db.close()
+    looks = [looked(path)]
     ledger = SqliteLedger(path)
+    looks.append(looked(path))
+    assert looks[0] == looks[1], "a status line never writes, and reads an old file as it is"
+    assert looks[0][0] == (1, 10)
     assert ledger.holds("default", states, 9) == before
     assert ledger.db.execute("SELECT id FROM open_hold").fetchall() == [("open",)]
     for name in ("settled", "open"):
@@ -157,6 +162,14 @@ def test_of_an_old_ledger_the_open_calls_stand_in_a_table_of_their_own(tmp_path:
     assert sums(ledger)["usd", "", "usd"] == Balance(settled=14)
     assert ledger.verify() == []
     ledger.close_store()
+
+
+def looked(path: Path) -> tuple[object, ...]:
+    peek = Peek(path, "default")
+    try:
+        return peek.in_flight(), peek.spent(0), peek.lately(0)
+    finally:
+        peek.close()
 
 
 def in_flight(ledger: SqliteLedger) -> int:

@@ -50,7 +50,7 @@ class RunEnds:
 
     def enter(self, wait: Wait) -> None:
         """Let its task be cancelled when it still waits at that time."""
-        wait.began = wait.task.cancelling()
+        wait.began, wait.is_over = wait.task.cancelling(), False
         self._waits.add(wait)
         if wait.ends_s < self._looks_s:
             self._set(wait.ends_s)

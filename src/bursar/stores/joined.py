@@ -116,7 +116,7 @@ class InlineStore(ThreadedStore):
     def reserve_now(self, asked: Reservation) -> Granted | Refused:
         """Hold in this thread: ahead of what is queued where there is ample room, else behind it."""
         granted = None
-        if self._jobs and self._goes_ahead():
+        if self._jobs:
             if self._worker == get_ident():
                 raise twice()
             try:
@@ -152,11 +152,12 @@ class InlineStore(ThreadedStore):
         What is queued meanwhile was asked for by another thread, beside this: neither has to be the first.
         """
         with self._turn:
+            # Here, where nobody takes from the queue.
+            if not self._goes_ahead():
+                return None
             try:
                 self._worker = get_ident()
                 granted = self.ledger.reserve_ahead(asked)
-                if not self._jobs:
-                    self.ledger.look_away()  # The thread has done them, and sleeps.
             finally:
                 self._worker = 0
         if granted is None:
@@ -175,13 +176,11 @@ class InlineStore(ThreadedStore):
             if not took[0] or len(self._jobs) > INLINE_MAX:
                 return None
             if self._goes_ahead():
-                if not self.ledger.seize():
+                if not self.ledger.seize(is_ahead=True):
                     return None
                 try:
                     self._worker = here
                     granted = self.ledger.reserve_ahead(asked)
-                    if not self._jobs:
-                        self.ledger.look_away()
                 finally:
                     self._worker = 0
                     self.ledger.let_loose()

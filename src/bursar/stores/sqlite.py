@@ -281,7 +281,7 @@ class SqliteLedger(SqliteAhead):
         written, response_id = (known.note, "") if note is None else (encode_note(note), note.response_id)
         row = (hold_id, int(effect.state), at_ns, *effect.settled, flags, price, written)
         self.pending.close_hold(row, entries, response_id, is_open=known.hold.state is _OPEN)
-        self._open_holds.pop(hold_id, None)
+        self.forget_open(hold_id)
 
     def beat(self, process: str, at_ns: int) -> None:
         self.check_file()

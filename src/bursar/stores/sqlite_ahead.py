@@ -45,6 +45,8 @@ class SqliteAhead(SqliteRuns):
 
     def __init__(self, path: Path, *, is_power_safe: bool = False, timeout_s: float = 5.0) -> None:
         self._open_holds: dict[str, OpenHold] = {}
+        self._lately: dict[str, None] = {}
+        """Ids of calls that ended here lately: one that comes again is no new one."""
         super().__init__(path, is_power_safe=is_power_safe, timeout_s=timeout_s)
 
     def _forget_sums(self) -> None:
@@ -57,6 +59,13 @@ class SqliteAhead(SqliteRuns):
             self._open_holds.clear()
         self._open_holds[known.hold.id] = known
 
+    def forget_open(self, id_: str) -> None:
+        """Take a hold for ended."""
+        self._open_holds.pop(id_, None)
+        if len(self._lately) >= IDS_MAX:
+            self._lately.clear()
+        self._lately[id_] = None
+
     def reserve_ahead(self, asked: Reservation) -> Granted | None:
         """Hold where there is ample room, whatever closes are still to come; None, and nothing written, elsewhere.
 
@@ -67,7 +76,7 @@ class SqliteAhead(SqliteRuns):
         with self.lock:
             if self.inside:
                 return None  # It is for the transaction around this to say what is seen.
-            self.begin_transaction(is_batch=False)
+            self.begin_transaction(is_batch=False, is_ahead=True)
             try:
                 granted = self._hold_ahead(asked)
                 if granted is not None:
@@ -81,7 +90,7 @@ class SqliteAhead(SqliteRuns):
     def _hold_ahead(self, asked: Reservation) -> Granted | None:
         tenant, id_, ask, cover, asking = asked.tenant, asked.id, asked.ask, asked.cover, asked.run
         counted = self.find_counted(tenant, asked.lines)
-        if counted is None or id_ in self._open_holds:
+        if counted is None or id_ in self._open_holds or id_ in self._lately:
             return None
         run, name = None, ""
         if asking is not None:

@@ -159,9 +159,9 @@ class SqliteBook:
         """
         return Transaction(self, is_batch=True)
 
-    def begin_transaction(self, *, is_batch: bool) -> None:
+    def begin_transaction(self, *, is_batch: bool, is_ahead: bool = False) -> None:
         """Begin to write, and forget what rows said if others have written since. Raises StoreUnavailable when the file
-        is gone, or locked for too long."""
+        is gone, or locked for too long. `is_ahead`: by the view that was left open, if any."""
         self._has_opened, self.is_batch = False, is_batch
         if self._is_lost:
             raise StoreUnavailable(f"the ledger {self.path} was deleted or replaced while it was in use")
@@ -170,7 +170,7 @@ class SqliteBook:
             if not self._is_seized:
                 if self._is_hasty:
                     self.be_patient()
-                self._is_seen = self._begin(cursor)
+                self._is_seen = self._begin(cursor, is_ahead=is_ahead)
             self._is_seized = False
             self.inside = get_ident()
             if self._is_seen:
@@ -186,8 +186,12 @@ class SqliteBook:
                 raise self._unwritable(error) from error
             raise
 
-    def _begin(self, cursor: sqlite3.Cursor) -> bool:
+    def _begin(self, cursor: sqlite3.Cursor, *, is_ahead: bool) -> bool:
         """Begin to write; tells whether it is certain that nobody else has written since the last time."""
+        if not is_ahead:
+            # Most of what is written ahead is followed by seven more of that, and then by this: here the log may begin
+            # anew, and SQLite itself writes it back where it has become long.
+            self.end_view()
         if self._view is not None:
             try:
                 cursor.execute("BEGIN IMMEDIATE")
@@ -222,10 +226,10 @@ class SqliteBook:
         with self._lock:
             self.end_view()
 
-    def seize(self) -> bool:
+    def seize(self, *, is_ahead: bool = False) -> bool:
         """Begin this thread's next transaction at once; False, and nothing done, where it would have to wait.
 
-        What was seized is kept until `let_loose`.
+        What was seized is kept until `let_loose`. `is_ahead`: see `begin_transaction`.
         """
         if not self._lock.acquire(blocking=False):
             return False
@@ -235,7 +239,7 @@ class SqliteBook:
                 if not self._is_hasty:
                     self._is_hasty = True
                     cursor.execute("PRAGMA busy_timeout = 0")
-                self._is_seen = self._begin(cursor)
+                self._is_seen = self._begin(cursor, is_ahead=is_ahead)
                 self._is_seized = True
         except sqlite3.Error:
             pass

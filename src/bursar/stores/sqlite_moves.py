@@ -65,14 +65,17 @@ class _Log:
 class UnitMoves:
     """What one set of balances is moved by: holds, and what became of them, some of it written and some not."""
 
-    __slots__ = ("_last", "_owed", "_places", "_rows", "_since", "_units", "is_bounded", "is_owing", "is_plain")
+    __slots__ = (
+        "_is_each_once", "_last", "_owed", "_places", "_rows", "_since", "_units", "is_bounded", "is_owing", "is_plain"
+    )  # fmt: skip
 
     def __init__(self, units: Sequence[Unit] = (), places: Sequence[Sequence[tuple[int, int]]] = ()) -> None:
         """`places`: id and limit of each balance, by unit."""
         self._units = units
         self._places = places
         ids = [number for each in places for number, _ in each]
-        self.is_plain = len(set(ids)) == len(ids) <= EACH_MAX
+        self._is_each_once = len(set(ids)) == len(ids)
+        self.is_plain = self._is_each_once and len(ids) <= EACH_MAX
         """Each balance is there once, and they are few."""
         self._last: Amounts | None = None
         self._rows: list[BalanceHold] = []
@@ -94,7 +97,7 @@ class UnitMoves:
         """Hold more, by the limits of the places or by others."""
         self._owed.held.append(more)
         self.is_owing = True
-        if not is_bounded:
+        if not is_bounded or not self._is_each_once:
             self.is_bounded = False
 
     def hold_now(self, more: Amounts) -> list[BalanceHold]:

@@ -263,6 +263,7 @@ class ThreadedStore:
             # What came after the last look, and found it dozing, has woken nobody.
             self.catch_up()
             if self._is_stopping and not self._jobs:
+                self.sleep()
                 return
             self.rest()
             self.sleep()
