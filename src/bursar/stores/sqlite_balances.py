@@ -157,6 +157,7 @@ class SqliteBalances(SqliteBook):
             self._near = counted
         rows = moves.hold_now(more)
         self.pending.write_holds(rows if beside is None else [*rows, beside], self.path)
+        # As in `hold_more`: a call of its own would be dearer than what it does.
         if counted.turn == self._turn:
             free = counted.free
             for unit in free:
