@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from decimal import Decimal
 from pathlib import Path
 
@@ -41,6 +42,7 @@ CHILD = (
     + """
 import sys, httpx2
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from bursar.client.inherited import activate
 activate()
 with httpx2.Client(timeout=60) as client, ThreadPoolExecutor(8) as pool:
@@ -72,4 +74,28 @@ def test_threads_loops_forked_and_spawned_processes_share_one_dollar(tmp_path: P
             assert (budget.spent, budget.calls) == (Decimal(1), 100)
         assert home.requests == 100
         assert home.provider.invoice(calls=0)["total_nano"] == 10**9
+        home.assert_sound()
+
+
+@pytest.mark.parametrize("way", ["with", "context"])
+def test_blocks_of_a_pools_workers_are_held_to_the_block_around_the_pool(tmp_path: Path, way: str) -> None:
+    """A worker has no copy of the context; where it is given one, or names the block, its own blocks are children."""
+    with house(tmp_path, CENT) as home:
+        with bursar.budget("$0.20") as around, ThreadPoolExecutor(16) as pool:
+
+            def ask(number: int) -> int:
+                with bursar.budget("$1", agent=f"sub-{number}"), httpx2.Client(timeout=60) as client:
+                    return int(client.post(home.chat_url, json=BODY).status_code)
+
+            def work(number: int) -> int:
+                with around:
+                    return ask(number)
+
+            asked = [
+                pool.submit(work, number) if way == "with" else pool.submit(copy_context().run, ask, number)
+                for number in range(60)
+            ]
+            assert sorted(each.result() for each in asked) == [200] * 20 + [402] * 40
+            assert (around.spent, around.calls) == (Decimal("0.20"), 20)
+        assert home.requests == 20
         home.assert_sound()
