@@ -97,7 +97,7 @@ class SqliteBalances(SqliteBook):
     def places_of(self, counted: Counted) -> list[tuple[Unit, int, Sums]]:
         """Read the sums of a call's balances. Only within a transaction: what was read in an earlier one is remembered
         as long as nobody else writes, and what is pending is remembered until it is written."""
-        self._fold()
+        self._catch_up()
         self.know(counted)
         return counted.places
 
@@ -174,18 +174,24 @@ class SqliteBalances(SqliteBook):
             self._fold()
             self._near = counted
 
-    def _fold(self) -> None:
-        """Bring the sums of the near balances up to date, and make their moves those of rows."""
+    def _catch_up(self) -> None:
+        """Bring the sums of the near balances up to date."""
         near = self._near
-        if near is not None:
-            self._near = None
-            behind, owed = near.moves.fold()
-            for (_, places), (held, settled, presumed) in zip(near.by_unit, behind, strict=True):
+        if near is not None and near.moves.is_behind:
+            for (_, places), (held, settled, presumed) in zip(near.by_unit, near.moves.behind(), strict=True):
                 for _, sums in places:
                     sums[0] += settled
                     sums[1] += presumed
                     sums[2] += held
-            self.pending.move(owed)
+
+    def _fold(self) -> None:
+        """Let the near balances be as all others: their sums up to date, and their moves those of rows."""
+        near = self._near
+        if near is not None:
+            self._catch_up()
+            self._near = None
+            if near.moves.is_owing:
+                self.pending.move(near.moves.write())
 
     def _write_rows(self) -> None:
         if self._near is not None and self._near.moves.is_owing:
@@ -206,7 +212,7 @@ class SqliteBalances(SqliteBook):
         return [Balance() if number is None else Balance(*next(read)[:3]) for number in found]
 
     def _read_sums(self, ids: Sequence[int]) -> list[Sums]:
-        self._fold()
+        self._catch_up()
         if len(self._sums) >= IDS_MAX and self.pending.is_empty:
             self._sums = {}
         known = self._sums

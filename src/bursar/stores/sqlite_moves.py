@@ -18,8 +18,8 @@ __all__ = ["BOUNDLESS", "EACH_MAX", "BalanceHold", "BalanceMove", "UnitMoves"]
 EACH_MAX = 16
 """Up to so many rows, a statement for each is cheaper than one that makes a table of them first: 10 of them take 10 µs
 against 17."""
-SINCE_MAX = 64
-"""How much may be written before it is added up."""
+BEHIND_MAX = 64
+"""How many holds the sums may be behind before these are added up."""
 BOUNDLESS = 2**63 - 1
 """More than any balance comes to."""
 _SETTLED = Book.SETTLED
@@ -44,13 +44,6 @@ class _Log:
         self.settled: list[Amounts] = []
         self.presumed: list[Amounts] = []
 
-    def take(self, other: _Log) -> None:
-        """Add all of another one."""
-        self.held += other.held
-        self.freed += other.freed
-        self.settled += other.settled
-        self.presumed += other.presumed
-
     def sums(self, units: Sequence[Unit]) -> list[Change]:
         """Say what goes with each unit by all of it."""
         held, freed, settled, presumed = map(_total, (self.held, self.freed, self.settled, self.presumed))
@@ -66,7 +59,8 @@ class UnitMoves:
     """What one set of balances is moved by: holds, and what became of them, some of it written and some not."""
 
     __slots__ = (
-        "_is_each_once", "_last", "_owed", "_places", "_rows", "_since", "_units", "is_bounded", "is_owing", "is_plain"
+        "_behind", "_is_each_once", "_last", "_owed", "_places", "_rows", "_units", "is_behind", "is_bounded",
+        "is_owing", "is_plain",
     )  # fmt: skip
 
     def __init__(self, units: Sequence[Unit] = (), places: Sequence[Sequence[tuple[int, int]]] = ()) -> None:
@@ -86,17 +80,20 @@ class UnitMoves:
         """Take nothing for added."""
         self._owed = _Log()
         """What is not written yet."""
-        self._since = _Log()
-        """What is written, and not in the sums."""
         self.is_owing = False
         """Something is not written yet."""
+        self._behind = _Log()
+        """What the sums do not have yet."""
+        self.is_behind = False
+        """There is something that they do not have."""
         self.is_bounded = True
         """That was all held, and by the limits of the places."""
 
     def hold(self, more: Amounts, *, is_bounded: bool) -> None:
         """Hold more, by the limits of the places or by others."""
         self._owed.held.append(more)
-        self.is_owing = True
+        self._behind.held.append(more)
+        self.is_owing = self.is_behind = True
         if not is_bounded or not self._is_each_once:
             self.is_bounded = False
 
@@ -106,33 +103,32 @@ class UnitMoves:
             pairs = zip(self._units, self._places, strict=True)
             amounts = [(more.amount(unit), each) for unit, each in pairs]
             self._last, self._rows = more, [(held, at, limit - held) for held, each in amounts for at, limit in each]
-        held = self._since.held
+        held = self._behind.held
         held.append(more)
-        if len(held) > SINCE_MAX:
-            self._since.shorten()
+        self.is_behind = True
+        if len(held) > BEHIND_MAX:
+            self._behind.shorten()
         return self._rows
 
     def close(self, effect: Effect) -> None:
         """Add what a verb does to a hold."""
-        self.is_owing, self.is_bounded = True, False
-        owed, (_, _, _, freed, postings) = self._owed, effect
-        owed.freed.append(freed)
-        for book, amounts, _, _ in postings:
-            (owed.settled if book is _SETTLED else owed.presumed).append(amounts)
+        self.is_owing, self.is_bounded, self.is_behind = True, False, True
+        (_, _, _, freed, postings) = effect
+        for log in (self._owed, self._behind):
+            log.freed.append(freed)
+            for book, amounts, _, _ in postings:
+                (log.settled if book is _SETTLED else log.presumed).append(amounts)
 
     def write(self) -> list[BalanceMove]:
         """Take all for written; gives what was not, in rows."""
         owed, is_bounded = self._owed, self.is_bounded
-        self._since.take(owed)
         self._owed, self.is_owing, self.is_bounded = _Log(), False, True
         return self._rows_of(owed.sums(self._units), is_bounded=is_bounded)
 
-    def fold(self) -> tuple[list[Change], list[BalanceMove]]:
-        """Leave nothing; gives what the sums do not have in each unit, and in rows what is not written."""
-        rows = self.write() if self.is_owing else []
-        behind = self._since.sums(self._units)
-        self.forget()
-        return behind, rows
+    def behind(self) -> list[Change]:
+        """Give what the sums do not have in each unit, and take it for added."""
+        behind, self._behind, self.is_behind = self._behind, _Log(), False
+        return behind.sums(self._units)
 
     def _rows_of(self, changes: Sequence[Change], *, is_bounded: bool) -> list[BalanceMove]:
         return [

@@ -87,7 +87,7 @@ class Pending:
         so that no call that has ended can have it."""
         if is_new:
             self.cursor.execute(self._queries["hold_insert_new"], row)
-        elif not self.run_all("hold_insert", (row,)):
+        elif not self.cursor.execute(self._queries["hold_insert_one"], row).rowcount:
             raise sqlite3.IntegrityError("a call with this id has ended")
         self.count += 1
 

@@ -97,6 +97,13 @@ INSERT INTO open_hold (id, tenant, process, opened_ns, balances, asked, fixed_pi
                        tokens, labels, run)
 SELECT * FROM (VALUES :rows) AS new WHERE NOT EXISTS (SELECT 1 FROM ended_hold WHERE ended_hold.id = new.column1);
 
+-- name: hold_insert_one
+-- Open one hold, as `hold_insert` does.
+INSERT INTO open_hold (id, tenant, process, opened_ns, balances, asked, fixed_pico, output_pico, cover_input, choices,
+                       tokens, labels, run)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+WHERE NOT EXISTS (SELECT 1 FROM ended_hold WHERE ended_hold.id = ?1);
+
 -- name: hold_insert_new
 -- Open a hold whose id was just made: it is looked for among the open ones alone.
 INSERT INTO open_hold (id, tenant, process, opened_ns, balances, asked, fixed_pico, output_pico, cover_input, choices,
