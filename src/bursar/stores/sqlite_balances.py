@@ -128,6 +128,12 @@ class SqliteBalances(SqliteBook):
         self.know(counted)
         self._come_near(counted)
         counted.moves.close(effect)
+        if counted.turn == self._turn:
+            free, (_, _, _, freed, postings) = counted.free, effect
+            for unit in free:
+                # All balances of a unit move alike, so the one with the least room stays the one.
+                free[unit] += freed.amount(unit) - sum([amounts.amount(unit) for _, amounts, _, _ in postings])
+            counted.turn += 1
         self._turn += 1
 
     def hold_more(self, counted: Counted, more: Amounts, *, is_bounded: bool) -> None:
@@ -179,10 +185,14 @@ class SqliteBalances(SqliteBook):
         near = self._near
         if near is not None and near.moves.is_behind:
             for (_, places), (held, settled, presumed) in zip(near.by_unit, near.moves.behind(), strict=True):
-                for _, sums in places:
-                    sums[0] += settled
-                    sums[1] += presumed
-                    sums[2] += held
+                if settled or presumed:
+                    for _, sums in places:
+                        sums[0] += settled
+                        sums[1] += presumed
+                        sums[2] += held
+                else:
+                    for _, sums in places:
+                        sums[2] += held
 
     def _fold(self) -> None:
         """Let the near balances be as all others: their sums up to date, and their moves those of rows."""

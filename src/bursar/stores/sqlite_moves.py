@@ -46,7 +46,11 @@ class _Log:
 
     def sums(self, units: Sequence[Unit]) -> list[Change]:
         """Say what goes with each unit by all of it."""
-        held, freed, settled, presumed = map(_total, (self.held, self.freed, self.settled, self.presumed))
+        if not self.freed and len(self.held) == 1:
+            more = self.held[0]
+            return [(more.amount(unit), 0, 0) for unit in units]
+        held, freed, settled = _total(self.held), _total(self.freed), _total(self.settled)
+        presumed = _total(self.presumed) if self.presumed else ZERO
         return [(held.amount(unit) - freed.amount(unit), settled.amount(unit), presumed.amount(unit)) for unit in units]
 
     def shorten(self) -> None:
@@ -59,8 +63,8 @@ class UnitMoves:
     """What one set of balances is moved by: holds, and what became of them, some of it written and some not."""
 
     __slots__ = (
-        "_behind", "_is_each_once", "_last", "_owed", "_places", "_rows", "_units", "is_behind", "is_bounded",
-        "is_owing", "is_plain",
+        "_alike", "_behind", "_is_alike", "_is_each_once", "_last", "_owed", "_places", "_rows", "_units", "is_behind",
+        "is_bounded", "is_owing", "is_plain",
     )  # fmt: skip
 
     def __init__(self, units: Sequence[Unit] = (), places: Sequence[Sequence[tuple[int, int]]] = ()) -> None:
@@ -88,9 +92,14 @@ class UnitMoves:
         """There is something that they do not have."""
         self.is_bounded = True
         """That was all held, and by the limits of the places."""
+        self._is_alike = True
+        """What is not written and what the sums do not have is the same."""
+        self._alike: list[Change] | None = None
+        """What is not written in each unit, where that was added up for the sums."""
 
     def hold(self, more: Amounts, *, is_bounded: bool) -> None:
         """Hold more, by the limits of the places or by others."""
+        self._alike = None
         self._owed.held.append(more)
         self._behind.held.append(more)
         self.is_owing = self.is_behind = True
@@ -103,7 +112,7 @@ class UnitMoves:
             pairs = zip(self._units, self._places, strict=True)
             amounts = [(more.amount(unit), each) for unit, each in pairs]
             self._last, self._rows = more, [(held, at, limit - held) for held, each in amounts for at, limit in each]
-        held = self._behind.held
+        self._is_alike, held = False, self._behind.held
         held.append(more)
         self.is_behind = True
         if len(held) > BEHIND_MAX:
@@ -113,7 +122,8 @@ class UnitMoves:
     def close(self, effect: Effect) -> None:
         """Add what a verb does to a hold."""
         self.is_owing, self.is_bounded, self.is_behind = True, False, True
-        (_, _, _, freed, postings) = effect
+        self._alike = None
+        _, _, _, freed, postings = effect
         for log in (self._owed, self._behind):
             log.freed.append(freed)
             for book, amounts, _, _ in postings:
@@ -121,14 +131,18 @@ class UnitMoves:
 
     def write(self) -> list[BalanceMove]:
         """Take all for written; gives what was not, in rows."""
-        owed, is_bounded = self._owed, self.is_bounded
+        changes, is_bounded = self._alike or self._owed.sums(self._units), self.is_bounded
         self._owed, self.is_owing, self.is_bounded = _Log(), False, True
-        return self._rows_of(owed.sums(self._units), is_bounded=is_bounded)
+        self._alike, self._is_alike = None, not self.is_behind
+        return self._rows_of(changes, is_bounded=is_bounded)
 
     def behind(self) -> list[Change]:
         """Give what the sums do not have in each unit, and take it for added."""
-        behind, self._behind, self.is_behind = self._behind, _Log(), False
-        return behind.sums(self._units)
+        changes = self._behind.sums(self._units)
+        if self._is_alike:
+            self._alike = changes
+        self._behind, self.is_behind, self._is_alike = _Log(), False, not self.is_owing
+        return changes
 
     def _rows_of(self, changes: Sequence[Change], *, is_bounded: bool) -> list[BalanceMove]:
         return [
