@@ -76,3 +76,28 @@ async def test_who_gives_up_sooner_is_heard() -> None:
         async with asyncio.timeout(0):
             await wait(paid, asyncio.Event().wait())
     assert not paid.watch.is_over(0)
+
+
+async def test_a_run_that_is_stopped_behind_the_head_ends_the_wait_for_the_body() -> None:
+    """One wait serves head and body, as long as the run's end stays where it was."""
+    paid: Any = Paid(HOUR_S)
+
+    async def head() -> str:
+        return "head"
+
+    assert await wait(paid, head()) == "head"
+    kept = paid.watch.wait
+    assert kept is not None
+    assert await wait(paid, head()) == "head"
+    assert paid.watch.wait is kept
+    paid.watch.end(0, is_waking=False)
+    paid.due_s = 0
+    body = asyncio.get_running_loop().create_future()
+
+    async def read() -> object:
+        return await body
+
+    async def whole() -> object:
+        return await wait(paid, read())
+
+    assert await asyncio.wait_for(whole(), 30) is None
