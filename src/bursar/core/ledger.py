@@ -34,7 +34,9 @@ __all__ = [
     "Reservation",
     "SpendQuery",
     "SpendRow",
+    "calls_in",
     "refuse_run",
+    "slice_id",
 ]
 
 BEGIN_MAX = 1_000
@@ -45,6 +47,9 @@ LAPSE_MAX = 500
 CARVE = "carve"
 """The `wire` of a hold that is no call: a part of a budget that was carved out of it. What is paid out of the part is
 recorded call by call, so no report and no other budget counts the part itself."""
+
+_SLICE = "~"
+"""Stands in the id of a slice, and in that of no call."""
 
 LAST_PLACE = (2**63 - 1, "")
 """An instant of opening and an id behind those of every call: where the list of calls, the latest first, begins."""
@@ -193,6 +198,11 @@ class HoldRow:
     note: Note
 
     @property
+    def is_unused(self) -> bool:
+        """Tell whether this is no call, but an open slice: what was set aside for calls that may come."""
+        return self.state is State.OPEN and calls_in(self.id) > 1
+
+    @property
     def is_carve(self) -> bool:
         """Tell whether this is no call, but a part that was carved out of a budget."""
         return self.labels.get("wire") == CARVE
@@ -238,3 +248,14 @@ class Mismatch:
     book: str
     balance: int
     folded: int
+
+
+def slice_id(hold_id: str, calls: int) -> str:
+    """Name the hold that is made beside a call for so many that may follow it, two or more."""
+    return f"{hold_id}{_SLICE}{calls}"
+
+
+def calls_in(hold_id: str) -> int:
+    """Tell for how many calls a hold was made: more than one for a slice."""
+    _, _, calls = hold_id.rpartition(_SLICE)
+    return int(calls) if calls != hold_id and calls.isdecimal() else 1

@@ -67,7 +67,7 @@ def runs_since(ledger: Ledger, tenant: str, since_ns: int = 0, most: int = CALLS
     groups: dict[str, list[HoldRow]] = {}
     for row in calls:
         run = Labels(row.labels)["run"]
-        if run != NONE:
+        if run != NONE and not row.is_unused:
             groups.setdefault(run, []).append(row)
     stands = {row.run: row for row in ledger.run_rows(tenant, tuple(RunState), since_ns, most)} if groups else {}
     rows = [_run(name, group, stands.get(name)) for name, group in groups.items()]

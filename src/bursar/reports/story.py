@@ -104,7 +104,8 @@ def run_story(
 ) -> Story:
     """Tell the story of a run. Raises NotFound where the tenant has no call of it in this time."""
     row = ledger.run_row(tenant, run)
-    calls = ledger.run_calls(tenant, run, since_ns, until_ns, most + 1) if run != NONE else ()
+    rows = ledger.run_calls(tenant, run, since_ns, until_ns, most + 1) if run != NONE else ()
+    calls = [row for row in rows if not row.is_unused]
     if not calls:
         raise NotFound(f"tenant {tenant} has no call of a run {run!r} in this time")
     shown = calls[:most]

@@ -125,7 +125,8 @@ class Watch:
         if len(fresh) == KEPT_MAX:
             self._cut_ns = max(self._cut_ns, fresh[0].closed_ns)
         self._forget(max(since_ns, self._cut_ns))
-        in_flight = [live_call(row) for row in ledger.in_flight(self._tenant, IN_FLIGHT_MAX) if not row.is_carve]
+        open_rows = ledger.in_flight(self._tenant, IN_FLIGHT_MAX)
+        in_flight = [live_call(row) for row in open_rows if not row.is_carve and not row.is_unused]
         budgets = tuple(self._standings(at_ns))
         ranks, total = self._ranks(in_flight)
         return Snapshot(

@@ -6,6 +6,7 @@ before it, so a caller sees what everybody in this process has written, also wha
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import TypeVar
 from bursar.core.charge import Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, HoldRow, Note, Refused, Reservation
+from bursar.errors import StoreUnavailable
 from bursar.stores.job import Job
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import DirectStore, ThreadedStore, twice
@@ -30,6 +32,11 @@ BURST_NS = 500_000
 """Holds that come sooner one after the other are handed to the thread, which makes many in one transaction."""
 AHEAD_MAX = 7
 """Behind so few closes that nobody waits for, a hold need not queue: every eighth one writes them all."""
+BUSY_LOOKS = 8
+"""After so many looks of the thread in a row, each with a hold since the one before (some 80 ms), a program holds again
+and again."""
+LOOK_NS = 9_000_000
+"""How far apart these looks are at the least."""
 SCARCE = 15
 """After a hold that found no ample room the next ones are not tried that way: a failed try is a transaction more."""
 CHECKPOINT_COMMITS = 256
@@ -95,6 +102,11 @@ class InlineStore(ThreadedStore):
         """A hold with ample room does not wait for what makes more; False where every cost must be seen at once."""
         self._scarce = 0
         """So many holds are not tried that way."""
+        self._asked: tuple[Reservation, Granted] | None = None
+        """What was held last, since the thread looked."""
+        self._busy = 0
+        """At so many looks of the thread in a row there was something held since the one before."""
+        self._next_look_ns = 0
         self._looked: tuple[Job | None, int] = (None, 0)
         """The first of the queue, and how many from it on are known to be freeing."""
         self._now_ns = now_ns
@@ -116,7 +128,7 @@ class InlineStore(ThreadedStore):
     def reserve_now(self, asked: Reservation) -> Granted | Refused:
         """Hold in this thread: ahead of what is queued where there is ample room, else behind it."""
         granted = None
-        if self._jobs:
+        if self._jobs or self.ledger.is_sliced:
             if self._worker == get_ident():
                 raise twice()
             try:
@@ -124,14 +136,30 @@ class InlineStore(ThreadedStore):
             except BaseException:
                 self.ledger.abandon()
                 raise
-        return self.now(partial(self._ledger.reserve, asked)) if granted is None else granted
+        return self.now(self._held_behind(asked)) if granted is None else granted
+
+    def _held_behind(self, asked: Reservation) -> Callable[[], Granted | Refused]:
+        """Hold behind what is queued. Behind as many closes as may be, their program is a fast one: it sets aside
+        something for its next calls as well."""
+        if not self._is_ahead or len(self._jobs) <= AHEAD_MAX:
+            return partial(self._ledger.reserve, asked)
+
+        def held() -> Granted | Refused:
+            verdict = self.ledger.reserve(asked)
+            if isinstance(verdict, Granted):
+                self.ledger.set_aside(asked, verdict.tokens)
+            return verdict
+
+        return held
 
     def _goes_ahead(self) -> bool:
         """Tell whether a hold may be tried ahead of what is queued: that is little, and only makes room."""
         jobs = self._jobs
         count = len(jobs)
-        if not self._is_ahead or not 0 < count <= AHEAD_MAX:
+        if not self._is_ahead or count > AHEAD_MAX:
             return False
+        if not count:
+            return self.ledger.is_sliced
         if self._scarce:
             self._scarce -= 1
             return False
@@ -157,11 +185,15 @@ class InlineStore(ThreadedStore):
                 return None
             try:
                 self._worker = get_ident()
-                granted = self.ledger.reserve_ahead(asked)
+                granted = self.ledger.take(asked)
+                if granted is None and self._jobs:
+                    granted = self.ledger.reserve_ahead(asked)
+                    if granted is None:
+                        self._scarce = SCARCE
             finally:
                 self._worker = 0
-        if granted is None:
-            self._scarce = SCARCE
+        if granted is not None:
+            self._asked = asked, granted
         return granted
 
     def _at_once(self, asked: Reservation) -> Granted | Refused | None:
@@ -176,17 +208,21 @@ class InlineStore(ThreadedStore):
             if not took[0] or len(self._jobs) > INLINE_MAX:
                 return None
             if self._goes_ahead():
-                if not self.ledger.seize(is_ahead=True):
-                    return None
-                try:
-                    self._worker = here
-                    granted = self.ledger.reserve_ahead(asked)
-                finally:
-                    self._worker = 0
-                    self.ledger.let_loose()
+                granted = self.ledger.take(asked)
+                if granted is None and self._jobs:
+                    if not self.ledger.seize(is_ahead=True):
+                        return None
+                    try:
+                        self._worker = here
+                        granted = self.ledger.reserve_ahead(asked)
+                    finally:
+                        self._worker = 0
+                        self.ledger.let_loose()
+                    if granted is None:
+                        self._scarce = SCARCE
                 if granted is not None:
+                    self._asked = asked, granted
                     return granted
-                self._scarce = SCARCE
             return self._seized(asked)
         except BaseException:
             self.ledger.abandon()
@@ -200,25 +236,48 @@ class InlineStore(ThreadedStore):
         if not self.ledger.seize():
             return None
         try:
-            return self._now(partial(self._ledger.reserve, asked))
+            return self._now(self._held_behind(asked))
         finally:
             self.ledger.let_loose()
 
     def rest(self) -> None:
-        """Write the log back into the file now and then: whoever commits the page too much would have to do it."""
+        """Look after what is set aside, and write the log back into the file now and then: whoever commits the page too
+        much would have to do it."""
+        now_ns = self._now_ns()
+        if now_ns >= self._next_look_ns:
+            self._next_look_ns = now_ns + LOOK_NS
+            # What the file cannot take now is done at the next look, or by whoever comes first.
+            with contextlib.suppress(StoreUnavailable):
+                self._look()
         if self.ledger.commits - self._commits < CHECKPOINT_COMMITS:
             return
         self._commits = self.ledger.commits
         with self._tidying:
             self.ledger.checkpoint()
 
+    def _look(self) -> None:
+        """Set something aside for a program that holds again and again, and nothing for one that does not."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            self._busy = 0
+            self.ledger.end_slices()
+            return
+        self._busy += 1
+        if self._busy >= BUSY_LOOKS and not self.ledger.is_sliced:
+            reservation, granted = asked
+            self.ledger.set_aside(reservation, granted.tokens)
+
     def sleep(self) -> None:
-        """Leave no view open while nobody may come for long."""
+        """Leave no view open and nothing set aside while nobody may come for long."""
         self.ledger.look_away()
+        with contextlib.suppress(StoreUnavailable):
+            self.ledger.end_slices()
 
     def let_go(self) -> None:
         """Keep the ledger shut until `take_up`, while this process is copied."""
         self.catch_up()
+        with contextlib.suppress(StoreUnavailable):
+            self.ledger.end_slices()
         self._tidying.acquire()
         self.ledger.let_go()
 

@@ -27,15 +27,26 @@ from bursar.core.admission import (
     room_for,
 )
 from bursar.core.budget import Budget, Unit
-from bursar.core.charge import FLAGS, Amounts, Charge
+from bursar.core.charge import Amounts, Charge
 from bursar.core.hold import Effect, Hold, State, Verb, apply
-from bursar.core.ledger import BEGIN_MAX, LAPSE_MAX, Closed, Extension, Granted, Note, Refused, Reservation, refuse_run
+from bursar.core.ledger import (
+    BEGIN_MAX,
+    LAPSE_MAX,
+    Closed,
+    Extension,
+    Granted,
+    Note,
+    Refused,
+    Reservation,
+    calls_in,
+    refuse_run,
+)
 from bursar.core.run import RunEntry, RunRow
-from bursar.errors import BursarError, HoldConflict, NotFound, StoreUnavailable
-from bursar.stores.compact import encode_note
-from bursar.stores.sqlite_ahead import OpenHold, SqliteAhead, hold_values
+from bursar.errors import BursarError, HoldConflict, StoreUnavailable
+from bursar.stores.sqlite_ahead import OpenHold, hold_values, numbers_of
 from bursar.stores.sqlite_balances import Counted
 from bursar.stores.sqlite_define import begin_budgets, declare_budgets, finish_budgets
+from bursar.stores.sqlite_slices import SqliteSlices
 
 __all__ = ["SqliteLedger"]
 
@@ -44,7 +55,7 @@ _made = tuple.__new__
 """Makes a named tuple at half the price: the class itself does so in Python, and a call makes half a dozen of them."""
 
 
-class SqliteLedger(SqliteAhead):
+class SqliteLedger(SqliteSlices):
     """A ledger in one file. See `pipeline/ports.py` for the contract, `SqliteBook` for what the constructor takes."""
 
     def define(self, budgets: Iterable[Budget], at_ns: int) -> None:
@@ -173,11 +184,11 @@ class SqliteLedger(SqliteAhead):
 
     def _again(self, row: tuple[Any, ...], asked: Reservation) -> Granted:
         state, tokens, packed, tenant, labels, *cover, ask = row
-        if not asked.is_same(tenant, json.loads(labels), Cover(*cover), Ask(*_numbers(ask))):
+        if not asked.is_same(tenant, json.loads(labels), Cover(*cover), Ask(*numbers_of(ask))):
             raise HoldConflict(f"the id {asked.id} belongs to another call")
         if state != State.OPEN:
             raise HoldConflict(f"hold {asked.id} is {State(state).name.lower()}: its id cannot be held again")
-        return Granted(tokens, tokens, tuple(self.read_balances(_numbers(packed))))
+        return Granted(tokens, tokens, tuple(self.read_balances(numbers_of(packed))))
 
     def extend(self, asked: Reservation, at_least: int, at_most: int, attempts: int = 1) -> Extension:
         with self.transaction():
@@ -260,29 +271,6 @@ class SqliteLedger(SqliteAhead):
             self.leave_run(known.tenant, known.run, effect.state, at_ns, note)
         return effect
 
-    def _find(self, hold_id: str) -> OpenHold:
-        known = self._open_holds.get(hold_id)
-        if known is not None:
-            return known
-        row = self.run("hold_find", id=hold_id).fetchone()
-        if row is None:
-            raise NotFound(f"no call {hold_id}")
-        hold = Hold(hold_id, State(row[0]), Cover(*row[1:5]), row[5], row[6], Amounts(*row[7:14]))
-        ids = _numbers(row[14])
-        return OpenHold(hold, Counted(tuple(ids), tuple(map(self.unit_of, ids)), (0,) * len(ids), row[14]), *row[15:20])
-
-    def _record(self, effect: Effect, known: OpenHold, at_ns: int, note: Note | None) -> None:
-        hold_id, flags, price, entries = known.hold.id, known.flags, known.price, []
-        for posting in effect.postings:
-            book, amounts, names, posted = posting
-            bits = flag_bits(names) if names else 0
-            flags, price = flags | bits, posted or price
-            entries.append((hold_id, str(book), at_ns, *amounts, bits, posted))
-        written, response_id = (known.note, "") if note is None else (encode_note(note), note.response_id)
-        row = (hold_id, int(effect.state), at_ns, *effect.settled, flags, price, written)
-        self.pending.close_hold(row, entries, response_id, is_open=known.hold.state is _OPEN)
-        self.forget_open(hold_id)
-
     def beat(self, process: str, at_ns: int) -> None:
         self.check_file()
         with self.transaction():
@@ -292,16 +280,10 @@ class SqliteLedger(SqliteAhead):
         with self.transaction():
             ids = [hold_id for (hold_id,) in self.run("hold_open_of", process=process, most=LAPSE_MAX).fetchall()]
             for hold_id in ids:
-                self.close(hold_id, Verb.PRESUME, at_ns)
+                known = self._find(hold_id)
+                effect = self._close(known, Verb.PRESUME, at_ns, None, None)
+                for _ in range(1, calls_in(hold_id) if known.run else 1):
+                    self.leave_run(known.tenant, known.run, effect.state, at_ns, None)
             if len(ids) < LAPSE_MAX:
                 self.run("process_delete", id=process)
             return len(ids)
-
-
-def flag_bits(flags: Iterable[str]) -> int:
-    """Pack flags into the integer that rows keep; the order of FLAGS is part of the format."""
-    return sum(1 << FLAGS.index(flag) for flag in flags)
-
-
-def _numbers(packed: str) -> list[int]:
-    return [int(number) for number in packed.split(",")] if packed else []

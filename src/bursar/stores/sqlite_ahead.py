@@ -7,19 +7,21 @@ decide; where it is not plain, nothing is written and the ordinary verb is asked
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bursar.core.admission import ample, grant_within
-from bursar.core.charge import Amounts
-from bursar.core.hold import Hold, State
-from bursar.core.ledger import Granted, Reservation
-from bursar.stores.compact import encode_labels
+from bursar.core.admission import Cover, ample, grant_within
+from bursar.core.charge import FLAGS, Amounts
+from bursar.core.hold import Effect, Hold, State
+from bursar.core.ledger import Granted, Note, Reservation
+from bursar.errors import NotFound
+from bursar.stores.compact import encode_labels, encode_note
 from bursar.stores.sqlite_balances import Counted
 from bursar.stores.sqlite_book import IDS_MAX
 from bursar.stores.sqlite_run import SqliteRuns
 
-__all__ = ["OpenHold", "SqliteAhead", "hold_values"]
+__all__ = ["OpenHold", "SqliteAhead", "hold_values", "numbers_of"]
 
 _OPEN: Final = State.OPEN
 _made = tuple.__new__
@@ -123,6 +125,29 @@ class SqliteAhead(SqliteRuns):
         known = self._open_holds.get(hold_id)
         return known is not None and known[0].is_enough(amounts)
 
+    def _find(self, hold_id: str) -> OpenHold:
+        known = self._open_holds.get(hold_id)
+        if known is not None:
+            return known
+        row = self.run("hold_find", id=hold_id).fetchone()
+        if row is None:
+            raise NotFound(f"no call {hold_id}")
+        hold = Hold(hold_id, State(row[0]), Cover(*row[1:5]), row[5], row[6], Amounts(*row[7:14]))
+        ids = numbers_of(row[14])
+        return OpenHold(hold, Counted(tuple(ids), tuple(map(self.unit_of, ids)), (0,) * len(ids), row[14]), *row[15:20])
+
+    def _record(self, effect: Effect, known: OpenHold, at_ns: int, note: Note | None) -> None:
+        hold_id, flags, price, entries = known.hold.id, known.flags, known.price, []
+        for posting in effect.postings:
+            book, amounts, names, posted = posting
+            bits = flag_bits(names) if names else 0
+            flags, price = flags | bits, posted or price
+            entries.append((hold_id, str(book), at_ns, *amounts, bits, posted))
+        written, response_id = (known.note, "") if note is None else (encode_note(note), note.response_id)
+        row = (hold_id, int(effect.state), at_ns, *effect.settled, flags, price, written)
+        self.pending.close_hold(row, entries, response_id, is_open=known.hold.state is _OPEN)
+        self.forget_open(hold_id)
+
 
 def hold_values(asked: Reservation, tokens: int, packed: str, run: str) -> tuple[Any, ...]:
     """Write a new hold as its row, the columns in the order of the query `hold_insert`."""
@@ -142,3 +167,13 @@ def hold_values(asked: Reservation, tokens: int, packed: str, run: str) -> tuple
         encode_labels(asked.labels),
         run,
     )
+
+
+def flag_bits(flags: Iterable[str]) -> int:
+    """Pack flags into the integer that rows keep; the order of FLAGS is part of the format."""
+    return sum(1 << FLAGS.index(flag) for flag in flags)
+
+
+def numbers_of(packed: str) -> list[int]:
+    """Read the ids of balances as the row of a hold keeps them."""
+    return [int(number) for number in packed.split(",")] if packed else []

@@ -234,9 +234,7 @@ class SqliteBalances(SqliteBook):
 
     def find_counted(self, tenant: str, lines: tuple[Line, ...]) -> Counted | None:
         """Find the balances of a call's lines; None while one of them is not there."""
-        if lines is self._last[1] and tenant == self._last[0]:
-            return self._last[2]
-        counted = self._counted.get((tenant, lines))
+        counted = self.known_counted(tenant, lines)
         if counted is None:
             found = [self.find_balance(tenant, line) for line in lines]
             ids = tuple(number for number in found if number is not None)
@@ -245,8 +243,18 @@ class SqliteBalances(SqliteBook):
             if len(self._counted) >= COUNTED_MAX:
                 self._counted.clear()
             counted = self._counted[tenant, lines] = counted_in(ids, lines)
-        self._last = (tenant, lines, counted)
+            self._last = (tenant, lines, counted)
         return counted
+
+    def known_counted(self, tenant: str, lines: tuple[Line, ...]) -> Counted | None:
+        """Find them where they were found before."""
+        last_tenant, last_lines, counted = self._last
+        if lines is last_lines and tenant == last_tenant:
+            return counted
+        found = self._counted.get((tenant, lines))
+        if found is not None:
+            self._last = (tenant, lines, found)
+        return found
 
     def open_counted(self, tenant: str, lines: tuple[Line, ...]) -> Counted:
         """Find the balances of a call's lines, opened at zero where they are not there yet."""

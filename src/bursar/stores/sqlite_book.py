@@ -173,13 +173,14 @@ class SqliteBook:
                 self._is_seen = self._begin(cursor, is_ahead=is_ahead)
             self._is_seized = False
             self.inside = get_ident()
-            if self._is_seen:
-                return
-            (version,) = cursor.execute("PRAGMA data_version").fetchone()
-            if version != self._version:
-                # Another connection has written since rows were read.
-                self._forget_sums()
-                self._version = version
+            if not self._is_seen:
+                (version,) = cursor.execute("PRAGMA data_version").fetchone()
+                if version != self._version:
+                    # Another connection has written since rows were read.
+                    self._forget_sums()
+                    self._version = version
+            if not is_ahead:
+                self._begin_verbs()
         except BaseException as error:
             self._roll_back()
             if isinstance(error, sqlite3.Error):
@@ -296,6 +297,7 @@ class SqliteBook:
                 self.pending.cursor.execute("COMMIT")
                 is_committed = True
                 self.commits += 1
+                self._committed()
             elif isinstance(error, sqlite3.Error):
                 raise self._unwritable(error) from error
         except sqlite3.Error as failed:
@@ -304,6 +306,15 @@ class SqliteBook:
             self.inside = 0
             if not is_committed:
                 self._roll_back()
+
+    def end_slices(self) -> None:
+        """Hold nothing but what calls hold."""
+
+    def _begin_verbs(self) -> None:
+        """Do what comes before all that is not ahead of others."""
+
+    def _committed(self) -> None:
+        """Hear that the transaction lasts."""
 
     def _roll_back(self) -> None:
         """Undo what was not committed, and remember nothing of it."""

@@ -32,6 +32,7 @@ class Pending:
 
     __slots__ = (
         "_changed",
+        "_dropped",
         "_ended",
         "_entries",
         "_holds",
@@ -67,6 +68,7 @@ class Pending:
         self._opened: list[Row] = []
         self._ended: list[Row] = []
         self._changed: list[Row] = []
+        self._dropped: list[Row] = []
         self._entries: list[Row] = []
         self._responses: list[Row] = []
         self._holds: set[str] = set()
@@ -90,6 +92,17 @@ class Pending:
         elif not self.cursor.execute(self._queries["hold_insert_one"], row).rowcount:
             raise sqlite3.IntegrityError("a call with this id has ended")
         self.count += 1
+
+    def insert_slice(self, row: Row) -> None:
+        """Write the row of a slice at once: that of a hold, and for how many calls it is."""
+        self.count += 1
+        self.cursor.execute(self._queries["hold_insert_slice"], row)
+
+    def drop_hold(self, hold_id: str) -> None:
+        """Take away the row of an open hold that was no call's."""
+        self.count += 1
+        self.is_empty = False
+        self._dropped.append((hold_id,))
 
     def close_hold(self, row: Row, entries: Sequence[Row], response_id: str, *, is_open: bool) -> None:
         """Say what became of a hold, with its entries and the name of its response ("" for none).
@@ -145,7 +158,7 @@ class Pending:
             for counts, (was, now) in self._runs.items():
                 self.write_run(counts, was, now, where)
             self._runs = {}
-        if self._ended:
+        if self._ended or self._dropped:
             self._end_holds(where)
         if self._changed:
             self._run_one_by_one("hold_change", self._changed)
@@ -158,9 +171,10 @@ class Pending:
             self._responses = []
 
     def _end_holds(self, where: Path) -> None:
-        ended, gone = self._ended, [row[:1] for row in self._ended]
-        self._ended = []
-        self._run_each("hold_end", "hold_end_all", ended)
+        ended, gone = self._ended, [*[row[:1] for row in self._ended], *self._dropped]
+        self._ended, self._dropped = [], []
+        if ended:
+            self._run_each("hold_end", "hold_end_all", ended)
         if self._run_each("hold_gone", "hold_gone_all", gone) != len(gone):
             raise StoreUnavailable(f"{where}: a call is no longer open, the ledger is inconsistent")
 

@@ -42,6 +42,8 @@ class SqliteReads(SqliteFork):
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
+        if not self.inside:
+            self.end_slices()
         try:
             self.be_patient()
             self.end_view()

@@ -110,6 +110,12 @@ INSERT INTO open_hold (id, tenant, process, opened_ns, balances, asked, fixed_pi
                        tokens, labels, run)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13);
 
+-- name: hold_insert_slice
+-- Open a hold for some calls to come, as `hold_insert_new` does.
+INSERT INTO open_hold (id, tenant, process, opened_ns, balances, asked, fixed_pico, output_pico, cover_input, choices,
+                       tokens, labels, run, attempts)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14);
+
 -- name: hold_find
 -- Read what the life of a hold needs.
 SELECT state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens, cached_tokens,

@@ -1,0 +1,249 @@
+"""Slices in a SQLite ledger: what is held at once for some calls that are about to follow each other.
+
+Owns them until they end. A slice is an open hold like any other, so its money is counted against every budget, and a
+process that is killed leaves it to be presumed in full. Calls are held out of it without the file; as soon as anything
+is decided or read, each of them gets a row of its own, and the rest is no longer held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from operator import sub
+from pathlib import Path
+from typing import Final
+
+from bursar.core.admission import Cover, ample
+from bursar.core.budget import Unit
+from bursar.core.charge import Amounts
+from bursar.core.hold import Hold, State, Verb, apply
+from bursar.core.ledger import Granted, Reservation, slice_id
+from bursar.core.run import RunRow, RunState, admit_run
+from bursar.core.run_limits import RunLimitSet
+from bursar.errors import HoldConflict, NotFound
+from bursar.stores.sqlite_ahead import OpenHold, SqliteAhead, hold_values
+from bursar.stores.sqlite_balances import Counted
+
+__all__ = ["SLICE_CALLS", "SqliteSlices"]
+
+SLICE_CALLS = 7
+"""For so many calls money is set aside at once. With the one before them, eight calls are one transaction."""
+SHARE = 16
+"""A slice takes at most this part of what any budget of it has left, and of the steps that a run has left."""
+_OPEN: Final = State.OPEN
+_RUNNING: Final = RunState.RUNNING
+_made = tuple.__new__
+
+
+class Slice:
+    """What is set aside in one set of balances, for calls of one run with the same labels."""
+
+    __slots__ = ("counted", "free", "id", "labels", "left", "run", "spare", "taken", "tenant")
+
+    def __init__(self, asked: Reservation, counted: Counted, total: Amounts, free: dict[Unit, int]) -> None:
+        self.id = slice_id(asked.id, SLICE_CALLS)
+        self.tenant = asked.tenant
+        self.labels = asked.labels
+        self.run = "" if asked.run is None else asked.run.run
+        self.counted = counted
+        self.free = free
+        """What its balances have left beside it."""
+        self.left: tuple[int, ...] = total
+        """What no call has taken, field by field."""
+        self.spare = SLICE_CALLS
+        """How many calls may still take from it."""
+        self.taken: list[tuple[Reservation, int]] = []
+        """The calls that were held out of it, with the output tokens that each has."""
+
+
+class SqliteSlices(SqliteAhead):
+    """The part of a SqliteLedger that sets money aside for calls to come."""
+
+    def __init__(self, path: Path, *, is_power_safe: bool = False, timeout_s: float = 5.0) -> None:
+        self._slices: dict[Counted, Slice] = {}
+        self._coming: list[Slice] = []
+        """Those that the transaction that runs has made: nobody takes from them before it is committed."""
+        self._ending: list[Slice] = []
+        """Those that the transaction that runs ends, or one that failed was to end: nobody takes from them any more."""
+        self._is_slicing = False
+        """The transaction that runs ends slices."""
+        super().__init__(path, is_power_safe=is_power_safe, timeout_s=timeout_s)
+
+    @property
+    def is_sliced(self) -> bool:
+        """Tell whether something is set aside. Any thread."""
+        return bool(self._slices or self._ending)
+
+    def end_slices(self) -> None:
+        """Hold nothing but what calls hold. Raises StoreUnavailable."""
+        if self.is_sliced:
+            with self.transaction():
+                """Every transaction begins with that."""
+
+    def take(self, asked: Reservation) -> Granted | None:
+        """Hold a call out of what is set aside for such calls; None, and nothing changed, where that is not plain.
+
+        It waits for nobody, and the file is not asked. Its id is one that was just made. It is not told its balances.
+        """
+        if not self._slices or not self.lock.acquire(blocking=False):
+            return None
+        try:
+            return self._take(asked)
+        finally:
+            self.lock.release()
+
+    def _take(self, asked: Reservation) -> Granted | None:
+        if self.inside:
+            return None  # It is for the transaction around this to say what is held.
+        tenant, id_, cover = asked.tenant, asked.id, asked.cover
+        counted = self.known_counted(tenant, asked.lines)
+        found = None if counted is None else self._slices.get(counted)
+        if found is None or counted is None or asked.labels != found.labels:
+            return None
+        if id_ in self._open_holds or id_ in self._lately:
+            return None
+        run = None
+        if asked.run is not None or found.run:
+            run = self._step_of(asked, found)
+            if run is None:
+                return None
+        held = ample(cover, asked.ask, found.free)
+        if held is None:
+            return None
+        left = tuple(map(sub, found.left, held))
+        if min(left) < 0:
+            return None
+        tokens = asked.ask.at_most
+        hold = Hold(id_, _OPEN, cover, tokens)
+        # In this order: whatever interrupts it, no more is given than there is, and all of that has an owner.
+        found.left = left
+        found.spare -= 1
+        found.taken.append((asked, tokens))
+        self.remember_open(_made(OpenHold, (hold, counted, tenant, found.run, 0, "", "")))
+        return _made(Granted, (tokens, tokens, (), run))
+
+    def _step_of(self, asked: Reservation, found: Slice) -> RunRow | None:
+        """Give the run's row with this call in it, as if nothing were set aside; None where it is for the ordinary verb
+        to look at it."""
+        asking = asked.run
+        if asking is None or asking.run != found.run or asking.parent:
+            return None
+        row = self._runs.get((found.tenant, found.run))
+        if row is None:
+            return None
+        last_ns, steps, tool_calls, in_flight = row[5:9]
+        steps -= found.spare
+        in_flight -= found.spare
+        row = row.counting(steps, tool_calls, in_flight, last_ns)
+        run, _, denial, is_new, _ = admit_run(asking, found.tenant, asked.at_ns, row, ())
+        # Its conversation may show more than was counted.
+        is_plain = denial is None and not is_new and run[6:9] == (steps + 1, tool_calls, in_flight + 1)
+        return run if is_plain else None
+
+    def set_aside(self, asked: Reservation, tokens: int) -> None:
+        """Hold for more calls like one that holds so many output tokens, where there is room for very many of them.
+
+        Raises StoreUnavailable.
+        """
+        with self.transaction():
+            counted = self.find_counted(asked.tenant, asked.lines)
+            if counted is None or tokens != asked.ask.at_most or any(each.counted is counted for each in self._coming):
+                return
+            one = asked.cover.amounts(tokens)
+            total = _made(Amounts, [SLICE_CALLS * amount for amount in one])
+            free = self.free_in(counted)
+            if any(total.amount(unit) * SHARE > left for unit, left in free.items()):
+                return
+            row = None
+            if asked.run is not None:
+                row = self._run_row(asked.tenant, asked.run.run)
+                if row is None or not _has_room(row, asked):
+                    return
+            self._open_slice(asked, counted, one, total, row)
+
+    def _open_slice(
+        self, asked: Reservation, counted: Counted, one: Amounts, total: Amounts, row: RunRow | None
+    ) -> None:
+        cost, read, _, _, output, _, _ = one
+        # Whole figures for each call, so that they add up to it.
+        cover, tokens = Cover(cost * 1000, 0, read), SLICE_CALLS * output
+        made = Slice(asked, counted, total, {})
+        values = hold_values(replace(asked, id=made.id, cover=cover), tokens, counted.packed, made.run)
+        self.pending.insert_slice((*values, SLICE_CALLS))
+        self.hold_more(counted, total, is_bounded=True)
+        if row is not None:
+            last_ns, steps, tool_calls, in_flight = row[5:9]
+            self._count_run(row.counting(steps + SLICE_CALLS, tool_calls, in_flight + SLICE_CALLS, last_ns))
+        hold = Hold(made.id, _OPEN, cover, tokens, SLICE_CALLS)
+        self.remember_open(OpenHold(hold, counted, asked.tenant, made.run))
+        made.free = dict(self.free_in(counted))
+        self._is_slicing = True
+        self._coming.append(made)
+
+    def _begin_verbs(self) -> None:
+        """End all slices: what is decided or read from here on counts what calls hold, and nothing else."""
+        if self._slices or self._ending or self._coming:
+            self._is_slicing = True
+            self._ending += [*self._slices.values(), *self._coming]
+            self._slices, self._coming = {}, []
+            for each in self._ending:
+                self._end_slice(each)
+
+    def _end_slice(self, ending: Slice) -> None:
+        """Give each call that was held out of a slice its own row, and hold the rest no longer."""
+        try:
+            known = self._find(ending.id)
+        except NotFound:
+            return  # A transaction that was interrupted after its commit has done it.
+        was, counted = known.hold.state, known.counted
+        is_open = was is _OPEN
+        # Where this process was taken for dead it is presumed, and this is the late truth. What a person has said since
+        # of a presumed one stands.
+        with contextlib.suppress(HoldConflict):
+            effect = apply(known.hold, Verb.RELEASE)
+            if effect.is_change:
+                self.close_in(counted, effect)
+                if not is_open:
+                    self._record(effect, known, ending.taken[-1][0].at_ns if ending.taken else 0, None)
+        if is_open:
+            self.pending.drop_hold(ending.id)
+            self.forget_open(ending.id)
+        for asked, tokens in ending.taken:
+            self.pending.open_hold(hold_values(asked, tokens, counted.packed, ending.run))
+            self.hold_more(counted, asked.cover.amounts(tokens), is_bounded=False)
+            hold = Hold(asked.id, _OPEN, asked.cover, tokens)
+            self.remember_open(OpenHold(hold, counted, asked.tenant, ending.run))
+        row = self._run_row(ending.tenant, ending.run) if ending.run else None
+        if row is not None:
+            last_ns, steps, tool_calls, in_flight = row[5:9]
+            in_flight += -ending.spare if is_open else len(ending.taken)
+            self._count_run(row.counting(max(0, steps - ending.spare), tool_calls, max(0, in_flight), last_ns))
+
+    def _committed(self) -> None:
+        if self._is_slicing:
+            self._is_slicing = False
+            self._ending = []
+            self._slices.update({each.counted: each for each in self._coming})
+            self._coming = []
+
+    def _roll_back(self) -> None:
+        if self._is_slicing:
+            self._is_slicing = False
+            # Of a commit that was interrupted nobody knows whether it was one: the next transaction looks.
+            self._ending += self._coming
+            self._coming = []
+        super()._roll_back()
+
+
+def _has_room(row: RunRow, asked: Reservation) -> bool:
+    """Tell whether a run is so far from its limits that some calls more in flight change nothing for anybody."""
+    assert asked.run is not None
+    limits = asked.run.limits
+    steps_end, _, _, flight_end, _ = (limits if type(limits) is RunLimitSet else RunLimitSet(limits)).bounds
+    return (
+        row.state is _RUNNING
+        and not row.parent
+        and not row.extras
+        and row.steps + SLICE_CALLS * SHARE <= steps_end
+        and row.in_flight + SLICE_CALLS * 2 <= flight_end
+    )
