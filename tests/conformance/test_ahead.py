@@ -185,8 +185,9 @@ def test_an_id_that_was_held_is_the_same_call_again(house: House) -> None:
 class Calls:
     """Random calls, the same for everybody who asks with the same seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, scale: int) -> None:
         self._dice = random.Random(seed)
+        self._scale = scale
         self._open: list[str] = []
         self._count = 0
 
@@ -203,7 +204,11 @@ class Calls:
                 continue
             self._count += 1
             ask = self._dice.choice([ASK, ASK, Ask(5, 5), Ask(3, 90)])
-            lines = (line(limit=40_000, unit=Unit.USD), line("t", 9_000, Unit.TOKENS), line("n", 60))
+            lines = (
+                line(limit=40_000 * self._scale, unit=Unit.USD),
+                line("t", 9_000 * self._scale, Unit.TOKENS),
+                line("n", 60 * self._scale),
+            )
             verdict = hold(asked(str(self._count), *lines, ask=ask))
             if isinstance(verdict, Granted):
                 self._open.append(str(self._count))
@@ -213,16 +218,17 @@ class Calls:
         return told
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_everybody_is_told_what_they_would_be_told_in_order(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("scale", [1, 5, 100], ids=["scarce", "enough", "plenty"])
+@pytest.mark.parametrize("seed", range(8))
+def test_everybody_is_told_what_they_would_be_told_in_order(tmp_path: Path, seed: int, scale: int) -> None:
     plain = SqliteLedger(tmp_path / "plain.db")
-    in_order = Calls(seed).run(
+    in_order = Calls(seed, scale).run(
         plain.reserve,
         lambda id_, told, verb: plain.close(id_, verb, START_NS, told if verb is Verb.SETTLE else None),
     )
     house = House(tmp_path / "ahead.db")
     with house.held_up():
-        ahead = Calls(seed).run(
+        ahead = Calls(seed, scale).run(
             partial(reserve, house),
             lambda id_, told, verb: settle(house, id_, told if verb is Verb.SETTLE else None, verb),
         )

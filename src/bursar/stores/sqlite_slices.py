@@ -197,6 +197,7 @@ class SqliteSlices(SqliteAhead):
             return  # A transaction that was interrupted after its commit has done it.
         was, counted = known.hold.state, known.counted
         is_open = was is _OPEN
+        self.know(counted)
         # Where this process was taken for dead it is presumed, and this is the late truth. What a person has said since
         # of a presumed one stands.
         with contextlib.suppress(HoldConflict):
