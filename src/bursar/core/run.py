@@ -199,17 +199,23 @@ def runs_above(ask: RunAsk, row: RunRow | None, find: Callable[[str], RunRow | N
     return above
 
 
-def admit_run(ask: RunAsk, tenant: str, at_ns: int, row: RunRow | None, above: Sequence[RunRow]) -> RunEntry:
+def admit_run(
+    ask: RunAsk, tenant: str, at_ns: int, row: RunRow | None, above: Sequence[RunRow], aside: int = 0
+) -> RunEntry:
     """Decide whether a call may be one step more of its run.
 
     `row` is None for a run that begins now. `above` are the rows of the runs over it that are known, the nearest
-    first. Never lets a stopped or parked run through, nor one below such a run.
+    first. `aside`: so many of the row's steps, all of them in flight, are set aside for calls that are not there yet.
+    Never lets a stopped or parked run through, nor one below such a run.
     """
     parent, is_new = None, row is None
     if row is None:
         row, parent = _begun(ask, tenant, at_ns, above)
     # In one step: to look up a field of a named tuple by its name is dearer than all the rest.
     _, _, began_ns, state, _, last_ns, steps, tool_calls, in_flight, _, depth = row[:11]
+    if aside:
+        steps -= aside
+        in_flight -= aside
     if state is _PARKED or state is _STOPPED:
         return RunEntry(row, denial=RunDenial(row, row.guard, row.figure))
     for each in above:

@@ -13,9 +13,9 @@ from operator import sub
 from pathlib import Path
 from typing import Final
 
-from bursar.core.admission import Cover, ample
+from bursar.core.admission import Cover
 from bursar.core.budget import Unit
-from bursar.core.charge import Amounts
+from bursar.core.charge import AMOUNT_COUNTABLE_MAX, Amounts
 from bursar.core.hold import Hold, State, Verb, apply
 from bursar.core.ledger import Granted, Reservation, slice_id
 from bursar.core.run import RunRow, RunState, admit_run
@@ -32,22 +32,24 @@ SHARE = 16
 """A slice takes at most this part of what any budget of it has left, and of the steps that a run has left."""
 _OPEN: Final = State.OPEN
 _RUNNING: Final = RunState.RUNNING
+_TOKENS, _OUTPUT_TOKENS = Unit.TOKENS, Unit.OUTPUT_TOKENS
 _made = tuple.__new__
 
 
 class Slice:
     """What is set aside in one set of balances, for calls of one run with the same labels."""
 
-    __slots__ = ("counted", "free", "id", "labels", "left", "run", "spare", "taken", "tenant")
+    __slots__ = ("counted", "id", "is_bounded", "key", "labels", "left", "run", "spare", "taken", "tenant")
 
-    def __init__(self, asked: Reservation, counted: Counted, total: Amounts, free: dict[Unit, int]) -> None:
+    def __init__(self, asked: Reservation, counted: Counted, total: Amounts) -> None:
         self.id = slice_id(asked.id, SLICE_CALLS)
         self.tenant = asked.tenant
         self.labels = asked.labels
         self.run = "" if asked.run is None else asked.run.run
+        self.key = self.tenant, self.run
         self.counted = counted
-        self.free = free
-        """What its balances have left beside it."""
+        self.is_bounded = _TOKENS in counted.units or _OUTPUT_TOKENS in counted.units
+        """Some limit is on output, whatever that costs."""
         self.left: tuple[int, ...] = total
         """What no call has taken, field by field."""
         self.spare = SLICE_CALLS
@@ -95,25 +97,25 @@ class SqliteSlices(SqliteAhead):
     def _take(self, asked: Reservation) -> Granted | None:
         if self.inside:
             return None  # It is for the transaction around this to say what is held.
-        tenant, id_, cover = asked.tenant, asked.id, asked.cover
+        tenant, id_, cover, ask = asked.tenant, asked.id, asked.cover, asked.ask
         counted = self.known_counted(tenant, asked.lines)
         found = None if counted is None else self._slices.get(counted)
         if found is None or counted is None or asked.labels != found.labels:
             return None
-        if id_ in self._open_holds or id_ in self._lately:
+        # A slice is so small a part of what there is that a share of it is ample for whatever fits into the slice. One
+        # that may grow as it goes, or hears that nothing limits it, is told for how much there is room.
+        tokens = ask.at_most
+        is_plain = ask.at_least < tokens and ask.share < SHARE and (found.is_bounded or cover.output_pico > 0)
+        if not is_plain or id_ in self._open_holds or id_ in self._lately:
+            return None
+        left = tuple(map(sub, found.left, cover.amounts(tokens)))
+        if min(left) < 0:
             return None
         run = None
         if asked.run is not None or found.run:
             run = self._step_of(asked, found)
             if run is None:
                 return None
-        held = ample(cover, asked.ask, found.free)
-        if held is None:
-            return None
-        left = tuple(map(sub, found.left, held))
-        if min(left) < 0:
-            return None
-        tokens = asked.ask.at_most
         hold = Hold(id_, _OPEN, cover, tokens)
         # In this order: whatever interrupts it, no more is given than there is, and all of that has an owner.
         found.left = left
@@ -128,17 +130,14 @@ class SqliteSlices(SqliteAhead):
         asking = asked.run
         if asking is None or asking.run != found.run or asking.parent:
             return None
-        row = self._runs.get((found.tenant, found.run))
+        row = self._runs.get(found.key)
         if row is None:
             return None
-        last_ns, steps, tool_calls, in_flight = row[5:9]
-        steps -= found.spare
-        in_flight -= found.spare
-        row = row.counting(steps, tool_calls, in_flight, last_ns)
-        run, _, denial, is_new, _ = admit_run(asking, found.tenant, asked.at_ns, row, ())
-        # Its conversation may show more than was counted.
-        is_plain = denial is None and not is_new and run[6:9] == (steps + 1, tool_calls, in_flight + 1)
-        return run if is_plain else None
+        spare = found.spare
+        if asking.turns > row[6] - spare or asking.tool_calls > row[7]:
+            return None  # Its conversation shows more than was counted.
+        run, _, denial, _, _ = admit_run(asking, found.tenant, asked.at_ns, row, (), spare)
+        return run if denial is None else None
 
     def set_aside(self, asked: Reservation, tokens: int) -> None:
         """Hold for more calls like one that holds so many output tokens, where there is room for very many of them.
@@ -152,7 +151,10 @@ class SqliteSlices(SqliteAhead):
             one = asked.cover.amounts(tokens)
             total = _made(Amounts, [SLICE_CALLS * amount for amount in one])
             free = self.free_in(counted)
-            if any(total.amount(unit) * SHARE > left for unit, left in free.items()):
+            if (
+                any(total.amount(unit) * SHARE > left for unit, left in free.items())
+                or max(total) > AMOUNT_COUNTABLE_MAX
+            ):
                 return
             row = None
             if asked.run is not None:
@@ -167,7 +169,7 @@ class SqliteSlices(SqliteAhead):
         cost, read, _, _, output, _, _ = one
         # Whole figures for each call, so that they add up to it.
         cover, tokens = Cover(cost * 1000, 0, read), SLICE_CALLS * output
-        made = Slice(asked, counted, total, {})
+        made = Slice(asked, counted, total)
         values = hold_values(replace(asked, id=made.id, cover=cover), tokens, counted.packed, made.run)
         self.pending.insert_slice((*values, SLICE_CALLS))
         self.hold_more(counted, total, is_bounded=True)
@@ -176,7 +178,6 @@ class SqliteSlices(SqliteAhead):
             self._count_run(row.counting(steps + SLICE_CALLS, tool_calls, in_flight + SLICE_CALLS, last_ns))
         hold = Hold(made.id, _OPEN, cover, tokens, SLICE_CALLS)
         self.remember_open(OpenHold(hold, counted, asked.tenant, made.run))
-        made.free = dict(self.free_in(counted))
         self._is_slicing = True
         self._coming.append(made)
 
