@@ -179,6 +179,14 @@ def test_nothing_is_set_aside_where_it_is_much_of_what_is_left(two: Two, is_enou
     assert two.mine.is_sliced is is_enough
 
 
+def test_nothing_is_set_aside_where_nothing_limits_output(two: Two) -> None:
+    first(two.mine, asked("a", line("n", 10**6)))
+    assert not two.mine.is_sliced
+    first(two.mine, replace(asked("b", line("n", 10**6), USD), cover=Cover(50_000, 0, 0)))
+    assert two.mine.take(replace(asked("c", line("n", 10**6), USD), cover=Cover(50_000, 0, 0))) is None
+    two.mine.end_slices()
+
+
 @pytest.mark.parametrize(
     ("run", "is_room"),
     [

@@ -33,6 +33,8 @@ SHARE = 16
 _OPEN: Final = State.OPEN
 _RUNNING: Final = RunState.RUNNING
 _TOKENS, _OUTPUT_TOKENS = Unit.TOKENS, Unit.OUTPUT_TOKENS
+_OF_OUTPUT = frozenset({Unit.USD, _TOKENS, _OUTPUT_TOKENS})
+"""What may limit output."""
 _made = tuple.__new__
 
 
@@ -151,10 +153,9 @@ class SqliteSlices(SqliteAhead):
             one = asked.cover.amounts(tokens)
             total = _made(Amounts, [SLICE_CALLS * amount for amount in one])
             free = self.free_in(counted)
-            if (
-                any(total.amount(unit) * SHARE > left for unit, left in free.items())
-                or max(total) > AMOUNT_COUNTABLE_MAX
-            ):
+            if max(total) > AMOUNT_COUNTABLE_MAX or _OF_OUTPUT.isdisjoint(free):
+                return
+            if any(total.amount(unit) * SHARE > left for unit, left in free.items()):
                 return
             row = None
             if asked.run is not None:
