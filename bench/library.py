@@ -7,9 +7,10 @@ Inside is everything on: a budget around the block, five budgets of a configurat
 comes again and again. The provider is nginx, which answers a 2 kB chat request with 2 kB from memory, on a core of its
 own: `at once`, so that calls follow each other without a pause and nothing can be done behind the caller's back, and
 `5 ms` later, which is still a hundred times sooner than a model. Bare is the same client with no budget open: then
-nothing of bursar is in the way. CPU is the whole process's, all threads. Every eighth call writes what the seven
-before it came to; the means have that work in them, a median has not. `--profile` runs one way inside a budget
-alone, under cProfile.
+nothing of bursar is in the way. CPU is the whole process's, all threads. Of calls that follow each other so fast, every
+eighth asks the file: it writes what the seven before it came to, and sets aside what the seven after it are held out
+of. The means have that work in them, a median has not. `--profile` runs one way inside a budget alone,
+under cProfile.
 """
 
 from __future__ import annotations

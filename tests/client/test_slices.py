@@ -28,7 +28,7 @@ sent, taken = 0, int(sys.argv[2])
 def answer(request):
     global sent
     sent += 1
-    slices = runtime.engine()._face.ledger._slices.values()
+    slices = runtime.engine()._face.ledger.slices.values()
     if [len(each.taken) for each in slices] == [taken]:
         print(sent, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)

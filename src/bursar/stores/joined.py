@@ -117,6 +117,9 @@ class InlineStore(ThreadedStore):
         super().__init__(ledger)
 
     async def reserve(self, asked: Reservation) -> Granted | Refused:
+        granted = self._taken(asked)
+        if granted is not None:
+            return granted
         if self._is_inline:
             last_ns, self._last_ns = self._last_ns, self._now_ns()
             if self._last_ns - last_ns > BURST_NS:
@@ -127,8 +130,8 @@ class InlineStore(ThreadedStore):
 
     def reserve_now(self, asked: Reservation) -> Granted | Refused:
         """Hold in this thread: ahead of what is queued where there is ample room, else behind it."""
-        granted = None
-        if self._jobs or self.ledger.is_sliced:
+        granted = self._taken(asked)
+        if granted is None and self._jobs:
             if self._worker == get_ident():
                 raise twice()
             try:
@@ -137,6 +140,21 @@ class InlineStore(ThreadedStore):
                 self.ledger.abandon()
                 raise
         return self.now(self._held_behind(asked)) if granted is None else granted
+
+    def _taken(self, asked: Reservation) -> Granted | None:
+        """Hold out of what is set aside, if anything is, ahead of what is queued; None elsewhere."""
+        ledger = self.ledger
+        # Of what is put into the queue meanwhile, by another thread, neither has to be the first.
+        if not ledger.slices or self._pressing != self._pressed or len(self._jobs) > AHEAD_MAX:
+            return None
+        try:
+            granted = ledger.take(asked)
+        except BaseException:
+            ledger.abandon()
+            raise
+        if granted is not None:
+            self._asked = asked, granted
+        return granted
 
     def _held_behind(self, asked: Reservation) -> Callable[[], Granted | Refused]:
         """Hold behind what is queued. Behind as many closes as may be, their program is a fast one: it sets aside
@@ -156,10 +174,8 @@ class InlineStore(ThreadedStore):
         """Tell whether a hold may be tried ahead of what is queued: that is little, and only makes room."""
         jobs = self._jobs
         count = len(jobs)
-        if not self._is_ahead or count > AHEAD_MAX:
+        if not self._is_ahead or not 0 < count <= AHEAD_MAX:
             return False
-        if not count:
-            return self.ledger.is_sliced
         if self._scarce:
             self._scarce -= 1
             return False
@@ -185,14 +201,12 @@ class InlineStore(ThreadedStore):
                 return None
             try:
                 self._worker = get_ident()
-                granted = self.ledger.take(asked)
-                if granted is None and self._jobs:
-                    granted = self.ledger.reserve_ahead(asked)
-                    if granted is None:
-                        self._scarce = SCARCE
+                granted = self.ledger.reserve_ahead(asked)
             finally:
                 self._worker = 0
-        if granted is not None:
+        if granted is None:
+            self._scarce = SCARCE
+        else:
             self._asked = asked, granted
         return granted
 
@@ -208,21 +222,18 @@ class InlineStore(ThreadedStore):
             if not took[0] or len(self._jobs) > INLINE_MAX:
                 return None
             if self._goes_ahead():
-                granted = self.ledger.take(asked)
-                if granted is None and self._jobs:
-                    if not self.ledger.seize(is_ahead=True):
-                        return None
-                    try:
-                        self._worker = here
-                        granted = self.ledger.reserve_ahead(asked)
-                    finally:
-                        self._worker = 0
-                        self.ledger.let_loose()
-                    if granted is None:
-                        self._scarce = SCARCE
+                if not self.ledger.seize(is_ahead=True):
+                    return None
+                try:
+                    self._worker = here
+                    granted = self.ledger.reserve_ahead(asked)
+                finally:
+                    self._worker = 0
+                    self.ledger.let_loose()
                 if granted is not None:
                     self._asked = asked, granted
                     return granted
+                self._scarce = SCARCE
             return self._seized(asked)
         except BaseException:
             self.ledger.abandon()

@@ -64,7 +64,8 @@ class SqliteSlices(SqliteAhead):
     """The part of a SqliteLedger that sets money aside for calls to come."""
 
     def __init__(self, path: Path, *, is_power_safe: bool = False, timeout_s: float = 5.0) -> None:
-        self._slices: dict[Counted, Slice] = {}
+        self.slices: dict[Counted, Slice] = {}
+        """From these calls may be held, by the balances in which they count."""
         self._coming: list[Slice] = []
         """Those that the transaction that runs has made: nobody takes from them before it is committed."""
         self._ending: list[Slice] = []
@@ -76,7 +77,7 @@ class SqliteSlices(SqliteAhead):
     @property
     def is_sliced(self) -> bool:
         """Tell whether something is set aside. Any thread."""
-        return bool(self._slices or self._ending)
+        return bool(self.slices or self._ending)
 
     def end_slices(self) -> None:
         """Hold nothing but what calls hold. Raises StoreUnavailable."""
@@ -89,7 +90,7 @@ class SqliteSlices(SqliteAhead):
 
         It waits for nobody, and the file is not asked. Its id is one that was just made. It is not told its balances.
         """
-        if not self._slices or not self.lock.acquire(blocking=False):
+        if not self.slices or not self.lock.acquire(blocking=False):
             return None
         try:
             return self._take(asked)
@@ -101,7 +102,7 @@ class SqliteSlices(SqliteAhead):
             return None  # It is for the transaction around this to say what is held.
         tenant, id_, cover, ask = asked.tenant, asked.id, asked.cover, asked.ask
         counted = self.known_counted(tenant, asked.lines)
-        found = None if counted is None else self._slices.get(counted)
+        found = None if counted is None else self.slices.get(counted)
         if found is None or counted is None or asked.labels != found.labels:
             return None
         # A slice is so small a part of what there is that a share of it is ample for whatever fits into the slice. One
@@ -184,10 +185,10 @@ class SqliteSlices(SqliteAhead):
 
     def _begin_verbs(self) -> None:
         """End all slices: what is decided or read from here on counts what calls hold, and nothing else."""
-        if self._slices or self._ending or self._coming:
+        if self.slices or self._ending or self._coming:
             self._is_slicing = True
-            self._ending += [*self._slices.values(), *self._coming]
-            self._slices, self._coming = {}, []
+            self._ending += [*self.slices.values(), *self._coming]
+            self.slices, self._coming = {}, []
             for each in self._ending:
                 self._end_slice(each)
 
@@ -226,7 +227,7 @@ class SqliteSlices(SqliteAhead):
         if self._is_slicing:
             self._is_slicing = False
             self._ending = []
-            self._slices.update({each.counted: each for each in self._coming})
+            self.slices.update({each.counted: each for each in self._coming})
             self._coming = []
 
     def _roll_back(self) -> None:

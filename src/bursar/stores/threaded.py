@@ -106,6 +106,8 @@ class ThreadedStore:
     def __init__(self, ledger: TransactionalLedger) -> None:
         self._ledger = ledger
         self._jobs: deque[Job] = deque()
+        self._pressing = self._pressed = 0
+        """How many jobs that do more than make room were put into the queue, and how many of these have left it."""
         self._signal: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._is_signalled = False
         self._has_waiting = False
@@ -204,8 +206,7 @@ class ThreadedStore:
                 return self._with_care(batch, work)
             self._tell(batch, [error] * len(batch))
             raise
-        for _ in batch:
-            self._jobs.popleft()
+        self._pop(batch)
         return result
 
     def _with_care(self, batch: list[Job], work: Callable[[], T]) -> T:
@@ -245,7 +246,16 @@ class ThreadedStore:
                 raise StoreUnavailable("the ledger is closed")
             if len(self._jobs) >= QUEUE_MAX:
                 raise StoreUnavailable(f"{QUEUE_MAX:,} operations are waiting for the ledger")
+            if not job.is_freeing:
+                self._pressing += 1
             self._jobs.append(job)
+
+    def _pop(self, batch: Sequence[Job]) -> None:
+        """Take the first of the queue out of it; by whoever holds the turn."""
+        for job in batch:
+            self._jobs.popleft()
+            if not job.is_freeing:
+                self._pressed += 1
 
     def _wake(self) -> None:
         if not self._is_signalled:
@@ -326,8 +336,7 @@ class ThreadedStore:
             tell_all(batch, results)
             raise
         finally:
-            for _ in batch:
-                self._jobs.popleft()
+            self._pop(batch)
 
     def _together(self, batch: Sequence[Job]) -> Sequence[Any]:
         """Run a batch in one transaction; when it fails, run each operation by itself, so that one that cannot be
