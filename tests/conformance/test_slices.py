@@ -14,13 +14,14 @@ from tests.conformance.kit import call, charge, line, sums
 
 from bursar.core.admission import Ask, Balance, Cover, Line
 from bursar.core.budget import Budget, Limit, Unit
+from bursar.core.charge import ZERO
 from bursar.core.hold import State, Verb
-from bursar.core.ledger import Granted, Note, Reservation, calls_in
+from bursar.core.ledger import Granted, Note, Reservation, SpendQuery, calls_in
 from bursar.core.run import Guard, RunAsk, RunChange, RunLimit, RunRow, RunVerb
 from bursar.core.window import Window, WindowKind
-from bursar.errors import StoreUnavailable
+from bursar.errors import NotFound, StoreUnavailable
 from bursar.stores.sqlite import SqliteLedger
-from bursar.stores.sqlite_slices import SHARE, SLICE_CALLS
+from bursar.stores.sqlite_slices import SHARE, SLICE_CALLS, Slice
 from bursar.testing.clock import START_NS
 
 COVER = Cover(50_000, 1_000, 10)
@@ -147,9 +148,10 @@ def test_the_rest_is_given_back(two: Two) -> None:
         replace(asked("b"), run=RunAsk("r")),
         replace(asked("b"), lines=LINES[:2]),
         replace(asked("b"), ask=Ask(100, 100)),
+        replace(asked("b"), ask=replace(ASK, share=SHARE)),
         replace(asked("a")),
     ],
-    ids=["labels", "tenant", "run", "lines", "no more than it asks for", "an id that is held"],
+    ids=["labels", "tenant", "run", "lines", "no more than it asks for", "a large share", "an id that is held"],
 )
 def test_another_kind_of_call_takes_nothing(two: Two, other: Reservation) -> None:
     first(two.mine, asked("a"))
@@ -244,24 +246,40 @@ def test_a_process_that_dies_leaves_all_of_it_to_be_presumed(two: Two) -> None:
     two.mine.end_slices()
 
 
-@pytest.mark.parametrize("is_corrected", [False, True])
-def test_one_that_was_taken_for_dead_tells_the_truth_late(two: Two, is_corrected: bool) -> None:
+def test_one_that_was_taken_for_dead_tells_the_truth_late(two: Two) -> None:
     run = RunAsk("r")
     first(two.mine, asked("a", run=run))
     two.mine.take(asked("b", run=run))
     two.mine.take(asked("c", run=run))
     two.other.lapse("here", START_NS)
-    if is_corrected:
-        two.other.close("a~7", Verb.CORRECT, START_NS, charge(70))
     assert two.mine.take(asked("d", run=run)) is not None, "it cannot know"
     for name in "abcd":
         end(two.mine, name)
-    # What a person has said of it stands.
-    said = 70 if is_corrected else 0
-    assert sums(two.other)["all", "", "usd"] == Balance(settled=240 + said)
+    assert sums(two.other)["all", "", "usd"] == Balance(settled=240)
     assert (row_of(two.other).steps, row_of(two.other).in_flight) == (4, 0)
-    assert two.other.hold("default", "a~7").state is State.SETTLED
     assert [two.other.hold("default", name).state for name in "abcd"] == [State.SETTLED] * 4
+    withdrawn = two.other.hold("default", "a~7")
+    assert (withdrawn.state, withdrawn.settled, withdrawn.is_unused) == (State.SETTLED, ZERO, True)
+    assert withdrawn in two.other.ended("default", START_NS + 1, 2**62, 10), "it ended later than it was presumed"
+    (spent,) = two.other.spend(SpendQuery("default", (), 0, 2**62))
+    assert (spent.calls, spent.settled.cost_nano) == (4, 240), "it is no call"
+
+
+def test_what_a_person_has_said_of_it_stands_and_what_calls_came_to_is_recorded_all_the_same(two: Two) -> None:
+    first(two.mine, asked("a"))
+    two.mine.take(asked("b"))
+    two.other.lapse("here", START_NS)
+    two.other.close("a~7", Verb.CORRECT, START_NS, charge(70))
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            end(two.mine, "b")
+        assert not two.mine.is_covered("b", ZERO), "nothing is held for it any more"
+    assert sums(two.mine)["all", "", "usd"] == Balance(settled=70, presumed=HELD)
+    # As of a call that the ledger never saw.
+    two.mine.reserve(asked("b"))
+    end(two.mine, "b")
+    assert sums(two.other)["all", "", "usd"] == Balance(settled=130, presumed=HELD)
+    end(two.mine, "a")
 
 
 def test_a_budget_that_another_process_begins_meanwhile_counts_what_calls_hold(two: Two) -> None:
@@ -305,7 +323,7 @@ def test_after_a_transaction_that_failed_nothing_is_taken_and_nothing_is_lost(tw
     assert two.mine.take(asked("e")) is not None
 
 
-@pytest.mark.parametrize("when", ["set aside", "ended"])
+@pytest.mark.parametrize("when", ["set aside", "ended", "withdrawn"])
 def test_an_interrupt_behind_the_commit_leaves_nobody_without_a_hold(
     two: Two, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,19 +331,71 @@ def test_an_interrupt_behind_the_commit_leaves_nobody_without_a_hold(
         raise KeyboardInterrupt
 
     def act() -> None:
-        two.mine.end_slices() if when == "ended" else first(two.mine, asked("c"))
+        first(two.mine, asked("c")) if when == "set aside" else two.mine.end_slices()
 
     first(two.mine, asked("a"))
     two.mine.take(asked("b"))
+    if when == "withdrawn":
+        two.other.lapse("here", START_NS)
     monkeypatch.setattr(SqliteLedger, "_committed", interrupt)
     with pytest.raises(KeyboardInterrupt):
         act()
     monkeypatch.undo()
     taken = two.mine.take(asked("d"))
     two.mine.end_slices()
-    count = 2 + (taken is not None) + (when == "set aside")
+    end(two.mine, "b")
+    two.mine.reserve(asked("b2"))
+    assert taken is None
+    count = {"set aside": 3, "ended": 2, "withdrawn": 1}[when]
     assert file(two.other)["usd"] == HELD * count
     assert len(two.other.in_flight("default", 10)) == count
+
+
+@pytest.mark.parametrize("inner", ["take", "reserve"])
+def test_whoever_interrupts_a_call_that_is_being_held_takes_nothing_from_it(
+    two: Two, inner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler of a signal, in the same thread, so that no lock keeps it out."""
+    step_of, run = SqliteLedger._step_of, RunAsk("r")
+
+    def interrupted(self: SqliteLedger, asking: Reservation, found: Slice) -> RunRow | None:
+        monkeypatch.undo()
+        assert getattr(self, inner)(asked("x", run=run)) is not None
+        return step_of(self, asking, found)
+
+    first(two.mine, asked("a", run=run))
+    monkeypatch.setattr(SqliteLedger, "_step_of", interrupted)
+    assert two.mine.take(asked("b", run=run)) is None
+    for name in "cdefghij":
+        two.mine.take(asked(name, run=run))
+    taken = len(two.mine.in_flight("default", 20)) - 1
+    assert taken == (SLICE_CALLS if inner == "take" else 1)
+
+
+def test_an_id_is_taken_once_whatever_is_remembered(two: Two) -> None:
+    first(two.mine, asked("a"))
+    two.mine.take(asked("b"))
+    two.mine._open_holds.clear()
+    assert two.mine.take(asked("b")) is None
+
+
+def test_what_may_grow_as_it_goes_is_told_the_room(two: Two) -> None:
+    grows = replace(asked("a", line(limit=10**12, unit=Unit.USD)), ask=Ask(20, 20))
+    first(two.mine, grows)
+    granted = two.mine.take(replace(grows, id="b"))
+    assert granted is not None
+    # Seventy nano-USD for each of eight, and fifty for the input of this one.
+    assert (granted.tokens, granted.room) == (20, 10**12 - 8 * 70 - 50)
+    assert two.mine.take(replace(grows, id="c", cover=Cover(50_000, 10**9, 0))) is None
+
+
+def test_what_is_locked_by_another_can_be_read(two: Two) -> None:
+    first(two.mine, asked("a"))
+    two.mine._timeout_s, two.mine._patient = 0, "PRAGMA busy_timeout = 0"
+    two.mine.db.execute(two.mine._patient)
+    with two.other.transaction():
+        assert sums(two.mine)["all", "", "usd"].held == HELD * 8
+    assert sums(two.mine)["all", "", "usd"].held == HELD
 
 
 def test_where_the_file_is_locked_it_is_ended_the_next_time(two: Two) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +14,13 @@ from tests.conformance.test_joined import House, locked
 
 from bursar.core.budget import Unit
 from bursar.core.charge import Amounts, Charge
-from bursar.core.hold import State
+from bursar.core.hold import State, Verb
 from bursar.core.ledger import Granted, Reservation
+from bursar.stores import threaded
 from bursar.stores.joined import AHEAD_MAX, BUSY_LOOKS, InlineStore
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.sqlite_slices import SLICE_CALLS
+from bursar.testing.clock import START_NS
 
 PLENTY = line(limit=10**9, unit=Unit.USD)
 TOLD = Charge(Amounts(60, 5, 0, 0, 7, 0, 1))
@@ -146,3 +150,34 @@ def test_what_was_taken_is_closed_behind_the_programs_back(house: House) -> None
         settle(house, "y", TOLD)
     house.queue.catch_up()
     assert [house.ledger.hold("default", name).state for name in "xy"] == [State.SETTLED] * 2
+
+
+def test_a_thread_that_could_not_end_it_comes_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threaded, "AWAKE_S", 0.01)
+    calls(house, "joined", 1)
+    with locked(house.ledger.path):
+        house.queue.sleep()
+    house.ledger.set_aside(one("x"), 100)
+    with locked(house.ledger.path):
+        assert house.queue.sleep() is False
+        house.queue._wake()
+    ends = time.monotonic() + 15
+    while is_sliced(house):
+        assert time.monotonic() < ends
+        threading.Event().wait(0.02)
+
+
+def test_who_sets_something_aside_while_the_thread_sleeps_wakes_it(house: House) -> None:
+    held = house.queue._held_behind(one("first"))
+    assert not is_sliced(house)
+    held()
+    with house.held_up():
+        calls(house, "joined", AHEAD_MAX + 1)
+        late = house.queue._held_behind(one("late"))
+    house.queue.catch_up()
+    house.queue._is_dozing = False
+    house.queue._is_signalled = False
+    late()
+    assert house.queue._is_signalled or not is_sliced(house)
+    for name in ("first", "late"):
+        house.ledger.close(name, Verb.RELEASE, START_NS)

@@ -88,7 +88,8 @@ def call(call_id: str | None, last: int, tenant: str, source: Source, tz: str | 
     settings = source.load()
     zone = zone_of(tz, settings)
     with ledger_of(settings) as ledger:
-        rows = [find_call(ledger, tenant, call_id.strip())] if call_id else ledger.holds(tenant, tuple(State), last)
+        found = [find_call(ledger, tenant, call_id.strip())] if call_id else ledger.holds(tenant, tuple(State), last)
+        rows = [row for row in found if call_id or not row.is_unused]
         if not rows:
             hint_elsewhere(ledger, tenant)
     if call_id is None:

@@ -199,8 +199,9 @@ class HoldRow:
 
     @property
     def is_unused(self) -> bool:
-        """Tell whether this is no call, but an open slice: what was set aside for calls that may come."""
-        return self.state is State.OPEN and calls_in(self.id) > 1
+        """Tell whether this is no call, but a slice: one that is open, or was withdrawn."""
+        is_withdrawn = self.state is State.SETTLED and not self.settled.requests
+        return (is_withdrawn or self.state is State.OPEN) and calls_in(self.id) > 1
 
     @property
     def is_carve(self) -> bool:

@@ -166,6 +166,8 @@ class InlineStore(ThreadedStore):
             verdict = self.ledger.reserve(asked)
             if isinstance(verdict, Granted):
                 self.ledger.set_aside(asked, verdict.tokens)
+                if not self._is_dozing:
+                    self._wake()
             return verdict
 
         return held
@@ -278,11 +280,12 @@ class InlineStore(ThreadedStore):
             reservation, granted = asked
             self.ledger.set_aside(reservation, granted.tokens)
 
-    def sleep(self) -> None:
+    def sleep(self) -> bool:
         """Leave no view open and nothing set aside while nobody may come for long."""
         self.ledger.look_away()
         with contextlib.suppress(StoreUnavailable):
             self.ledger.end_slices()
+        return not self.ledger.is_sliced
 
     def let_go(self) -> None:
         """Keep the ledger shut until `take_up`, while this process is copied."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from bursar.core.admission import Balance, Cover, Line
@@ -43,7 +43,9 @@ class SqliteReads(SqliteFork):
     @contextmanager
     def _reading(self) -> Iterator[None]:
         if not self.inside:
-            self.end_slices()
+            # Where the file cannot be written now, it is read as it is: what is set aside is held in it.
+            with suppress(StoreUnavailable):
+                self.end_slices()
         try:
             self.be_patient()
             self.end_view()

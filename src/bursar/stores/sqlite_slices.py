@@ -7,20 +7,20 @@ is decided or read, each of them gets a row of its own, and the rest is no longe
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from operator import sub
 from pathlib import Path
+from time import time_ns
 from typing import Final
 
-from bursar.core.admission import Cover
+from bursar.core.admission import Ask, Cover, grant_within
 from bursar.core.budget import Unit
 from bursar.core.charge import AMOUNT_COUNTABLE_MAX, Amounts
 from bursar.core.hold import Hold, State, Verb, apply
 from bursar.core.ledger import Granted, Reservation, slice_id
 from bursar.core.run import RunRow, RunState, admit_run
 from bursar.core.run_limits import RunLimitSet
-from bursar.errors import HoldConflict, NotFound
+from bursar.errors import NotFound
 from bursar.stores.sqlite_ahead import OpenHold, SqliteAhead, hold_values
 from bursar.stores.sqlite_balances import Counted
 
@@ -41,7 +41,7 @@ _made = tuple.__new__
 class Slice:
     """What is set aside in one set of balances, for calls of one run with the same labels."""
 
-    __slots__ = ("counted", "id", "is_bounded", "key", "labels", "left", "run", "spare", "taken", "tenant")
+    __slots__ = ("counted", "free", "id", "is_bounded", "is_over", "key", "labels", "left", "run", "taken", "tenant")
 
     def __init__(self, asked: Reservation, counted: Counted, total: Amounts) -> None:
         self.id = slice_id(asked.id, SLICE_CALLS)
@@ -52,12 +52,29 @@ class Slice:
         self.counted = counted
         self.is_bounded = _TOKENS in counted.units or _OUTPUT_TOKENS in counted.units
         """Some limit is on output, whatever that costs."""
+        self.free: dict[Unit, int] = {}
+        """What its balances have left beside it."""
         self.left: tuple[int, ...] = total
         """What no call has taken, field by field."""
-        self.spare = SLICE_CALLS
-        """How many calls may still take from it."""
-        self.taken: list[tuple[Reservation, int]] = []
-        """The calls that were held out of it, with the output tokens that each has."""
+        self.taken: dict[str, tuple[Reservation, int]] = {}
+        """The calls that were held out of it by their ids, with the output tokens that each has."""
+        self.is_over = False
+        """Nobody takes from it any more."""
+
+    @property
+    def spare(self) -> int:
+        """Tell how many calls may still take from it."""
+        return SLICE_CALLS - len(self.taken)
+
+    def room(self, cover: Cover, ask: Ask) -> int:
+        """Say for how many tokens there is room where a call is given all that it would like to have; -1 where that is
+        not plain to see."""
+        if ask.at_least < ask.at_most:
+            # A slice is so small a part of what there is that a share of that is ample for whatever fits into it.
+            return ask.at_most if ask.share < SHARE and (self.is_bounded or cover.output_pico > 0) else -1
+        # It may grow as it goes.
+        verdict = grant_within(cover, ask, self.free)
+        return -1 if verdict is None or not ask.is_ample(verdict) else verdict.room
 
 
 class SqliteSlices(SqliteAhead):
@@ -68,7 +85,7 @@ class SqliteSlices(SqliteAhead):
         """From these calls may be held, by the balances in which they count."""
         self._coming: list[Slice] = []
         """Those that the transaction that runs has made: nobody takes from them before it is committed."""
-        self._ending: list[Slice] = []
+        self._ending: dict[str, Slice] = {}
         """Those that the transaction that runs ends, or one that failed was to end: nobody takes from them any more."""
         self._is_slicing = False
         """The transaction that runs ends slices."""
@@ -77,7 +94,7 @@ class SqliteSlices(SqliteAhead):
     @property
     def is_sliced(self) -> bool:
         """Tell whether something is set aside. Any thread."""
-        return bool(self.slices or self._ending)
+        return bool(self.slices or self._ending or self._coming)
 
     def end_slices(self) -> None:
         """Hold nothing but what calls hold. Raises StoreUnavailable."""
@@ -105,27 +122,25 @@ class SqliteSlices(SqliteAhead):
         found = None if counted is None else self.slices.get(counted)
         if found is None or counted is None or asked.labels != found.labels:
             return None
-        # A slice is so small a part of what there is that a share of it is ample for whatever fits into the slice. One
-        # that may grow as it goes, or hears that nothing limits it, is told for how much there is room.
-        tokens = ask.at_most
-        is_plain = ask.at_least < tokens and ask.share < SHARE and (found.is_bounded or cover.output_pico > 0)
-        if not is_plain or id_ in self._open_holds or id_ in self._lately:
-            return None
-        left = tuple(map(sub, found.left, cover.amounts(tokens)))
-        if min(left) < 0:
+        tokens, was = ask.at_most, found.left
+        room = found.room(cover, ask)
+        left = tuple(map(sub, was, cover.amounts(tokens)))
+        if room < 0 or min(left) < 0 or id_ in self._open_holds or id_ in self._lately or id_ in found.taken:
             return None
         run = None
         if asked.run is not None or found.run:
             run = self._step_of(asked, found)
             if run is None:
                 return None
-        hold = Hold(id_, _OPEN, cover, tokens)
-        # In this order: whatever interrupts it, no more is given than there is, and all of that has an owner.
+        known = _made(OpenHold, (Hold(id_, _OPEN, cover, tokens), counted, tenant, found.run, 0, "", ""))
+        granted = _made(Granted, (tokens, room, (), run))
+        if found.is_over or found.left is not was:
+            return None  # What has interrupted this has held something itself.
+        # Nothing can come in between: the interpreter looks for signals behind a call, and this has one.
         found.left = left
-        found.spare -= 1
-        found.taken.append((asked, tokens))
-        self.remember_open(_made(OpenHold, (hold, counted, tenant, found.run, 0, "", "")))
-        return _made(Granted, (tokens, tokens, (), run))
+        found.taken[id_] = asked, tokens
+        self.remember_open(known)
+        return granted
 
     def _step_of(self, asked: Reservation, found: Slice) -> RunRow | None:
         """Give the run's row with this call in it, as if nothing were set aside; None where it is for the ordinary verb
@@ -136,7 +151,7 @@ class SqliteSlices(SqliteAhead):
         row = self._runs.get(found.key)
         if row is None:
             return None
-        spare = found.spare
+        spare = SLICE_CALLS - len(found.taken)
         if asking.turns > row[6] - spare or asking.tool_calls > row[7]:
             return None  # Its conversation shows more than was counted.
         run, _, denial, _, _ = admit_run(asking, found.tenant, asked.at_ns, row, (), spare)
@@ -180,6 +195,7 @@ class SqliteSlices(SqliteAhead):
             self._count_run(row.counting(steps + SLICE_CALLS, tool_calls, in_flight + SLICE_CALLS, last_ns))
         hold = Hold(made.id, _OPEN, cover, tokens, SLICE_CALLS)
         self.remember_open(OpenHold(hold, counted, asked.tenant, made.run))
+        made.free = dict(self.free_in(counted))
         self._is_slicing = True
         self._coming.append(made)
 
@@ -187,9 +203,11 @@ class SqliteSlices(SqliteAhead):
         """End all slices: what is decided or read from here on counts what calls hold, and nothing else."""
         if self.slices or self._ending or self._coming:
             self._is_slicing = True
-            self._ending += [*self.slices.values(), *self._coming]
+            for each in (*self.slices.values(), *self._coming):
+                each.is_over = True
+                self._ending[each.id] = each
             self.slices, self._coming = {}, []
-            for each in self._ending:
+            for each in self._ending.values():
                 self._end_slice(each)
 
     def _end_slice(self, ending: Slice) -> None:
@@ -198,35 +216,48 @@ class SqliteSlices(SqliteAhead):
             known = self._find(ending.id)
         except NotFound:
             return  # A transaction that was interrupted after its commit has done it.
-        was, counted = known.hold.state, known.counted
-        is_open = was is _OPEN
-        self.know(counted)
-        # Where this process was taken for dead it is presumed, and this is the late truth. What a person has said since
-        # of a presumed one stands.
-        with contextlib.suppress(HoldConflict):
-            effect = apply(known.hold, Verb.RELEASE)
-            if effect.is_change:
-                self.close_in(counted, effect)
-                if not is_open:
-                    self._record(effect, known, ending.taken[-1][0].at_ns if ending.taken else 0, None)
-        if is_open:
-            self.pending.drop_hold(ending.id)
-            self.forget_open(ending.id)
-        for asked, tokens in ending.taken:
+        was = known.hold.state
+        if was is _OPEN:
+            self._give_back(known, ending)
+        elif was is State.PRESUMED:
+            self._withdraw(known, ending)
+        elif not any(self._asked(id_) for id_ in ending.taken):
+            # A person has corrected it since it was presumed. That stands; what calls came to is recorded all the same.
+            for id_ in ending.taken:
+                self._open_holds.pop(id_, None)
+
+    def _give_back(self, known: OpenHold, ending: Slice) -> None:
+        """End a slice that is open."""
+        self.close_in(known.counted, apply(known.hold, Verb.RELEASE))
+        self.pending.drop_hold(ending.id)
+        self.forget_open(ending.id)
+        self._hold_taken(known.counted, ending, -ending.spare)
+
+    def _withdraw(self, known: OpenHold, ending: Slice) -> None:
+        """Tell the truth late of a slice that was presumed: others took this process for dead."""
+        effect = apply(known.hold, Verb.RELEASE)
+        self.close_in(known.counted, effect)
+        (presumed_ns,) = self.run_aside("hold_closed", id=ending.id).fetchone()
+        self._record(effect, known, max(presumed_ns, time_ns()), None)
+        self._hold_taken(known.counted, ending, len(ending.taken))
+
+    def _hold_taken(self, counted: Counted, ending: Slice, in_flight: int) -> None:
+        """Hold the calls that were held out of a slice by themselves, so many more in flight in their run."""
+        for asked, tokens in ending.taken.values():
             self.pending.open_hold(hold_values(asked, tokens, counted.packed, ending.run))
             self.hold_more(counted, asked.cover.amounts(tokens), is_bounded=False)
             hold = Hold(asked.id, _OPEN, asked.cover, tokens)
             self.remember_open(OpenHold(hold, counted, asked.tenant, ending.run))
         row = self._run_row(ending.tenant, ending.run) if ending.run else None
         if row is not None:
-            last_ns, steps, tool_calls, in_flight = row[5:9]
-            in_flight += -ending.spare if is_open else len(ending.taken)
-            self._count_run(row.counting(max(0, steps - ending.spare), tool_calls, max(0, in_flight), last_ns))
+            last_ns, steps, tool_calls, flying = row[5:9]
+            steps, flying = max(0, steps - ending.spare), max(0, flying + in_flight)
+            self._count_run(row.counting(steps, tool_calls, flying, last_ns))
 
     def _committed(self) -> None:
         if self._is_slicing:
             self._is_slicing = False
-            self._ending = []
+            self._ending = {}
             self.slices.update({each.counted: each for each in self._coming})
             self._coming = []
 
@@ -234,7 +265,7 @@ class SqliteSlices(SqliteAhead):
         if self._is_slicing:
             self._is_slicing = False
             # Of a commit that was interrupted nobody knows whether it was one: the next transaction looks.
-            self._ending += self._coming
+            self._ending.update({each.id: each for each in self._coming})
             self._coming = []
         super()._roll_back()
 

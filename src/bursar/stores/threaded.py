@@ -35,6 +35,8 @@ DOZE_S = 0.01
 """How long what nobody waits for stays in the queue, up to twice that, for the next one who asks the ledger."""
 QUIET_MAX = 20
 """After so many looks that found nothing, the thread waits until it is woken."""
+AWAKE_S = 1.0
+"""After so long the thread comes again where it could not do what it has to do before it sleeps."""
 QUEUE_MAX = 100_000
 """About how many operations may wait; beyond it the store counts as unavailable."""
 
@@ -264,7 +266,8 @@ class ThreadedStore:
 
     def _work(self) -> None:
         while True:
-            self._signal.get()
+            with contextlib.suppress(queue.Empty):
+                self._signal.get(timeout=None if self.sleep() else AWAKE_S)
             # Before the queue is looked at: whatever is put in from here on signals again.
             self._is_signalled = False
             self._is_dozing = True
@@ -276,7 +279,6 @@ class ThreadedStore:
                 self.sleep()
                 return
             self.rest()
-            self.sleep()
 
     def _doze(self) -> None:
         """Do at once what somebody waits for; the rest only when nobody has done it for a while.
@@ -311,8 +313,9 @@ class ThreadedStore:
     def rest(self) -> None:
         """Do, in the thread, what has time until nothing is queued."""
 
-    def sleep(self) -> None:
-        """Do, in the thread, what has to be done before it waits for more to be queued."""
+    def sleep(self) -> bool:
+        """Do, in the thread, what has to be done before it waits for more; False where that cannot be done now."""
+        return True
 
     def _first(self) -> list[Job]:
         """Give what is queued, up to one batch. It stays in the queue until it is done."""

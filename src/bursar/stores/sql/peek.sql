@@ -18,8 +18,8 @@ SELECT coalesce(sum(CASE state WHEN 1 THEN cost_nano WHEN 3
 FROM ended_hold WHERE closed_ns >= :since_ns AND closed_ns > 0 AND tenant = :tenant;
 
 -- name: peek_in_flight
--- Count the open calls, and sum what is held for them.
-SELECT count(*), coalesce(sum((attempts * fixed_pico + tokens * output_pico + 999) / 1000), 0)
+-- Count the open calls, and sum what is held, also what is set aside for calls to come.
+SELECT count(*) - coalesce(sum(instr(id, '~') > 0), 0), coalesce(sum((attempts * fixed_pico + tokens * output_pico + 999) / 1000), 0)
 FROM open_hold WHERE tenant = :tenant;
 
 -- name: peek_fullest

@@ -158,6 +158,10 @@ DELETE FROM open_hold WHERE id = ?1;
 -- Take away the rows of some, as `hold_gone` does.
 DELETE FROM open_hold WHERE id IN (VALUES :rows);
 
+-- name: hold_closed
+-- Tell when a hold ended that has.
+SELECT closed_ns FROM ended_hold WHERE id = :id;
+
 -- name: hold_change
 -- Record what became of a hold that had ended already.
 UPDATE ended_hold
@@ -273,12 +277,13 @@ SELECT entry.book, entry.cost_nano, entry.input_tokens, entry.cached_tokens, ent
 FROM entry LEFT JOIN ended_hold AS ended ON ended.id = entry.hold_id;
 
 -- name: spend_read
--- Read the settled and presumed calls of a time, with their labels; a needle leaves out most that do not match.
+-- Read the settled and presumed calls of a time, with their labels; a needle leaves out most that do not match. A slice
+-- that was withdrawn is no call.
 SELECT labels, state, fixed_pico, output_pico, cover_input, choices, tokens, attempts, cost_nano, input_tokens,
        cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests
 FROM ended_hold
 WHERE opened_ns >= :since_ns AND opened_ns < :until_ns AND tenant = :tenant AND state IN (1, 3)
-      AND (:needle = '' OR instr(labels, :needle) > 0);
+      AND (:needle = '' OR instr(labels, :needle) > 0) AND (requests > 0 OR state = 3 OR instr(id, '~') = 0);
 
 -- name: process_beat
 -- Keep the heartbeat of a process.
