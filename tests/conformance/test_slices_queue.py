@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,10 @@ from bursar.core.charge import Amounts, Charge
 from bursar.core.hold import State, Verb
 from bursar.core.ledger import Granted, Reservation
 from bursar.stores import threaded
-from bursar.stores.joined import AHEAD_MAX, BUSY_LOOKS, InlineStore
+from bursar.stores.joined import AHEAD_MAX, BUSY_LOOKS, PATIENCE, InlineStore
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.sqlite_slices import SLICE_CALLS
+from bursar.stores.threaded import DOZE_S
 from bursar.testing.clock import START_NS
 
 PLENTY = line(limit=10**9, unit=Unit.USD)
@@ -161,10 +162,7 @@ def test_a_thread_that_could_not_end_it_comes_again(house: House, monkeypatch: p
     with locked(house.ledger.path):
         assert house.queue.sleep() is False
         house.queue._wake()
-    ends = time.monotonic() + 15
-    while is_sliced(house):
-        assert time.monotonic() < ends
-        threading.Event().wait(0.02)
+    until(lambda: not is_sliced(house))
 
 
 def test_who_sets_something_aside_while_the_thread_sleeps_wakes_it(house: House) -> None:
@@ -181,3 +179,30 @@ def test_who_sets_something_aside_while_the_thread_sleeps_wakes_it(house: House)
     assert house.queue._is_signalled or not is_sliced(house)
     for name in ("first", "late"):
         house.ledger.close(name, Verb.RELEASE, START_NS)
+
+
+def test_a_fast_program_writes_by_itself_what_the_thread_leaves_to_it(house: House) -> None:
+    for number in range(BUSY_LOOKS):
+        assert house.queue._looks == 1
+        calls(house, "joined", 1, f"{number}-")
+        look(house.queue)
+    assert house.queue._looks == PATIENCE
+    house.queue._looks = 10**9
+    house.queue.catch_up()
+    calls(house, "joined", 1, "left")
+    head = house.queue._jobs[0]
+    for _ in range(2 * PATIENCE):
+        threading.Event().wait(DOZE_S)
+    assert house.queue._jobs[0] is head
+    look(house.queue)
+    look(house.queue)
+    assert house.queue._looks == 1, "nobody has held since"
+    until(lambda: not house.queue._jobs)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what the thread does."""
+    ends = time.monotonic() + 15
+    while not is_so():
+        assert time.monotonic() < ends, "it does not happen"
+        threading.Event().wait(0.02)

@@ -32,9 +32,11 @@ BURST_NS = 500_000
 """Holds that come sooner one after the other are handed to the thread, which makes many in one transaction."""
 AHEAD_MAX = 7
 """Behind so few closes that nobody waits for, a hold need not queue: every eighth one writes them all."""
-BUSY_LOOKS = 8
-"""After so many looks of the thread in a row, each with a hold since the one before (some 80 ms), a program holds again
+BUSY_LOOKS = 4
+"""After so many looks of the thread in a row, each with a hold since the one before (some 40 ms), a program holds again
 and again."""
+PATIENCE = 5
+"""So many looks what such a program leaves in the queue may stay there: by then it writes that itself, with a hold."""
 LOOK_NS = 9_000_000
 """How far apart these looks are at the least."""
 SCARCE = 15
@@ -105,7 +107,7 @@ class InlineStore(ThreadedStore):
         self._asked: tuple[Reservation, Granted] | None = None
         """What was held last, since the thread looked."""
         self._busy = 0
-        """At so many looks of the thread in a row there was something held since the one before."""
+        """At so many looks of the thread there was something held since the one before; nothing counts for two."""
         self._next_look_ns = 0
         self._looked: tuple[Job | None, int] = (None, 0)
         """The first of the queue, and how many from it on are known to be freeing."""
@@ -272,10 +274,12 @@ class InlineStore(ThreadedStore):
         """Set something aside for a program that holds again and again, and nothing for one that does not."""
         asked, self._asked = self._asked, None
         if asked is None:
-            self._busy = 0
+            # One call that takes longer is not the end of it yet.
+            self._busy, self._looks = max(0, self._busy - BUSY_LOOKS // 2), 1
             self.ledger.end_slices()
             return
-        self._busy += 1
+        self._busy = min(BUSY_LOOKS, self._busy + 1)
+        self._looks = PATIENCE if self._busy >= BUSY_LOOKS else 1
         if self._busy >= BUSY_LOOKS and not self.ledger.is_sliced:
             reservation, granted = asked
             self.ledger.set_aside(reservation, granted.tokens)

@@ -116,6 +116,8 @@ class ThreadedStore:
         """Somebody waits for what is queued, so that the thread must not."""
         self._is_dozing = False
         """The thread looks at the queue by itself, again and again."""
+        self._looks = 1
+        """So often it may find the same there before it does that."""
         self._turn = threading.RLock()
         """Held by whoever takes jobs from the queue, until they are done: so nobody overtakes them."""
         self._worker = 0
@@ -287,6 +289,7 @@ class ThreadedStore:
         interpreter from the program, back and forth at each statement: that cost a call twice what the work does.
         """
         head: Job | None = None
+        looks = 0
         # Where somebody waited, there may be nothing else to look for.
         quiet = QUIET_MAX if self._has_waiting else 0
         while True:
@@ -294,7 +297,8 @@ class ThreadedStore:
                 self._has_waiting = False
                 self.catch_up()
             was, head = head, self._head()
-            if head is not None and head is was:
+            looks = looks + 1 if head is not None and head is was else 0
+            if looks >= self._looks:
                 self.catch_up()
             quiet = quiet + 1 if head is None else 0
             if quiet > QUIET_MAX or self._is_stopping:
