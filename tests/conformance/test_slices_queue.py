@@ -91,12 +91,13 @@ def test_where_every_cost_must_be_seen_at_once_nothing_is_set_aside(tmp_path: Pa
 
 def test_the_thread_sets_aside_for_a_program_that_holds_again_and_again(house: House) -> None:
     for number in range(BUSY_LOOKS + 3):
-        calls(house, "joined", 2, f"{number}-")
-        look(house.queue)
-        assert is_sliced(house) is (number + 1 >= BUSY_LOOKS)
-        before = house.begins()
-        calls(house, "joined", 1, f"{number}-more-")
-        assert (house.begins() == before) is (number + 1 >= BUSY_LOOKS)
+        with house.held_up():
+            calls(house, "joined", 2, f"{number}-")
+            look(house.queue)
+            assert is_sliced(house) is (number + 1 >= BUSY_LOOKS)
+            before = house.begins()
+            calls(house, "joined", 1, f"{number}-more-")
+            assert (house.begins() == before) is (number + 1 >= BUSY_LOOKS)
         house.queue.catch_up()
         assert not is_sliced(house)
     look(house.queue)
@@ -120,15 +121,17 @@ def test_nothing_stays_set_aside_when_the_thread_sleeps(house: House) -> None:
 
 @pytest.mark.parametrize("what", ["rest", "sleep"])
 def test_a_thread_that_cannot_write_now_goes_on(house: House, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    here = threading.current_thread()
     with house.held_up():
         calls(house, "joined", AHEAD_MAX + 2)
-        monkeypatch.setattr(InlineStore, "_look", look)
+        monkeypatch.setattr(
+            InlineStore, "_look", lambda self: look(self) if threading.current_thread() is here else None
+        )
         house.queue._asked = None
         with locked(house.ledger.path):
             house.queue._next_look_ns = 0
             getattr(house.queue, what)()
             assert is_sliced(house)
-            monkeypatch.setattr(InlineStore, "_look", lambda self: None)
         calls(house, "joined", 1, "z")
 
 
@@ -184,7 +187,8 @@ def test_who_sets_something_aside_while_the_thread_sleeps_wakes_it(house: House)
 def test_a_fast_program_writes_by_itself_what_the_thread_leaves_to_it(house: House) -> None:
     for number in range(BUSY_LOOKS):
         assert house.queue._looks == 1
-        calls(house, "joined", 1, f"{number}-")
+        with house.held_up():
+            calls(house, "joined", 2, f"{number}-")
         look(house.queue)
     assert house.queue._looks == PATIENCE
     house.queue._looks = 10**9
