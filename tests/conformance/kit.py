@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bursar.core.admission import Ask, Balance, Cover, Line
 from bursar.core.budget import Budget, Unit
@@ -44,6 +44,13 @@ from bursar.testing.clock import START_NS
 DAY_NS = 86_400 * NS
 DEFAULT_ASK = Ask(0, 0)
 ONE_REQUEST = Cover(0, 0, 0)
+
+
+class Two(NamedTuple):
+    """Two processes with the same ledger open, as far as the file can tell."""
+
+    mine: SqliteLedger
+    other: SqliteLedger
 
 
 class Ledger(Protocol):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from tests.conformance.kit import call, charge, line, sums
+from tests.conformance.kit import Two, call, charge, line, sums
 
 from bursar.core.admission import Ask, Balance, Cover
 from bursar.core.budget import Unit
@@ -24,22 +23,6 @@ from bursar.stores import sqlite_balances, sqlite_run
 from bursar.stores.compact import encode, encode_labels, encode_note
 from bursar.stores.sqlite import SqliteLedger
 from bursar.testing.clock import START_NS
-
-
-class Two(NamedTuple):
-    """Two processes with the same ledger open, as far as the file can tell."""
-
-    mine: SqliteLedger
-    other: SqliteLedger
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    both = Two(SqliteLedger(tmp_path / "ledger.db"), SqliteLedger(tmp_path / "ledger.db"))
-    yield both
-    for ledger in both:
-        assert ledger.verify() == []
-        ledger.close_store()
 
 
 def step(id: str, *limits: RunLimit, run: str = "r", limit: int = 100) -> Reservation:  # noqa: A002

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from tests.conformance.kit import call, charge, line, sums
+from tests.conformance.kit import Two, call, charge, line, sums
 
 from bursar.core.admission import Ask, Balance, Cover, Line
 from bursar.core.budget import Budget, Limit, Unit
@@ -30,24 +27,6 @@ ASK = Ask(5, 100, 20, 4)
 HELD = 150
 USD = line(limit=10**6, unit=Unit.USD)
 LINES = (USD, line("n", 10**4), line("t", 10**6, Unit.TOKENS))
-
-
-class Two(NamedTuple):
-    """Two processes with the same ledger open, as far as the file can tell."""
-
-    mine: SqliteLedger
-    other: SqliteLedger
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    both = Two(SqliteLedger(tmp_path / "ledger.db"), SqliteLedger(tmp_path / "ledger.db"))
-    yield both
-    for ledger in both:
-        assert ledger.verify() == []
-        assert not ledger.is_sliced
-        assert [row.id for row in ledger.in_flight("default", 10) if row.is_unused] == []
-        ledger.close_store()
 
 
 def asked(id_: str, *lines: Line, run: RunAsk | None = None) -> Reservation:
