@@ -137,6 +137,7 @@ def test_a_thread_that_cannot_write_now_goes_on(house: House, monkeypatch: pytes
 
 def test_a_process_that_is_copied_has_nothing_set_aside(house: House) -> None:
     calls(house, "joined", 1, "a")
+    house.queue.catch_up()
     house.ledger.set_aside(one("b"), 100)
     house.queue.let_go()
     house.queue.take_up()
@@ -173,7 +174,10 @@ def test_who_sets_something_aside_while_the_thread_sleeps_wakes_it(house: House)
         calls(house, "joined", AHEAD_MAX + 1)
         late = house.queue._held_behind(one("late"))
     house.queue.catch_up()
-    until(lambda: not house.queue._is_dozing)
+    asleep = 0
+    while asleep < 5:  # also of what it was woken for before
+        asleep = 0 if house.queue._is_dozing or not house.queue._signal.empty() else asleep + 1
+        threading.Event().wait(0.02)
     late()
     until(lambda: not is_sliced(house))
     house.ledger.close("late", Verb.RELEASE, START_NS)
@@ -205,3 +209,24 @@ def until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < ends, "it does not happen"
         threading.Event().wait(0.02)
+
+
+def test_what_does_more_than_make_room_is_done_before_anything_is_taken(house: House) -> None:
+    with house.held_up():
+        calls(house, "joined", AHEAD_MAX + 2)
+        calls(house, "joined", 1, "taken")
+        before = house.begins()
+        house.queue.later(lambda: None, house.heard.append)
+        calls(house, "joined", 1, "behind")
+        assert house.begins() == before + 1
+        assert len(house.queue._jobs) == 1
+
+
+def test_no_more_closes_are_left_behind_because_there_is_something_to_take(house: House) -> None:
+    with house.held_up():
+        calls(house, "joined", 4)
+        house.ledger.set_aside(one("x"), 100)
+        calls(house, "joined", AHEAD_MAX - 3, "taken")
+        before = house.begins()
+        calls(house, "joined", 1, "eighth")
+        assert (house.begins(), len(house.queue._jobs)) == (before + 1, 1)

@@ -176,6 +176,12 @@ class SqliteLedger(SqliteSlices):
             if amount and amount > left:
                 raise StoreUnavailable(f"{self.path}: no room for what was admitted, the ledger is inconsistent")
 
+    def _asked(self, hold_id: str) -> tuple[Any, ...] | None:
+        """Read what was asked for under an id before; of what is still pending it is written first."""
+        find = self.run if self.pending.has_hold(hold_id) else self.run_aside
+        row: tuple[Any, ...] | None = find("hold_asked", id=hold_id).fetchone()
+        return row
+
     def _again(self, row: tuple[Any, ...], asked: Reservation) -> Granted:
         state, tokens, packed, tenant, labels, *cover, ask = row
         if not asked.is_same(tenant, json.loads(labels), Cover(*cover), Ask(*numbers_of(ask))):

@@ -136,12 +136,6 @@ class SqliteAhead(SqliteRuns):
         ids = numbers_of(row[14])
         return OpenHold(hold, Counted(tuple(ids), tuple(map(self.unit_of, ids)), (0,) * len(ids), row[14]), *row[15:20])
 
-    def _asked(self, hold_id: str) -> tuple[Any, ...] | None:
-        """Read what was asked for under an id before; of what is still pending it is written first."""
-        find = self.run if self.pending.has_hold(hold_id) else self.run_aside
-        row: tuple[Any, ...] | None = find("hold_asked", id=hold_id).fetchone()
-        return row
-
     def _record(self, effect: Effect, known: OpenHold, at_ns: int, note: Note | None) -> None:
         hold_id, flags, price, entries = known.hold.id, known.flags, known.price, []
         for posting in effect.postings:

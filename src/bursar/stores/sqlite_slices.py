@@ -146,7 +146,7 @@ class SqliteSlices(SqliteAhead):
         """Give the run's row with this call in it, as if nothing were set aside; None where it is for the ordinary verb
         to look at it."""
         asking = asked.run
-        if asking is None or asking.run != found.run or asking.parent:
+        if asking is None or asking.run != found.run:
             return None
         row = self._runs.get(found.key)
         if row is None:
@@ -221,10 +221,8 @@ class SqliteSlices(SqliteAhead):
             self._give_back(known, ending)
         elif was is State.PRESUMED:
             self._withdraw(known, ending)
-        elif not any(self._asked(id_) for id_ in ending.taken):
-            # A person has corrected it since it was presumed. That stands; what calls came to is recorded all the same.
-            for id_ in ending.taken:
-                self._open_holds.pop(id_, None)
+        # Else it was withdrawn before, by a transaction that was interrupted after its commit; or a person has
+        # corrected it: that stands, and what its calls come to is recorded as of calls that the ledger never saw.
 
     def _give_back(self, known: OpenHold, ending: Slice) -> None:
         """End a slice that is open."""
@@ -278,7 +276,6 @@ def _has_room(row: RunRow, asked: Reservation) -> bool:
     return (
         row.state is _RUNNING
         and not row.parent
-        and not row.extras
         and row.steps + SLICE_CALLS * SHARE <= steps_end
         and row.in_flight + SLICE_CALLS * 2 <= flight_end
     )
