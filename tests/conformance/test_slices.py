@@ -401,6 +401,21 @@ def test_what_is_locked_by_another_can_be_read(two: Two) -> None:
     assert sums(two.mine)["all", "", "usd"].held == HELD
 
 
+def test_an_interrupt_behind_the_commit_of_the_first_leaves_nothing_set_aside(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: SqliteLedger) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SqliteLedger, "_committed", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        first(two.mine, asked("a"))
+    monkeypatch.undo()
+    assert two.mine.is_sliced
+    two.mine.end_slices()
+    assert file(two.other)["usd"] == HELD
+
+
 def test_where_the_file_is_locked_it_is_ended_the_next_time(two: Two) -> None:
     first(two.mine, asked("a"))
     two.mine.take(asked("b"))

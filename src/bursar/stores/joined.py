@@ -294,8 +294,6 @@ class InlineStore(ThreadedStore):
     def let_go(self) -> None:
         """Keep the ledger shut until `take_up`, while this process is copied."""
         self.catch_up()
-        with contextlib.suppress(StoreUnavailable):
-            self.ledger.end_slices()
         self._tidying.acquire()
         self.ledger.let_go()
 
