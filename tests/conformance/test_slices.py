@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,10 @@ from bursar.core.ledger import Granted, Note, Reservation, SpendQuery, calls_in
 from bursar.core.run import Guard, RunAsk, RunChange, RunLimit, RunRow, RunVerb
 from bursar.core.window import Window, WindowKind
 from bursar.errors import NotFound, StoreUnavailable
+from bursar.reports.runs import runs_since
+from bursar.reports.story import run_story
+from bursar.reports.watch import Watch
+from bursar.stores.peek import Peek
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.sqlite_slices import SHARE, SLICE_CALLS, Slice
 from bursar.testing.clock import START_NS
@@ -78,6 +82,19 @@ def test_what_is_taken_asks_the_file_nothing_and_is_held_all_the_time(two: Two) 
     assert sums(two.mine)["all", "", "usd"] == Balance(settled=240, held=HELD * 4)
     assert [two.other.hold("default", name).state for name in "abcdefgh"] == [State.SETTLED] * 4 + [State.OPEN] * 4
     assert two.mine.take(asked("i")) is None, "whoever looked has ended it"
+
+
+def test_nobody_elsewhere_takes_what_is_set_aside_for_a_call(two: Two) -> None:
+    labels = {"model": "m", "run": "r", "agent": "a"}
+    asking = replace(asked("a", run=RunAsk("r")), labels=labels)
+    first(two.mine, asking)
+    with closing(Peek(two.mine.path, "default")) as peek:
+        assert peek.in_flight() == (1, HELD * 8), "one call, and all that is held"
+    (run,) = runs_since(two.other, "default").rows
+    assert (run.steps, run.in_flight) == (1, 1)
+    assert [step.call.id for step in run_story(two.other, "default", "r").steps] == ["a"]
+    assert [one.id for one in Watch(two.other, "default", lambda _: ()).read(START_NS).in_flight] == ["a"]
+    two.mine.end_slices()
 
 
 @pytest.mark.parametrize("look", ["read", "verify", "reserve", "beat", "end_slices"])

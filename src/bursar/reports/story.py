@@ -124,7 +124,7 @@ def run_story(
         tool_calls=sum(step.call.note.tool_calls for step in steps),
         began_ns=began_ns,
         active_ns=max(max(call.opened_ns, call.closed_ns) for call in shown),
-        is_cut=len(calls) > most,
+        is_cut=len(rows) > most,
     )
 
 

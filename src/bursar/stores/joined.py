@@ -18,7 +18,6 @@ from bursar.core.charge import Charge
 from bursar.core.hold import Verb
 from bursar.core.ledger import Closed, Extension, Granted, HoldRow, Note, Refused, Reservation
 from bursar.errors import StoreUnavailable
-from bursar.stores.job import Job
 from bursar.stores.sqlite import SqliteLedger
 from bursar.stores.threaded import DirectStore, ThreadedStore, twice
 
@@ -109,8 +108,6 @@ class InlineStore(ThreadedStore):
         self._busy = 0
         """At so many looks of the thread there was something held since the one before; nothing counts for two."""
         self._next_look_ns = 0
-        self._looked: tuple[Job | None, int] = (None, 0)
-        """The first of the queue, and how many from it on are known to be freeing."""
         self._now_ns = now_ns
         self._last_ns = -BURST_NS - 1
         """When a loop last asked for a hold."""
@@ -176,22 +173,11 @@ class InlineStore(ThreadedStore):
 
     def _goes_ahead(self) -> bool:
         """Tell whether a hold may be tried ahead of what is queued: that is little, and only makes room."""
-        jobs = self._jobs
-        count = len(jobs)
-        if not self._is_ahead or not 0 < count <= AHEAD_MAX:
+        if not self._is_ahead or self._pressing != self._pressed or not 0 < len(self._jobs) <= AHEAD_MAX:
             return False
         if self._scarce:
             self._scarce -= 1
             return False
-        try:
-            # By number: others append meanwhile. What is behind the same first one was looked at before.
-            (looked, known), first = self._looked, jobs[0]
-            for number in range(known if looked is first else 0, count):
-                if not jobs[number].is_freeing:
-                    return False
-            self._looked = first, count
-        except IndexError:
-            return False  # The thread has done them.
         return True
 
     def _hold_ahead(self, asked: Reservation) -> Granted | None:
